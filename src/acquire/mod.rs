@@ -1,0 +1,1 @@
+//! From a serial line to raw spectra: link, session, driver.

@@ -1,0 +1,67 @@
+//! The command line: one file per command. Data goes to stdout, diagnostics to stderr, the exit code says what to do.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::{Failure, Kind};
+
+/// Reads a Raman spectrometer beside the line, names the oil, says why, and loses nothing on the way to MQTT.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// A command's failure: its message, and the exit code it asks for.
+#[derive(Debug)]
+pub struct CommandError {
+    kind: Kind,
+    source: anyhow::Error,
+}
+
+impl CommandError {
+    /// A failure that somebody must mend: a wrong argument, a missing file.
+    pub fn operator(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Operator, source: anyhow::Error::msg(message.into()) }
+    }
+
+    /// What the failure asks for.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The same failure with a sentence before it.
+    pub fn context(self, context: impl Into<String>) -> Self {
+        Self { kind: self.kind, source: self.source.context(context.into()) }
+    }
+}
+
+impl std::fmt::Display for CommandError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.source)
+    }
+}
+
+impl<E: Failure + Send + Sync + 'static> From<E> for CommandError {
+    fn from(error: E) -> Self {
+        Self { kind: error.kind(), source: anyhow::Error::new(error) }
+    }
+}
+
+/// Parses the arguments, runs the command, and turns its failure into a message and an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome: Result<(), CommandError> = match cli.command {};
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Whether a prediction may be drawn, and what to do about it.

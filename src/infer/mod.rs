@@ -1,0 +1,1 @@
+//! Model bundles and their execution: prediction and 1D Grad-CAM in one run of the network.

@@ -1,0 +1,5 @@
+//! The `ramand` binary: parses, calls, exits.
+
+fn main() -> std::process::ExitCode {
+    ramand::cli::main()
+}

@@ -1,0 +1,1 @@
+//! What leaves the box: wire records, what to send next, and MQTT.

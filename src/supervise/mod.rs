@@ -1,0 +1,1 @@
+//! Named threads and tasks, their signs of life, systemd's readiness and watchdog.

@@ -1,0 +1,1 @@
+//! `ramand train`: PLS and a small residual network from labelled spectra to a bundle.

@@ -1,0 +1,1 @@
+//! The live page, history and metrics over HTTP: read-only.
