@@ -1,0 +1,608 @@
+//! `manifest.toml`, record by record as `docs/bundle.md` draws it: what training writes and inference reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, Kind};
+use crate::outcome::Band;
+use crate::spectrum::{RamanShift, ShiftAxis};
+
+/// The only format there is.
+pub const FORMAT: u32 = 1;
+/// A manifest is a few kilobytes; a megabyte is no manifest.
+pub const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+/// The finest axis of a real spectrometer has some 16 000 points.
+pub const POINTS_MAX: usize = 1 << 16;
+/// Channels are derivatives and baselines of one spectrum: a handful.
+pub const CHANNELS_MAX: usize = 16;
+/// Classes of one model, or quantities predicted together.
+pub const OUTPUTS_MAX: usize = 256;
+/// Cuts through which an output depends on the spectrum: a skip and a trunk make two.
+pub const TARGETS_MAX: usize = 8;
+/// Steps of a pipeline.
+pub const STEPS_MAX: usize = 32;
+/// Rows of the band table.
+pub const BANDS_MAX: usize = 256;
+/// Principal components of the gate.
+pub const COMPONENTS_MAX: usize = 256;
+/// Files of a bundle that no other field names.
+pub const FILES_MAX: usize = 64;
+
+/// Why a manifest cannot be used.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ManifestError {
+    /// Not TOML, an unknown key, a missing one, or one of another type; the source says in which line.
+    #[error("{}: not a bundle manifest", path.display())]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// Line and key.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// Written for another version of the format.
+    #[error("{}: format {found}, this version of ramand reads format {FORMAT}", path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// What it says.
+        found: u32,
+    },
+    /// A value that contradicts itself or another.
+    #[error("{}: {field}: {problem}", path.display())]
+    Field {
+        /// Which file.
+        path: PathBuf,
+        /// The key, as in `network.target[0].stride`.
+        field: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+}
+
+impl Failure for ManifestError {
+    fn kind(&self) -> Kind {
+        Kind::Operator
+    }
+}
+
+/// The whole manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The bundle's name: letters, digits, `-`, `_` and `.`.
+    pub name: String,
+    /// The bundle's version; every change is a new one.
+    pub version: String,
+    /// What the network's outputs are.
+    pub task: Task,
+    /// What may be said about the model, in words.
+    pub claim: String,
+    /// Licence of the weights.
+    pub licence: String,
+    /// Laser wavelength the model was made for, nm; 0 for methods without a laser.
+    pub laser_nm: f64,
+    /// Unit or labels.
+    pub output: OutputRecord,
+    /// The model's axis.
+    pub axis: AxisRecord,
+    /// From raw spectrum to network input, in order.
+    pub pipeline: Vec<StepRecord>,
+    /// Several input channels; empty where there is one.
+    #[serde(rename = "channel", default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<ChannelRecord>,
+    /// The network and its explanation targets.
+    pub network: NetworkRecord,
+    /// What the difference map subtracts.
+    pub reference: ReferenceRecord,
+    /// Whether a spectrum is like the training's; a bundle without a gate says nothing about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateRecord>,
+    /// Stretches of the axis that have a name.
+    #[serde(rename = "band", default, skip_serializing_if = "Vec::is_empty")]
+    pub bands: Vec<BandRecord>,
+    /// Provenance.
+    pub training: TrainingRecord,
+    /// Out-of-fold figures.
+    pub metrics: MetricsRecord,
+    /// SHA-256, hexadecimal, of files no other field names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
+}
+
+/// What the outputs of a network are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// One quantity with a unit.
+    Regression,
+    /// One score per label.
+    Classification,
+}
+
+/// `[output]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputRecord {
+    /// Of the value; regression only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// In the order of the network's outputs; classification only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
+    /// Probabilities are softmax(scores / temperature); classification only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+}
+
+/// `[axis]`: equidistant, both ends included, cm⁻¹.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AxisRecord {
+    /// Smallest shift.
+    pub first: f64,
+    /// Largest shift.
+    pub last: f64,
+    /// How many.
+    pub points: usize,
+}
+
+/// One step of the pipeline; the parameters are `preprocess`'s own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "lowercase", deny_unknown_fields)]
+pub enum StepRecord {
+    /// Subtract the dark frame, correct nonlinearity.
+    Dark {},
+    /// Remove cosmic rays.
+    Despike {
+        /// Of the modified z-score.
+        threshold: f64,
+        /// Points on each side that replace a spike.
+        window: usize,
+    },
+    /// Onto the model's axis.
+    Resample {},
+    /// Subtract the background.
+    Baseline {
+        /// Which algorithm; it decides which parameters belong here.
+        method: BaselineMethod,
+        /// Smoothness; arPLS and airPLS.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lambda: Option<f64>,
+        /// Where the iteration stops; arPLS and airPLS.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tolerance: Option<f64>,
+        /// Where it gives up; arPLS and airPLS.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        iterations_max: Option<usize>,
+        /// Degree; polynomial.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order: Option<usize>,
+    },
+    /// Savitzky-Golay.
+    Smooth {
+        /// Points, odd.
+        window: usize,
+        /// Degree of the polynomial.
+        order: usize,
+        /// Which derivative, 0 for none.
+        derivative: usize,
+    },
+    /// To a common scale.
+    Normalise {
+        /// Which.
+        method: NormaliseMethod,
+    },
+}
+
+/// Algorithms of the `baseline` step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BaselineMethod {
+    /// Asymmetrically reweighted penalised least squares.
+    Arpls,
+    /// Adaptive iteratively reweighted penalised least squares.
+    Airpls,
+    /// Least-squares polynomial.
+    Polynomial,
+}
+
+/// Algorithms of the `normalise` step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NormaliseMethod {
+    /// Standard normal variate.
+    Snv,
+    /// Unit area.
+    Area,
+    /// Unit maximum.
+    Max,
+}
+
+/// `[[channel]]`: further steps of one input channel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelRecord {
+    /// After the common pipeline, in order.
+    pub steps: Vec<StepRecord>,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkRecord {
+    /// The ONNX file in the bundle's folder.
+    pub file: String,
+    /// Its SHA-256, hexadecimal.
+    pub sha256: String,
+    /// Name of the input, f32 [1, channels, points].
+    pub input: String,
+    /// Name of the output, f32 [1, outputs].
+    pub output: String,
+    /// b: what the maps leave out, one per output.
+    pub offset: Vec<f64>,
+    /// The cuts through which y depends on the spectrum.
+    #[serde(rename = "target")]
+    pub targets: Vec<TargetRecord>,
+}
+
+/// `[[network.target]]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetRecord {
+    /// In words.
+    pub name: String,
+    /// Output of the graph: A, f32 [1, maps, cells].
+    pub activation: String,
+    /// Output of the graph: ∂y/∂A, f32 [outputs, maps, cells].
+    pub gradient: String,
+    /// Centre of cell 0, in points of the axis.
+    pub first_cell: f64,
+    /// Points between cell centres.
+    pub stride: f64,
+    /// Points one cell sees.
+    pub receptive_field: usize,
+    /// Whether the activation is an affine function of the input: the linear (PLS) part.
+    pub linear: bool,
+    /// `.npy` file of the reference maps, [outputs, cells].
+    pub reference: String,
+    /// Its SHA-256, hexadecimal.
+    pub reference_sha256: String,
+}
+
+/// `[reference]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReferenceRecord {
+    /// Whose mean the difference map subtracts, in words.
+    pub population: String,
+    /// Its mean y, one per output.
+    pub output: Vec<f64>,
+}
+
+/// `[gate]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateRecord {
+    /// `.npy` file, [1 + components, channels · points], row 0 the mean.
+    pub file: String,
+    /// Its SHA-256, hexadecimal.
+    pub sha256: String,
+    /// Principal components.
+    pub components: usize,
+    /// Variance of each score in training.
+    pub eigenvalues: Vec<f64>,
+    /// Limit of Hotelling's T².
+    pub t2_limit: f64,
+    /// Limit of the residual Q.
+    pub q_limit: f64,
+}
+
+/// `[[band]]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BandRecord {
+    /// The assignment.
+    pub name: String,
+    /// Lower end, cm⁻¹.
+    pub from: f64,
+    /// Upper end, cm⁻¹.
+    pub to: f64,
+}
+
+/// `[training]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingRecord {
+    /// Provenance of the spectra, in words.
+    pub data: String,
+    /// SHA-256 of the file they came in, hexadecimal.
+    pub data_sha256: String,
+    /// True only where every spectrum was measured.
+    pub measured: bool,
+    /// Independent samples.
+    pub samples: usize,
+    /// Spectra, replicates included.
+    pub spectra: usize,
+    /// Column that told samples apart.
+    pub group: String,
+    /// Of the cross-validation, in words.
+    pub split: String,
+    /// Of every random choice.
+    pub seed: u64,
+    /// Program and version.
+    pub made_by: String,
+}
+
+/// `[metrics]`: out of fold; `_pls` is nested PLS on the same folds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsRecord {
+    /// Root mean square error of cross-validation, in the output's unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rmsecv: Option<f64>,
+    /// The same for PLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rmsecv_pls: Option<f64>,
+    /// Coefficient of determination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r2: Option<f64>,
+    /// Mean of prediction − truth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias: Option<f64>,
+    /// Of prediction on truth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slope: Option<f64>,
+    /// Share of spectra named rightly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// The same for PLS-DA.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_pls: Option<f64>,
+}
+
+impl Manifest {
+    /// Reads and validates the text of a manifest; `path` is only for messages.
+    ///
+    /// # Errors
+    /// When the text is no manifest of [`FORMAT`], or its values contradict each other.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ManifestError> {
+        /// Any format's manifest, as far as its version.
+        #[derive(Deserialize)]
+        struct Versioned {
+            format: u32,
+        }
+        let syntax = |source| ManifestError::Syntax { path: path.to_owned(), source: Box::new(source) };
+        let Versioned { format } = toml::from_str(text).map_err(syntax)?;
+        if format != FORMAT {
+            return Err(ManifestError::Format { path: path.to_owned(), found: format });
+        }
+        let manifest: Self = toml::from_str(text).map_err(syntax)?;
+        manifest.validate(path)?;
+        Ok(manifest)
+    }
+
+    /// As text, with the keys in the order of `docs/bundle.md`.
+    ///
+    /// # Errors
+    /// When a number cannot be written as TOML: an integer beyond 64 signed bits.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+
+    /// How many outputs the network has.
+    pub fn outputs(&self) -> usize {
+        self.output.labels.as_ref().map_or(1, Vec::len)
+    }
+
+    /// How many input channels the network has.
+    pub fn input_channels(&self) -> usize {
+        self.channels.len().max(1)
+    }
+
+    /// Every other file of the bundle with the SHA-256 it must have.
+    pub fn hashes(&self) -> BTreeMap<&str, &str> {
+        let mut hashes = BTreeMap::from([(self.network.file.as_str(), self.network.sha256.as_str())]);
+        hashes.extend(self.network.targets.iter().map(|t| (t.reference.as_str(), t.reference_sha256.as_str())));
+        hashes.extend(self.gate.iter().map(|gate| (gate.file.as_str(), gate.sha256.as_str())));
+        hashes.extend(self.files.iter().map(|(file, sha256)| (file.as_str(), sha256.as_str())));
+        hashes
+    }
+
+    /// The band table.
+    pub fn bands(&self) -> impl Iterator<Item = Band> {
+        self.bands.iter().map(|band| Band {
+            name: band.name.clone(),
+            from: RamanShift::from_per_cm(band.from),
+            to: RamanShift::from_per_cm(band.to),
+        })
+    }
+
+    /// Checks every value for itself and against the others; `path` is only for messages.
+    ///
+    /// # Errors
+    /// Names the first field that does not fit.
+    pub fn validate(&self, path: &Path) -> Result<(), ManifestError> {
+        self.first_problem().map_err(|(field, problem)| ManifestError::Field { path: path.to_owned(), field, problem })
+    }
+
+    fn first_problem(&self) -> Result<(), Problem> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let is_name = |name: &str| (1..=64).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('.');
+        require(is_name(&self.name), "name", "1 to 64 letters, digits, '-', '_' or '.', not starting with '.'")?;
+        require(is_name(&self.version), "version", "1 to 64 letters, digits, '-', '_' or '.'")?;
+        require(self.laser_nm == 0.0 || (200.0..=2000.0).contains(&self.laser_nm), "laser_nm", "0, or 200 to 2000 nm")?;
+        self.check_output()?;
+        require((2..=POINTS_MAX).contains(&self.axis.points), "axis.points", format!("2 to {POINTS_MAX} points"))?;
+        ShiftAxis::try_from(&self.axis).map_err(|error| ("axis".to_owned(), error.to_string()))?;
+        require((1..=STEPS_MAX).contains(&self.pipeline.len()), "pipeline", format!("1 to {STEPS_MAX} steps"))?;
+        require(self.channels.len() <= CHANNELS_MAX, "channel", format!("at most {CHANNELS_MAX} channels"))?;
+        let channel_steps = self.channels.iter().map(|channel| channel.steps.len()).max().unwrap_or(0);
+        require(channel_steps <= STEPS_MAX, "channel.steps", format!("at most {STEPS_MAX} steps"))?;
+        self.check_network()?;
+        require_finite(&self.reference.output, self.outputs(), "reference.output", "outputs")?;
+        if let Some(gate) = &self.gate {
+            require((1..=COMPONENTS_MAX).contains(&gate.components), "gate.components", "1 to 256 components")?;
+            require_finite(&gate.eigenvalues, gate.components, "gate.eigenvalues", "components")?;
+            require(gate.eigenvalues.iter().all(|&value| value > 0.0), "gate.eigenvalues", "variances above 0")?;
+            require(gate.t2_limit.is_finite() && gate.t2_limit > 0.0, "gate.t2_limit", "a number above 0")?;
+            require(gate.q_limit.is_finite() && gate.q_limit > 0.0, "gate.q_limit", "a number above 0")?;
+        }
+        require(self.bands.len() <= BANDS_MAX, "band", format!("at most {BANDS_MAX} bands"))?;
+        for (i, band) in self.bands.iter().enumerate() {
+            let ordered = band.from.is_finite() && band.to.is_finite() && band.from <= band.to;
+            require(ordered, format!("band[{i}]"), "two finite shifts, from not above to")?;
+        }
+        self.check_files()
+    }
+
+    fn check_output(&self) -> Result<(), Problem> {
+        let OutputRecord { unit, labels, temperature } = &self.output;
+        match self.task {
+            Task::Regression => {
+                require(unit.is_some(), "output.unit", "a regression has a unit")?;
+                require(labels.is_none(), "output.labels", "a regression has none")?;
+                require(temperature.is_none(), "output.temperature", "a regression has none")
+            }
+            Task::Classification => {
+                require(unit.is_none(), "output.unit", "a classification has none")?;
+                let several = labels.as_ref().is_some_and(|labels| (2..=OUTPUTS_MAX).contains(&labels.len()));
+                require(several, "output.labels", format!("a classification has 2 to {OUTPUTS_MAX} labels"))?;
+                let distinct = labels.iter().flatten().collect::<BTreeSet<_>>().len() == self.outputs();
+                require(distinct, "output.labels", "each label once")?;
+                let warm = temperature.is_some_and(|t| t.is_finite() && t > 0.0);
+                require(warm, "output.temperature", "a classification has one, above 0")
+            }
+        }
+    }
+
+    fn check_network(&self) -> Result<(), Problem> {
+        let NetworkRecord { targets, offset, input, output, .. } = &self.network;
+        require_finite(offset, self.outputs(), "network.offset", "outputs")?;
+        require((1..=TARGETS_MAX).contains(&targets.len()), "network.target", format!("1 to {TARGETS_MAX} targets"))?;
+        let mut values = BTreeSet::from([input.as_str(), output.as_str()]);
+        require(values.len() == 2, "network.output", "another name than network.input")?;
+        for (i, target) in targets.iter().enumerate() {
+            let field = |key: &str| format!("network.target[{i}].{key}");
+            require(values.insert(&target.activation), field("activation"), "a name of its own")?;
+            require(values.insert(&target.gradient), field("gradient"), "a name of its own")?;
+            let points = self.axis.points as f64;
+            require(target.first_cell.abs() <= points, field("first_cell"), "a position on the axis, in points")?;
+            require(target.stride > 0.0 && target.stride <= points, field("stride"), "points, above 0")?;
+            require(target.receptive_field >= 1, field("receptive_field"), "1 point at least")?;
+        }
+        Ok(())
+    }
+
+    fn check_files(&self) -> Result<(), Problem> {
+        require(self.files.len() <= FILES_MAX, "files", format!("at most {FILES_MAX} files"))?;
+        let targets = self.network.targets.iter().map(|target| &target.reference);
+        let named = targets.chain([&self.network.file]).chain(self.gate.as_ref().map(|gate| &gate.file));
+        let mut files = BTreeSet::from(["manifest.toml"]);
+        for file in named.chain(self.files.keys()) {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            let inside = (1..=128).contains(&file.len()) && file.chars().all(plain) && !file.starts_with('.');
+            require(inside, file, "a file name of letters, digits, '-', '_' and '.', without a folder")?;
+            require(files.insert(file), file, "a file is named once")?;
+        }
+        for (file, sha256) in self.hashes() {
+            let hexadecimal = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+            let hash = sha256.len() == 64 && sha256.chars().all(hexadecimal);
+            require(hash, format!("sha256 of {file}"), "64 hexadecimal digits, lower case")?;
+        }
+        Ok(())
+    }
+}
+
+impl TryFrom<&AxisRecord> for ShiftAxis {
+    type Error = crate::spectrum::AxisError;
+
+    fn try_from(record: &AxisRecord) -> Result<Self, Self::Error> {
+        let AxisRecord { first, last, points } = *record;
+        Self::even(RamanShift::from_per_cm(first), RamanShift::from_per_cm(last), points)
+    }
+}
+
+/// A field and what it should be.
+type Problem = (String, String);
+
+fn require(holds: bool, field: impl Into<String>, expected: impl Into<String>) -> Result<(), Problem> {
+    if holds { Ok(()) } else { Err((field.into(), format!("expected {}", expected.into()))) }
+}
+
+fn require_finite(values: &[f64], count: usize, field: &str, per: &str) -> Result<(), Problem> {
+    let fits = values.len() == count && values.iter().all(|value| value.is_finite());
+    require(fits, field, format!("{count} finite numbers, one for each of the {per}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of `docs/bundle.md`, with what it leaves open filled in.
+    fn documented() -> String {
+        let page = include_str!("../../docs/bundle.md");
+        let start = page.find("```toml\n").expect("an example") + 8;
+        let end = start + page[start..].find("```").expect("its end");
+        page[start..end]
+            .replace("components = 6", "components = 2")
+            .replace("\"...\"", &format!("\"{}\"", "0f".repeat(32)))
+    }
+
+    fn parse(text: &str) -> Result<Manifest, ManifestError> {
+        Manifest::parse(text, Path::new("manifest.toml"))
+    }
+
+    #[test]
+    fn the_documented_example_is_a_manifest() {
+        let manifest = parse(&documented()).expect("as documented");
+        assert_eq!(manifest.outputs(), 1);
+        assert_eq!(manifest.input_channels(), 2);
+        assert_eq!(manifest.hashes().len(), 5);
+        assert_eq!(manifest.bands().count(), 1);
+    }
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        let manifest = parse(&documented()).expect("as documented");
+        let text = manifest.to_toml().expect("writable");
+        assert_eq!(parse(&text).expect("readable"), manifest);
+    }
+
+    #[test]
+    fn every_fault_names_its_field() {
+        let sha256 = "0f".repeat(32);
+        let cases = [
+            ("format = 1", "format = 2", "format 2, this version of ramand reads format 1"),
+            ("licence =", "license =", "unknown field `license`"),
+            ("step = \"dark\"", "step = \"dark\"\nwindow = 3", "unknown field `window`"),
+            ("[axis]", "[axis]\nunit = 1", "unknown field `unit`"),
+            ("name = \"olive-adulteration\"", "name = \"../olive\"", "name: expected"),
+            ("laser_nm = 785.0", "laser_nm = nan", "laser_nm: expected"),
+            ("task = \"regression\"", "task = \"classification\"", "output.unit: expected a classification has none"),
+            ("points = 251", "points = 70000", "axis.points: expected 2 to 65536"),
+            ("last = 1800.0", "last = 100.0", "axis: the axis does not increase"),
+            ("offset = [0.31]", "offset = [0.31, 1.0]", "network.offset: expected 1 finite"),
+            ("output = [0.02]", "output = [inf]", "reference.output: expected 1 finite"),
+            ("gradient = \"dYdA0\"", "gradient = \"A0\"", "network.target[0].gradient: expected a name of its own"),
+            ("stride = 4", "stride = 0", "network.target[0].stride: expected"),
+            ("first_cell = 0.0", "first_cell = nan", "network.target[0].first_cell: expected"),
+            ("eigenvalues = [12.1, 3.2]", "eigenvalues = [12.1, 0]", "gate.eigenvalues: expected variances"),
+            ("from = 1640.0", "from = 1690.0", "band[0]: expected"),
+            ("file = \"model.onnx\"", "file = \"/etc/passwd\"", "/etc/passwd: expected a file name"),
+            ("\"reference-1.npy\"", "\"reference-0.npy\"", "reference-0.npy: expected a file is named once"),
+            (sha256.as_str(), "beef", "expected 64 hexadecimal digits"),
+        ];
+        for (found, replacement, expected) in cases {
+            let text = documented().replacen(found, replacement, 1);
+            let error = parse(&text).expect_err(replacement);
+            let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            let message = format!("{error}: {source}");
+            assert!(message.contains(expected), "{replacement}: {message}");
+        }
+    }
+}
