@@ -1,0 +1,141 @@
+//! How a part ends, and what is left when all have.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::failure::{Failure, Kind};
+
+/// Why a part cannot be supervised.
+#[derive(Debug, thiserror::Error)]
+pub enum SuperviseError {
+    /// Two parts of one name.
+    #[error("there is already a part called {name}")]
+    NameTaken {
+        /// The name.
+        name: &'static str,
+    },
+    /// No thread.
+    #[error("failed to start the thread {name}")]
+    Thread {
+        /// Of which part.
+        name: &'static str,
+        /// What the operating system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No signal handler.
+    #[error("failed to install the handlers of SIGTERM and SIGINT")]
+    Signals {
+        /// What the operating system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// NOTIFY_SOCKET is set and does not work.
+    #[error("failed to notify systemd over NOTIFY_SOCKET")]
+    Notify {
+        /// What the operating system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Failure for SuperviseError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NameTaken { .. } | Self::Signals { .. } => Kind::Bug,
+            Self::Thread { .. } => Kind::Transient,
+            Self::Notify { .. } => Kind::Operator,
+        }
+    }
+}
+
+/// How a part ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// It returned.
+    Finished,
+    /// It returned an error.
+    Failed(Box<dyn Failure + Send + Sync>),
+    /// It panicked, with this message.
+    Panicked(String),
+    /// It was aborted because it outlived the deadline of the shutdown.
+    Aborted,
+}
+
+impl Ending {
+    pub(super) fn panicked(payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        Self::Panicked(text.unwrap_or_else(|| "without a message".to_owned()))
+    }
+}
+
+/// What the body of a part may return.
+pub trait IntoEnding {
+    /// As an ending.
+    fn into_ending(self) -> Ending;
+}
+
+impl IntoEnding for () {
+    fn into_ending(self) -> Ending {
+        Ending::Finished
+    }
+}
+
+impl<E: Failure + Send + Sync + 'static> IntoEnding for Result<(), E> {
+    fn into_ending(self) -> Ending {
+        match self {
+            Ok(()) => Ending::Finished,
+            Err(error) => Ending::Failed(Box::new(error)),
+        }
+    }
+}
+
+/// The end of a part.
+#[derive(Debug)]
+pub struct End {
+    /// Which part.
+    pub part: &'static str,
+    /// How.
+    pub ending: Ending,
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let part = self.part;
+        match &self.ending {
+            Ending::Finished => write!(f, "{part} finished"),
+            Ending::Aborted => write!(f, "{part} was aborted"),
+            Ending::Panicked(message) => write!(f, "{part} panicked: {message}"),
+            Ending::Failed(error) => {
+                write!(f, "{part} failed: {error}")?;
+                let causes = std::iter::successors(error.source(), |error| error.source());
+                causes.into_iter().try_for_each(|cause| write!(f, ": {cause}"))
+            }
+        }
+    }
+}
+
+/// What became of the parts.
+#[derive(Debug)]
+pub struct Shutdown {
+    /// Why it came to it: the first reason given.
+    pub reason: Arc<str>,
+    /// Every end, in the order of time.
+    pub ends: Vec<End>,
+    /// The parts that did not end within the deadline.
+    pub stragglers: Vec<&'static str>,
+}
+
+impl Shutdown {
+    /// What the earliest failure asks for; a part that had to be left behind is a broken promise of ours. `None` after
+    /// an orderly end.
+    pub fn failure(&self) -> Option<Kind> {
+        let failures = self.ends.iter().filter_map(|end| match &end.ending {
+            Ending::Failed(error) => Some(error.kind()),
+            Ending::Panicked(_) => Some(Kind::Bug),
+            Ending::Finished | Ending::Aborted => None,
+        });
+        failures.chain(self.stragglers.iter().map(|_| Kind::Bug)).next()
+    }
+}
