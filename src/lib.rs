@@ -27,3 +27,4 @@ pub mod web;
 
 // Layer 3: where the parts meet.
 pub mod cli;
+pub mod config;
