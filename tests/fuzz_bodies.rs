@@ -1,0 +1,51 @@
+//! The bodies of the fuzz targets over their corpus, its mutations and random bytes: no nightly compiler needed.
+
+use std::path::Path;
+
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, RngExt, SeedableRng};
+
+#[path = "../fuzz/bodies.rs"]
+mod bodies;
+
+/// Mutations of every corpus entry, and random inputs: a second of work in the dev profile.
+const ROUNDS: usize = 2_000;
+/// Longer than any frame the corpus holds.
+const RANDOM_LEN_MAX: usize = 400;
+
+fn check(target: &str, body: fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let entries: Vec<Vec<u8>> = std::fs::read_dir(&corpus)
+        .expect("the corpus is part of the repository")
+        .map(|entry| std::fs::read(entry.expect("listed").path()).expect("readable"))
+        .collect();
+    assert!(!entries.is_empty(), "{} is empty", corpus.display());
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    for entry in &entries {
+        body(entry);
+        for _ in 0..ROUNDS {
+            let mut mutated = entry.clone();
+            for _ in 0..random.random_range(1..4) {
+                let at = random.random_range(0..mutated.len());
+                mutated[at] = random.random();
+            }
+            mutated.truncate(random.random_range(0..=mutated.len()));
+            body(&mutated);
+        }
+    }
+    for _ in 0..ROUNDS {
+        let mut bytes = vec![0; random.random_range(0..RANDOM_LEN_MAX)];
+        random.fill_bytes(&mut bytes);
+        body(&bytes);
+    }
+}
+
+#[test]
+fn frame() {
+    check("frame", bodies::frame);
+}
+
+#[test]
+fn framer() {
+    check("framer", bodies::framer);
+}
