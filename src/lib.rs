@@ -6,6 +6,7 @@
 // Layer 0: plain data with units.
 pub mod failure;
 pub mod outcome;
+pub mod record;
 pub mod spectrum;
 
 // Layer 1: pure computation. No IO, no clock, no threads.

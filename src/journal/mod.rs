@@ -1,1 +1,158 @@
-//! Every result and spectrum on disk before it is offered to the network.
+//! Every result and spectrum on disk before it is offered to the network: SQLite, numbered records of several parts.
+//!
+//! [`Journal::append`] returns when the record is on the medium. What is owed to the subscribers stays until it is
+//! acknowledged, or until the journal is full and a gap record says which numbers were given up: produced = delivered +
+//! gaps. A damaged file is never set aside by the program: the numbers already given stand in it, and only an operator
+//! can say where a new journal has to go on ([`Settings::first_seq`]).
+
+mod append;
+mod error;
+mod outbox;
+mod reader;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use rusqlite::Connection;
+
+pub use error::JournalError;
+pub use reader::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Statistics};
+
+use crate::record::{Entry, Gap, PartKey, Seq};
+
+/// The largest part: a spectrum of 100,000 pixels with its maps is below a tenth of it.
+pub const PART_BYTES_MAX: usize = 16 << 20;
+
+/// The smallest capacity: below it a single inspection could not be kept until it is sent.
+pub const CAPACITY_BYTES_MIN: u64 = 1 << 20;
+
+/// How a journal is kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Room for records, bytes, the log beside the file (16 MiB at rest) not counted. At least [`CAPACITY_BYTES_MIN`].
+    pub bytes_max: u64,
+    /// Acknowledged records older than this are deleted.
+    pub age_max: Duration,
+    /// Where the numbers start in a file that does not exist yet.
+    pub first_seq: Seq,
+    /// How a gap record is written down for its subscribers.
+    pub encode_gap: EncodeGap,
+}
+
+/// Turns a gap record with its number and time into the payload of its part.
+pub type EncodeGap = fn(Seq, SystemTime, &Gap) -> Vec<u8>;
+
+/// The journal, open for writing: one per file, shared between the thread that appends and the one that delivers.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    settings: Settings,
+    appender: Mutex<append::Appender>,
+    /// A connection of its own: reading what is owed never makes an append wait.
+    outbox: Mutex<Connection>,
+    /// Held until the end: one writing process per file.
+    _lock: File,
+}
+
+impl Journal {
+    /// Opens or creates the journal at `path`.
+    ///
+    /// # Errors
+    /// When the place cannot be written, another process has it, or the file is damaged, newer or somebody else's.
+    pub fn open(path: &Path, settings: Settings) -> Result<Self, JournalError> {
+        if settings.bytes_max < CAPACITY_BYTES_MIN {
+            return Err(JournalError::TooSmall { bytes: settings.bytes_max, minimum: CAPACITY_BYTES_MIN });
+        }
+        let lock = lock_beside(path)?;
+        let appender = schema::open_writer(path, schema::Durability::Full, settings.first_seq)?;
+        schema::check_at_start(path, &appender)?;
+        let outbox = schema::open_writer(path, schema::Durability::Normal, settings.first_seq)?;
+        let appender = append::Appender::new(appender)?;
+        Ok(Self {
+            path: path.to_owned(),
+            settings,
+            appender: Mutex::new(appender),
+            outbox: Mutex::new(outbox),
+            _lock: lock,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a record and returns its number when it is on the medium, all parts or none. `build` is told the number,
+    /// so that payloads can hold it. Makes room first, where the settings ask for it.
+    ///
+    /// # Errors
+    /// When there is no room or the medium fails: the number is spent, and the next record that can be written is
+    /// followed by a gap record that names it.
+    pub fn append(&self, build: impl FnOnce(Seq) -> Entry) -> Result<Seq, JournalError> {
+        locked(&self.appender).append(&self.settings, build)
+    }
+
+    /// The number of the newest record, gap records included.
+    pub fn last(&self) -> Option<Seq> {
+        locked(&self.appender).last()
+    }
+
+    /// The oldest `limit` parts after `after` that nobody has acknowledged, in the order of delivery, with payloads.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn owed(&self, after: Option<PartKey>, limit: usize) -> Result<Vec<(PartKey, Vec<u8>)>, JournalError> {
+        outbox::owed(&locked(&self.outbox), after, limit)
+    }
+
+    /// Marks parts as delivered. What is not owed (any more) is passed over.
+    ///
+    /// # Errors
+    /// When the file cannot be written: the parts stay owed and will be delivered again.
+    pub fn acknowledge(&self, parts: &[PartKey]) -> Result<(), JournalError> {
+        outbox::acknowledge(&mut locked(&self.outbox), parts)
+    }
+
+    /// A second view for reading, which never blocks an append.
+    ///
+    /// # Errors
+    /// As [`JournalReader::open`].
+    pub fn reader(&self) -> Result<JournalReader, JournalError> {
+        JournalReader::open(&self.path)
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let appender = self.appender.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Err(failure) = appender.tell_unwritten(&self.settings, SystemTime::now()) {
+            tracing::error!(%failure, lost = appender.unwritten().records(), "records are lost and no gap record says so");
+        }
+    }
+}
+
+/// A panic while a connection was held has rolled its transaction back: the connection is as good as before.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The lock is a file of its own: closing any second handle on the journal itself would drop SQLite's locks on it.
+fn lock_beside(path: &Path) -> Result<File, JournalError> {
+    let failed = |source| JournalError::Place { path: path.to_owned(), source };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(PathBuf::from(name)).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(JournalError::InUse { path: path.to_owned() }),
+        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}

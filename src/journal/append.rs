@@ -1,0 +1,329 @@
+//! Writing records, and making room for them: what is acknowledged goes first, what is not leaves a gap record behind.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+
+use super::{JournalError, PART_BYTES_MAX, Settings};
+use crate::record::{Audience, Entry, Gap, Loss, LossReason, Part, PartKind, PartKinds, Seq};
+
+/// Records deleted at once at most: each costs a walk over its pages, and an append waits for it.
+const RELEASE_RECORDS_MAX: usize = 256;
+
+/// Rounds of release before one append at most: enough to reach a lowered capacity within a few appends, bounded in time.
+const RELEASE_ROUNDS_MAX: usize = 8;
+
+/// Making room frees this fraction of the capacity beyond what is needed, so that not every append has to.
+const RELEASE_FRACTION: u64 = 32;
+
+/// The one connection that appends, and what it still has to own up to.
+#[derive(Debug)]
+pub(super) struct Appender {
+    connection: Connection,
+    next: Seq,
+    /// Numbers whose records could not be written; told by the next gap record that can be.
+    unwritten: Gap,
+}
+
+/// Which records may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Release {
+    /// Those older than the oldest owed part.
+    Acknowledged,
+    /// The oldest, owed or not.
+    Oldest,
+}
+
+impl Appender {
+    pub(super) fn new(connection: Connection) -> Result<Self, JournalError> {
+        let last: i64 = connection
+            .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'record'", [], |row| row.get(0))
+            .map_err(|source| JournalError::Access { action: "read the last number", source })?;
+        Ok(Self { connection, next: Seq::new(last.cast_unsigned()).next(), unwritten: Gap::default() })
+    }
+
+    pub(super) fn last(&self) -> Option<Seq> {
+        (self.next > Seq::FIRST).then(|| Seq::new(self.next.number() - 1))
+    }
+
+    /// What no gap record names yet.
+    pub(super) fn unwritten(&self) -> &Gap {
+        &self.unwritten
+    }
+
+    pub(super) fn append(
+        &mut self,
+        settings: &Settings,
+        build: impl FnOnce(Seq) -> Entry,
+    ) -> Result<Seq, JournalError> {
+        let seq = self.next;
+        let entry = build(seq);
+        check(&entry)?;
+        self.next = seq.next();
+        match self.write_or_release(settings, seq, &entry) {
+            Ok(()) => {
+                let kept = self.tell_unwritten(settings, entry.time);
+                if let Err(failure) = kept.and_then(|()| self.keep_within(settings, entry.time)) {
+                    tracing::warn!(%failure, "the journal cannot be put in order; the next append tries again");
+                }
+                Ok(seq)
+            }
+            Err(source) => {
+                let owed = entry.parts.iter().filter(|part| part.audience == Audience::Subscribers);
+                let kinds = owed.map(|part| part.kind).collect();
+                self.unwritten.add(Loss { seqs: seq..=seq, kinds, reason: LossReason::NotWritten });
+                Err(if source.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+                    JournalError::Full { seq, source }
+                } else {
+                    JournalError::Append { seq, source }
+                })
+            }
+        }
+    }
+
+    /// Pages that SQLite itself may use: a full disk for the tests.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, pages: i64) {
+        self.connection.pragma_update(None, "max_page_count", pages).expect("a pragma without IO");
+    }
+
+    fn write_or_release(&mut self, settings: &Settings, seq: Seq, entry: &Entry) -> rusqlite::Result<()> {
+        match self.write(settings, seq, entry) {
+            Err(full) if full.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                // Pages of what was delivered serve again without any growth of the file.
+                let expected = entry.parts.iter().map(|part| part.payload.len() as u64).sum::<u64>();
+                if self.release(settings, Release::Acknowledged, expected, entry.time)? == 0 {
+                    return Err(full);
+                }
+                self.write(settings, seq, entry)
+            }
+            written => written,
+        }
+    }
+
+    fn write(&mut self, settings: &Settings, seq: Seq, entry: &Entry) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        insert(&transaction, seq, entry)?;
+        delete_expired(&transaction, settings, entry.time)?;
+        transaction.commit()
+    }
+
+    /// Writes the gap record for what could not be written before: only when a record has found room again, or a full
+    /// disk would collect one small gap record for every large record it refuses.
+    pub(super) fn tell_unwritten(&mut self, settings: &Settings, now: SystemTime) -> rusqlite::Result<()> {
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        let seq = self.next;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        insert_gap(&transaction, settings, seq, now, &self.unwritten)?;
+        transaction.commit()?;
+        self.next = seq.next();
+        self.unwritten = Gap::default();
+        Ok(())
+    }
+
+    /// Brings the journal back below its capacity.
+    fn keep_within(&mut self, settings: &Settings, now: SystemTime) -> rusqlite::Result<()> {
+        for _ in 0..RELEASE_ROUNDS_MAX {
+            let excess = used_bytes(&self.connection)?.saturating_sub(settings.bytes_max);
+            if excess == 0 {
+                break;
+            }
+            let wanted = excess + settings.bytes_max / RELEASE_FRACTION;
+            if self.release(settings, Release::Acknowledged, wanted, now)? == 0
+                && self.release(settings, Release::Oldest, wanted, now)? == 0
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the oldest records until `wanted` bytes of payload are free, and answers how many went. What was still
+    /// owed of them stands in a gap record of the same transaction, together with the gaps that older gap records
+    /// among them declared.
+    fn release(
+        &mut self,
+        settings: &Settings,
+        release: Release,
+        wanted: u64,
+        now: SystemTime,
+    ) -> rusqlite::Result<usize> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let Some((newest, count)) = oldest_records(&transaction, release, wanted)? else { return Ok(0) };
+        let mut gap = Gap::default();
+        if release == Release::Oldest {
+            for loss in owed_through(&transaction, newest)? {
+                gap.add(loss);
+            }
+            for loss in losses_through(&transaction, newest)? {
+                gap.add(loss);
+            }
+        }
+        delete_through(&transaction, newest)?;
+        let seq = self.next;
+        if !gap.is_empty() {
+            insert_gap(&transaction, settings, seq, now, &gap)?;
+        }
+        transaction.commit()?;
+        if !gap.is_empty() {
+            self.next = seq.next();
+            tracing::warn!(
+                records = gap.records(), gap = %seq,
+                "the journal is full of what nobody acknowledged: the oldest records were given up, a gap record says which"
+            );
+        }
+        Ok(count)
+    }
+}
+
+fn check(entry: &Entry) -> Result<(), JournalError> {
+    let mut kinds = PartKinds::default();
+    for part in &entry.parts {
+        let fault = if kinds.contains(part.kind) {
+            format!("has two parts '{}'", part.kind.name())
+        } else if part.payload.len() > PART_BYTES_MAX {
+            format!("has {} bytes as '{}', at most {PART_BYTES_MAX} are kept", part.payload.len(), part.kind.name())
+        } else {
+            kinds = kinds.with(part.kind);
+            continue;
+        };
+        return Err(JournalError::Entry { fault });
+    }
+    if entry.parts.is_empty() {
+        return Err(JournalError::Entry { fault: "has no parts".into() });
+    }
+    Ok(())
+}
+
+fn insert(transaction: &Transaction<'_>, seq: Seq, entry: &Entry) -> rusqlite::Result<()> {
+    let seq = seq.number().cast_signed();
+    let mut record = transaction.prepare_cached("INSERT INTO record (seq, id, time_us) VALUES (?1, ?2, ?3)")?;
+    record.execute(params![seq, entry.id, to_micros(entry.time)])?;
+    let mut insert = transaction.prepare_cached("INSERT INTO part (seq, kind, payload) VALUES (?1, ?2, ?3)")?;
+    let mut owe = transaction.prepare_cached("INSERT INTO owed (seq, kind) VALUES (?1, ?2)")?;
+    for Part { kind, payload, audience } in &entry.parts {
+        insert.execute(params![seq, kind.code(), payload])?;
+        if *audience == Audience::Subscribers {
+            owe.execute(params![seq, kind.code()])?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_gap(
+    transaction: &Transaction<'_>,
+    settings: &Settings,
+    seq: Seq,
+    now: SystemTime,
+    gap: &Gap,
+) -> rusqlite::Result<()> {
+    let payload = (settings.encode_gap)(seq, now, gap);
+    let parts = vec![Part::owed(PartKind::Gap, payload)];
+    insert(transaction, seq, &Entry { id: format!("gap-{seq}"), time: now, parts })?;
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO loss (seq, first, last, kinds, reason) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for Loss { seqs, kinds, reason } in gap.losses() {
+        let (first, last) = (seqs.start().number().cast_signed(), seqs.end().number().cast_signed());
+        insert.execute(params![seq.number().cast_signed(), first, last, kinds.bits(), reason.name()])?;
+    }
+    Ok(())
+}
+
+/// The oldest records never count as expired by more than a few per append: an append stays short.
+fn delete_expired(transaction: &Transaction<'_>, settings: &Settings, now: SystemTime) -> rusqlite::Result<()> {
+    const EXPIRED_RECORDS_MAX: usize = 16;
+    let oldest_kept = to_micros(now.checked_sub(settings.age_max).unwrap_or(UNIX_EPOCH));
+    let mut oldest = transaction.prepare_cached(
+        "SELECT seq, time_us FROM record WHERE seq < coalesce((SELECT min(seq) FROM owed), (SELECT max(seq) FROM record))
+         ORDER BY seq LIMIT ?1",
+    )?;
+    let mut rows = oldest.query([EXPIRED_RECORDS_MAX as i64])?;
+    let mut newest_expired = None;
+    while let Some(row) = rows.next()? {
+        if row.get::<_, i64>(1)? >= oldest_kept {
+            break;
+        }
+        newest_expired = Some(Seq::new(row.get::<_, i64>(0)?.cast_unsigned()));
+    }
+    newest_expired.map_or(Ok(()), |newest| delete_through(transaction, newest))
+}
+
+/// The newest of the oldest records that together hold `wanted` bytes, and how many they are; never the newest record
+/// of all.
+fn oldest_records(
+    transaction: &Transaction<'_>,
+    release: Release,
+    wanted: u64,
+) -> rusqlite::Result<Option<(Seq, usize)>> {
+    let mut candidates = transaction.prepare_cached(
+        "SELECT seq, (SELECT sum(length(payload)) FROM part WHERE part.seq = record.seq) FROM record
+         WHERE seq < ?1 ORDER BY seq LIMIT ?2",
+    )?;
+    let newest: i64 = transaction.query_row("SELECT coalesce(max(seq), 0) FROM record", [], |row| row.get(0))?;
+    let end: i64 = match release {
+        Release::Oldest => newest,
+        Release::Acknowledged => {
+            transaction.query_row("SELECT coalesce(min(seq), ?1) FROM owed", [newest], |row| row.get(0))?
+        }
+    };
+    let mut rows = candidates.query((end, RELEASE_RECORDS_MAX as i64))?;
+    let (mut found, mut bytes) = (None, 0u64);
+    while let Some(row) = rows.next()? {
+        let count = found.map_or(0, |(_, count)| count);
+        found = Some((Seq::new(row.get::<_, i64>(0)?.cast_unsigned()), count + 1));
+        bytes += row.get::<_, Option<i64>>(1)?.unwrap_or(0).cast_unsigned();
+        if bytes >= wanted {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn owed_through(transaction: &Transaction<'_>, newest: Seq) -> rusqlite::Result<Vec<Loss>> {
+    let mut owed = transaction.prepare_cached("SELECT seq, kind FROM owed WHERE seq <= ?1 ORDER BY seq, kind")?;
+    let rows = owed.query_map([newest.number().cast_signed()], |row| {
+        let seq = Seq::new(row.get::<_, i64>(0)?.cast_unsigned());
+        let kinds = PartKinds::from_bits(1 << row.get::<_, u8>(1)?.min(7));
+        Ok(Loss { seqs: seq..=seq, kinds, reason: LossReason::Capacity })
+    })?;
+    rows.collect()
+}
+
+fn losses_through(transaction: &Transaction<'_>, newest: Seq) -> rusqlite::Result<Vec<Loss>> {
+    let mut losses = transaction.prepare_cached(
+        "SELECT first, last, kinds, reason FROM loss WHERE seq <= ?1 AND seq IN (SELECT seq FROM owed WHERE seq <= ?1)",
+    )?;
+    let rows = losses.query_map([newest.number().cast_signed()], |row| {
+        let number = |column| row.get::<_, i64>(column).map(|number| Seq::new(number.cast_unsigned()));
+        let reason = LossReason::from_name(&row.get::<_, String>(3)?).unwrap_or(LossReason::Capacity);
+        Ok(Loss { seqs: number(0)?..=number(1)?, kinds: PartKinds::from_bits(row.get(2)?), reason })
+    })?;
+    rows.collect()
+}
+
+fn delete_through(transaction: &Transaction<'_>, newest: Seq) -> rusqlite::Result<()> {
+    for delete in [
+        "DELETE FROM owed WHERE seq <= ?1",
+        "DELETE FROM loss WHERE seq <= ?1",
+        "DELETE FROM part WHERE seq <= ?1",
+        "DELETE FROM record WHERE seq <= ?1",
+    ] {
+        transaction.prepare_cached(delete)?.execute([newest.number().cast_signed()])?;
+    }
+    Ok(())
+}
+
+/// Bytes of the pages in use; free pages inside the file count as room.
+fn used_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let pages = number("page_count")? - number("freelist_count")?;
+    Ok(pages.cast_unsigned() * number("page_size")?.cast_unsigned())
+}
+
+/// Microseconds since 1970; 0 for times before.
+fn to_micros(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
