@@ -101,9 +101,9 @@ impl JournalReader {
             let rows = spectra.query_map((first, last, PartKind::Spectrum.code(), limit), |row| {
                 Ok((Seq::new(row.get::<_, i64>(0)?.cast_unsigned()), row.get(1)?))
             })?;
-            rows.collect()
+            rows.collect::<rusqlite::Result<Vec<_>>>()
         };
-        read().map_err(|source: rusqlite::Error| JournalError::Access { action: "read spectra", source })
+        read().map_err(|source| JournalError::Access { action: "read spectra", source })
     }
 
     /// How full it is. Takes a time that grows with what is owed, not with what is kept.
