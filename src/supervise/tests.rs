@@ -1,3 +1,5 @@
+//! The supervisor with parts of every kind: those that end, fail, panic and hang.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
