@@ -1,5 +1,7 @@
 //! The command line: one file per command. Data goes to stdout, diagnostics to stderr, the exit code says what to do.
 
+mod sim;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -15,7 +17,9 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Sim(sim::SimArgs),
+}
 
 /// A command's failure: its message, and the exit code it asks for.
 #[derive(Debug)]
@@ -56,7 +60,9 @@ impl<E: Failure + Send + Sync + 'static> From<E> for CommandError {
 /// Parses the arguments, runs the command, and turns its failure into a message and an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome: Result<(), CommandError> = match cli.command {};
+    let outcome: Result<(), CommandError> = match cli.command {
+        Command::Sim(args) => sim::run(&args),
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,0 +1,417 @@
+//! Labelled spectra for training, made by the same instruments that answer on the simulated line.
+//!
+//! A recipe (TOML) says what the samples are; each replicate is one exposure on one of several units of the family: light
+//! minus dark counts, corrected by the unit's nonlinearity polynomial, interpolated linearly from the pixels onto
+//! 200..=2000 cm⁻¹ in steps of 2. Columns: `id`, `sample`, `instrument`, the label, then the shifts.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, RngExt, SeedableRng};
+use serde::Deserialize;
+
+use super::detector::{Exposure, Light, Noise, Readout};
+use super::oils::{Oil, Sample};
+use super::profile::Profile;
+use super::unit::Unit;
+use crate::failure::{Failure, Kind};
+use crate::spectrum::{Nonlinearity, ShiftAxis};
+
+/// Spectra in one file: far above any calibration set, and a gigabyte of text.
+pub const SPECTRA_MAX: usize = 100_000;
+
+/// Instruments in one set: each costs a few megabytes and milliseconds.
+const INSTRUMENTS_MAX: usize = 1_000;
+
+/// First shift, last shift and step of the grid, cm⁻¹.
+const GRID_PER_CM: [u32; 3] = [200, 2000, 2];
+
+/// An operator shortens the exposure when the brightest pixel passes this part of full scale.
+const FULL_SCALE_MAX: f64 = 0.8;
+
+/// Scans averaged for the dark frame, so that its noise does not matter.
+const DARK_SCANS: u32 = 16;
+
+/// The recipes that come with the program, by name.
+const BUILT_IN: [(&str, &str); 2] = [
+    ("oil-type", include_str!("../../models/recipes/oil-type.toml")),
+    ("olive-adulteration", include_str!("../../models/recipes/olive-adulteration.toml")),
+];
+
+/// Why no data set was written.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// Neither a built-in recipe nor a readable file.
+    #[error("failed to read the recipe '{recipe}' (built in: oil-type, olive-adulteration)")]
+    Read {
+        /// Name or path asked for.
+        recipe: String,
+        /// Why the file could not be read.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not TOML, or not a recipe.
+    #[error("failed to understand the recipe '{recipe}'")]
+    Parse {
+        /// Name or path.
+        recipe: String,
+        /// Which line, and what is wrong with it.
+        #[source]
+        source: toml::de::Error,
+    },
+    /// A value no data set can be made from.
+    #[error("recipe '{recipe}': {what}")]
+    Invalid {
+        /// Name or path.
+        recipe: String,
+        /// Which key, and what it must be.
+        what: String,
+    },
+    /// The file cannot be written.
+    #[error("failed to write {}", path.display())]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Failure for DatasetError {
+    fn kind(&self) -> Kind {
+        Kind::Operator
+    }
+}
+
+/// What a recipe file holds.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecipeFile {
+    label: String,
+    samples: usize,
+    replicates: usize,
+    instruments: usize,
+    profile: String,
+    exposure_ms: [f64; 2],
+    classes: Option<ClassesFile>,
+    blend: Option<BlendFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClassesFile {
+    oils: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BlendFile {
+    base: String,
+    adulterant: String,
+    pure_share: f64,
+    adulterant_share: f64,
+    dense_share: f64,
+    dense_below_pct: f64,
+}
+
+/// What a labelled set is made of. Sizes may be changed before it is made.
+#[derive(Debug)]
+pub struct Recipe {
+    /// Independent samples.
+    pub samples: usize,
+    /// Exposures of each sample.
+    pub replicates: usize,
+    name: String,
+    label: String,
+    instruments: usize,
+    profile: Profile,
+    exposure_ms: [f64; 2],
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Classes(Vec<&'static Oil>),
+    Blend { base: &'static Oil, adulterant: &'static Oil, share: Shares },
+}
+
+/// How blends are distributed.
+#[derive(Debug)]
+struct Shares {
+    pure: f64,
+    adulterant: f64,
+    dense: f64,
+    dense_below_pct: f64,
+}
+
+impl Recipe {
+    /// A built-in recipe by name, otherwise the file at that path.
+    ///
+    /// # Errors
+    /// When there is no such recipe, or a value in it makes no sense.
+    pub fn load(recipe: &str) -> Result<Self, DatasetError> {
+        let text = match BUILT_IN.iter().find(|(name, _)| *name == recipe) {
+            Some((_, text)) => (*text).to_owned(),
+            None => std::fs::read_to_string(recipe)
+                .map_err(|source| DatasetError::Read { recipe: recipe.to_owned(), source })?,
+        };
+        Self::parse(recipe, &text)
+    }
+
+    fn parse(recipe: &str, text: &str) -> Result<Self, DatasetError> {
+        let file: RecipeFile =
+            toml::from_str(text).map_err(|source| DatasetError::Parse { recipe: recipe.to_owned(), source })?;
+        let invalid = |what: String| DatasetError::Invalid { recipe: recipe.to_owned(), what };
+        let oil = |name: &String| {
+            let known = || Oil::all().iter().map(|oil| oil.name).collect::<Vec<_>>().join(", ");
+            Oil::named(name).ok_or_else(|| invalid(format!("there is no oil '{name}'; there are: {}", known())))
+        };
+        let content = match (file.classes, file.blend) {
+            (Some(classes), None) => {
+                let oils = classes.oils.iter().map(oil).collect::<Result<Vec<_>, _>>()?;
+                if oils.is_empty() {
+                    return Err(invalid("[classes] oils must name at least one oil".to_owned()));
+                }
+                Content::Classes(oils)
+            }
+            (None, Some(blend)) => {
+                let shares = [blend.pure_share, blend.adulterant_share, blend.dense_share];
+                if shares.iter().any(|share| !(0.0..=1.0).contains(share)) || shares.iter().sum::<f64>() > 1.0 {
+                    return Err(invalid("the shares of [blend] must lie in 0..=1 and sum to 1 at most".to_owned()));
+                }
+                if !(0.0..100.0).contains(&blend.dense_below_pct) {
+                    return Err(invalid("[blend] dense_below_pct must lie in 0..100".to_owned()));
+                }
+                let share = Shares {
+                    pure: blend.pure_share,
+                    adulterant: blend.adulterant_share,
+                    dense: blend.dense_share,
+                    dense_below_pct: blend.dense_below_pct,
+                };
+                Content::Blend { base: oil(&blend.base)?, adulterant: oil(&blend.adulterant)?, share }
+            }
+            _ => return Err(invalid("exactly one of [classes] and [blend] must be there".to_owned())),
+        };
+        if !(1..=INSTRUMENTS_MAX).contains(&file.instruments) {
+            return Err(invalid(format!("instruments must lie in 1..={INSTRUMENTS_MAX}")));
+        }
+        let [shortest, longest] = file.exposure_ms;
+        if !(shortest > 0.0 && shortest <= longest && longest.is_finite()) {
+            return Err(invalid("exposure_ms must be two positive numbers, the smaller first".to_owned()));
+        }
+        let profile = Profile::named(&file.profile)
+            .ok_or_else(|| invalid(format!("there is no profile '{}'; there are: qepro, sts", file.profile)))?;
+        Ok(Self {
+            samples: file.samples,
+            replicates: file.replicates,
+            name: recipe.to_owned(),
+            label: file.label,
+            instruments: file.instruments,
+            profile,
+            exposure_ms: file.exposure_ms,
+            content,
+        })
+    }
+
+    /// Makes the set and writes it. The same recipe and seed give the same bytes.
+    ///
+    /// # Errors
+    /// When the set would be empty or larger than [`SPECTRA_MAX`], or cannot be written.
+    pub fn write(&self, path: &Path, seed: u64) -> Result<(), DatasetError> {
+        let spectra = self.samples.saturating_mul(self.replicates);
+        if !(1..=SPECTRA_MAX).contains(&spectra) {
+            let what = format!("{} samples x {} replicates is not in 1..={SPECTRA_MAX}", self.samples, self.replicates);
+            return Err(DatasetError::Invalid { recipe: self.name.clone(), what });
+        }
+        let failed = |source| DatasetError::Write { path: path.to_owned(), source };
+        let file = std::fs::File::create(path).map_err(failed)?;
+        self.write_to(std::io::BufWriter::new(file), seed).map_err(failed)
+    }
+
+    fn write_to(&self, mut out: impl Write, seed: u64) -> std::io::Result<()> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let bench: Vec<Instrument> =
+            (0..self.instruments).map(|_| Instrument::new(self.profile, rng.random())).collect();
+        let [first, last, step] = GRID_PER_CM;
+        let grid: Vec<f64> = (first..=last).step_by(step as usize).map(f64::from).collect();
+
+        write!(out, "id,sample,instrument,{}", self.label)?;
+        for shift in &grid {
+            write!(out, ",{shift}")?;
+        }
+        writeln!(out)?;
+        for number in 0..self.samples {
+            // One stream a sample: asking for more replicates leaves the compositions as they are.
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(number as u64 + 1);
+            let (sample, label) = self.content.draw(number, &mut rng);
+            for replicate in 0..self.replicates {
+                let instrument = &bench[rng.random_range(0..bench.len())];
+                let counts = instrument.measure(&sample, self.exposure_ms, &grid, &mut rng);
+                write!(out, "s{number:04}-{replicate},s{number:04},{},{label}", instrument.unit.serial)?;
+                for value in counts {
+                    write!(out, ",{value:.1}")?;
+                }
+                writeln!(out)?;
+            }
+        }
+        out.flush()
+    }
+}
+
+impl Content {
+    /// Sample number `number` and its label.
+    fn draw(&self, number: usize, rng: &mut impl Rng) -> (Sample, String) {
+        match self {
+            Self::Classes(oils) => {
+                let oil = oils[number % oils.len()];
+                (Sample::draw(oil, rng), oil.name.to_owned())
+            }
+            Self::Blend { base, adulterant, share } => {
+                let adulterant_pct = share.draw(rng);
+                let (base, adulterant) = (Sample::draw(base, rng), Sample::draw(adulterant, rng));
+                let sample = Sample::blend(&[(&base, 100.0 - adulterant_pct), (&adulterant, adulterant_pct)]);
+                (sample, format!("{adulterant_pct:.3}"))
+            }
+        }
+    }
+}
+
+impl Shares {
+    fn draw(&self, rng: &mut impl Rng) -> f64 {
+        let dice: f64 = rng.random();
+        let even: f64 = rng.random();
+        if dice < self.pure {
+            0.0
+        } else if dice < self.pure + self.adulterant {
+            100.0
+        } else if dice < self.pure + self.adulterant + self.dense {
+            even * self.dense_below_pct
+        } else {
+            self.dense_below_pct + even * (100.0 - self.dense_below_pct)
+        }
+    }
+}
+
+/// A unit with the axis a host would compute for it.
+struct Instrument {
+    unit: Unit,
+    axis: ShiftAxis,
+    nonlinearity: Nonlinearity,
+}
+
+impl Instrument {
+    fn new(profile: Profile, number: u64) -> Self {
+        let unit = Unit::new(profile, number);
+        let axis = unit.calibration().axis(unit.model.optical.clone()).expect("the simulated dispersion is monotonic");
+        let nonlinearity = Nonlinearity { coefficients: unit.nonlinearity.iter().copied().map(f64::from).collect() };
+        Self { unit, axis, nonlinearity }
+    }
+
+    /// Light minus dark counts on the grid.
+    fn measure(&self, sample: &Sample, exposure_ms: [f64; 2], grid: &[f64], rng: &mut impl Rng) -> Vec<f32> {
+        let [shortest, longest] = exposure_ms;
+        let drawn_s = shortest * (longest / shortest).powf(rng.random()) / 1_000.0;
+        let model = self.unit.model;
+        let room = FULL_SCALE_MAX * f64::from(model.counts_max) - model.baseline;
+        let light = Exposure {
+            integration_s: drawn_s.min(room / self.unit.brightest_counts_per_s(sample)),
+            scans: 1,
+            detector_c: model.temperature_c,
+            cosmic_rays_per_s: model.cosmic_rays_per_s,
+            readout: Readout::Corrected,
+            noise: Noise::Physical,
+        };
+        let dark = Exposure { scans: DARK_SCANS, ..light };
+        let light_frame = self.unit.expose(Light::Sample { sample, power: 1.0 }, &light, rng);
+        let dark_frame = self.unit.expose(Light::None, &dark, rng);
+        let counts: Vec<f32> = model
+            .optical
+            .clone()
+            .map(|pixel| self.nonlinearity.correct(light_frame[pixel] as f32 - dark_frame[pixel] as f32))
+            .collect();
+        grid.iter().map(|&shift| interpolated(&self.axis, &counts, shift)).collect()
+    }
+}
+
+/// Linear between pixels; every grid point lies within the simulated range.
+fn interpolated(axis: &ShiftAxis, counts: &[f32], shift_per_cm: f64) -> f32 {
+    let shifts = axis.per_cm();
+    let right = shifts.partition_point(|&pixel| pixel < shift_per_cm).clamp(1, shifts.len() - 1);
+    let fraction = (shift_per_cm - shifts[right - 1]) / (shifts[right] - shifts[right - 1]);
+    counts[right - 1] + fraction as f32 * (counts[right] - counts[right - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(recipe: &str, samples: usize, seed: u64) -> String {
+        let mut recipe = Recipe::load(recipe).expect("built in");
+        recipe.samples = samples;
+        let mut bytes = Vec::new();
+        recipe.write_to(&mut bytes, seed).expect("memory takes everything");
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn a_seed_decides_every_byte() {
+        for recipe in ["oil-type", "olive-adulteration"] {
+            let first = written(recipe, 9, 7);
+            assert_eq!(first, written(recipe, 9, 7), "{recipe}");
+            assert_ne!(first, written(recipe, 9, 8), "{recipe}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_as_a_recording() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("oils.csv");
+        let mut recipe = Recipe::load("oil-type").expect("built in");
+        recipe.samples = 16;
+        recipe.write(&path, 1).expect("written");
+        let recording = crate::recording::Recording::read(&path).expect("readable");
+        assert_eq!(recording.spectra.len(), 16 * recipe.replicates);
+        assert_eq!((recording.axis.first().per_cm(), recording.axis.last().per_cm()), (200.0, 2000.0));
+        let oils = recording.label_column("oil").expect("the label is there");
+        let balanced = oils.iter().filter(|&&oil| oil == "olive").count() * 8;
+        assert_eq!(balanced, oils.len());
+        assert!(recording.label_column("sample").is_ok() && recording.label_column("instrument").is_ok());
+    }
+
+    #[test]
+    fn blends_are_dense_below_twenty_per_cent_and_hold_pure_oils() {
+        let text = written("olive-adulteration", 400, 3);
+        let labels: Vec<f64> = text
+            .lines()
+            .skip(1)
+            .step_by(3)
+            .map(|line| line.split(',').nth(3).expect("label").parse().expect("number"))
+            .collect();
+        let count = |holds: &dyn Fn(f64) -> bool| labels.iter().filter(|&&label| holds(label)).count();
+        assert_eq!(labels.len(), 400);
+        assert!(count(&|label| label == 0.0) > 40 && count(&|label| label == 100.0) > 4);
+        assert!(count(&|label| label > 0.0 && label < 20.0) > count(&|label| label > 20.0 && label < 100.0));
+    }
+
+    #[test]
+    fn a_recipe_that_makes_no_sense_says_which_key() {
+        let good = BUILT_IN[1].1;
+        let cases = [
+            (good.replace("\"olive\"", "\"walrus\""), "there is no oil 'walrus'"),
+            (good.replace("\"qepro\"", "\"abacus\""), "there is no profile 'abacus'"),
+            (good.replace("0.20", "0.9"), "the shares of [blend]"),
+            (good.replace("[100, 400]", "[400, 100]"), "exposure_ms"),
+            (good.replace("instruments = 24", "instruments = 0"), "instruments must lie in"),
+            (format!("{good}\n[classes]\noils = [\"palm\"]"), "exactly one of"),
+            (good.replace("samples =", "sample ="), "failed to understand the recipe"),
+        ];
+        for (text, expected) in cases {
+            let message = Recipe::parse("r.toml", &text).expect_err(expected).to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+        assert!(Recipe::load("no-such.toml").is_err());
+    }
+}
