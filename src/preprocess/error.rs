@@ -1,0 +1,128 @@
+//! What can be wrong with a pipeline, and with a spectrum shown to it.
+
+use crate::failure::{Failure, Kind};
+use crate::outcome::Reason;
+
+/// Why a list of steps is no pipeline.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PipelineError {
+    /// A setting outside its range.
+    #[error("step '{step}': {setting} = {value} is outside {from}..={to}")]
+    OutOfRange {
+        /// The step's name.
+        step: &'static str,
+        /// The setting's name.
+        setting: &'static str,
+        /// Its value.
+        value: f64,
+        /// Least allowed.
+        from: f64,
+        /// Most allowed.
+        to: f64,
+    },
+    /// A Savitzky-Golay window without a centre.
+    #[error("step 'smooth': window = {window} has no centre, it must be odd")]
+    EvenWindow {
+        /// Points in the window.
+        window: usize,
+    },
+    /// None, or more than one, resampling.
+    #[error("exactly one step must be 'resample', there are {found}")]
+    Resamples {
+        /// How many there are.
+        found: usize,
+    },
+    /// A step at a place where it has no meaning.
+    #[error("step '{step}' {rule}")]
+    Misplaced {
+        /// The step's name.
+        step: &'static str,
+        /// Where it has to be.
+        rule: &'static str,
+    },
+    /// More than a limit allows.
+    #[error("{count} {what}, at most {limit} are allowed")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        count: usize,
+        /// How many at most.
+        limit: usize,
+    },
+    /// The model's axis is shorter than a step needs.
+    #[error("step '{step}' needs {needed} points, the axis has {points}")]
+    AxisTooShort {
+        /// The step's name.
+        step: &'static str,
+        /// What it needs.
+        needed: usize,
+        /// What the axis has.
+        points: usize,
+    },
+}
+
+impl Failure for PipelineError {
+    fn kind(&self) -> Kind {
+        Kind::Operator
+    }
+}
+
+/// Why a spectrum cannot be prepared.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PrepareError {
+    /// The instrument's axis ends before the model's: nothing is extrapolated.
+    #[error(
+        "the spectrum covers {:.1} to {:.1} cm-1, the model needs {:.1} to {:.1} cm-1",
+        measured.0, measured.1, needed.0, needed.1
+    )]
+    AxisNotCovered {
+        /// The instrument's axis, cm⁻¹.
+        measured: (f64, f64),
+        /// The model's axis, cm⁻¹.
+        needed: (f64, f64),
+    },
+    /// No structure is left to normalise: a closed shutter, a constant.
+    #[error("the spectrum is flat at step '{step}': nothing is there to bring to scale")]
+    Flat {
+        /// The step's name.
+        step: &'static str,
+    },
+    /// The instrument has fewer points than a step before the resampling needs.
+    #[error("step '{step}' needs {needed} points, the spectrum has {points}")]
+    TooFewPoints {
+        /// The step's name.
+        step: &'static str,
+        /// What it needs.
+        needed: usize,
+        /// What there is.
+        points: usize,
+    },
+    /// A step left a number that is not finite.
+    #[error("step '{step}' left a value that is not a finite number")]
+    NotFinite {
+        /// The step's name.
+        step: &'static str,
+    },
+}
+
+impl Failure for PrepareError {
+    /// The axis stays as it is until somebody changes instrument or model; the next spectrum may be a better one.
+    fn kind(&self) -> Kind {
+        match self {
+            Self::AxisNotCovered { .. } | Self::TooFewPoints { .. } => Kind::Operator,
+            Self::Flat { .. } | Self::NotFinite { .. } => Kind::Transient,
+        }
+    }
+}
+
+impl From<&PrepareError> for Reason {
+    fn from(error: &PrepareError) -> Self {
+        match *error {
+            PrepareError::AxisNotCovered { measured, needed } => Self::AxisNotCovered { measured, needed },
+            PrepareError::Flat { .. } | PrepareError::TooFewPoints { .. } | PrepareError::NotFinite { .. } => {
+                Self::NotPrepared { why: error.to_string() }
+            }
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The ordered list of steps, checked once, run on every spectrum.
+
+use std::sync::Arc;
+
+use super::orthogonal::OrthonormalPolynomials;
+use super::smooth::Filter;
+use super::step::{Baseline, Despike, Normalise, Step, Whittaker};
+use super::{PipelineError, PrepareError, baseline, despike, normalise, resample, whittaker};
+use crate::spectrum::{PreparedSpectrum, RawSpectrum, ShiftAxis};
+
+/// Steps in one list: longer ones are a mistake, and time per spectrum must be bounded.
+pub const STEPS_MAX: usize = 32;
+
+/// Channels of one model, for the same reason.
+pub const CHANNELS_MAX: usize = 8;
+
+/// Points of a model's axis: twice what any detector read here resolves.
+pub const POINTS_MAX: usize = 8192;
+
+/// A validated pipeline: whatever spectrum covers its axis goes through, or is refused with a reason.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    axis: Arc<ShiftAxis>,
+    steps: Vec<Step>,
+    channel_steps: Vec<Vec<Step>>,
+    /// Shared steps up to the first normalisation after the resampling, or to their end.
+    head: Vec<Stage>,
+    /// The shared steps from there on.
+    rest: Vec<Stage>,
+    /// What each channel does on top; empty where there is one channel.
+    branches: Vec<Vec<Stage>>,
+}
+
+/// A step with everything that can be computed before a spectrum is there.
+#[derive(Debug, Clone)]
+enum Stage {
+    Dark,
+    Despike(Despike),
+    Resample,
+    Arpls(Whittaker),
+    Airpls(Whittaker),
+    Polynomial(OrthonormalPolynomials),
+    Smooth(Filter),
+    Normalise(Normalise),
+}
+
+/// Buffers for one spectrum on its way. Reused, they make preparing free of allocations except for the result. One
+/// workspace serves any number of pipelines, one at a time.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    values: Vec<f64>,
+    other: Vec<f64>,
+    shared: Vec<f64>,
+    despike: despike::Scratch,
+    baseline: baseline::Scratch,
+}
+
+impl Pipeline {
+    /// `steps` run in order for every channel; each list in `channel_steps` is one channel's own continuation, and an
+    /// empty `channel_steps` means one channel without any.
+    ///
+    /// Exactly one step resamples onto `axis`. "dark" can only be the first step; "despike" and "resample" belong to
+    /// all channels, as they need the detector's pixels; "normalise" and a polynomial baseline come after "resample".
+    ///
+    /// # Errors
+    /// When a setting, the order of the steps or a number of things is outside what is stated there.
+    pub fn new(axis: Arc<ShiftAxis>, steps: Vec<Step>, channel_steps: Vec<Vec<Step>>) -> Result<Self, PipelineError> {
+        at_most("channels", channel_steps.len(), CHANNELS_MAX)?;
+        at_most("points on the axis", axis.len(), POINTS_MAX)?;
+        for list in std::iter::once(&steps).chain(&channel_steps) {
+            at_most("steps in one list", list.len(), STEPS_MAX)?;
+            list.iter().try_for_each(Step::validate)?;
+        }
+        let found = steps.iter().filter(|step| matches!(step, Step::Resample)).count();
+        if found != 1 {
+            return Err(PipelineError::Resamples { found });
+        }
+        check_order(&steps, &channel_steps)?;
+
+        let resample = steps.iter().position(|step| matches!(step, Step::Resample)).unwrap_or(steps.len());
+        let mut head = steps
+            .iter()
+            .enumerate()
+            .map(|(index, step)| Stage::new(step, (index > resample).then_some(axis.len())))
+            .collect::<Result<Vec<_>, _>>()?;
+        let split = steps.iter().position(|step| matches!(step, Step::Normalise(_))).unwrap_or(steps.len());
+        let rest = head.split_off(split);
+        let on_axis = |list: &Vec<Step>| list.iter().map(|step| Stage::new(step, Some(axis.len()))).collect();
+        let branches = channel_steps.iter().map(on_axis).collect::<Result<_, _>>()?;
+        Ok(Self { axis, steps, channel_steps, head, rest, branches })
+    }
+
+    /// The model's axis.
+    pub fn axis(&self) -> &Arc<ShiftAxis> {
+        &self.axis
+    }
+
+    /// The shared steps, as given.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Every channel's own steps, as given; empty where there is one channel without any.
+    pub fn channel_steps(&self) -> &[Vec<Step>] {
+        &self.channel_steps
+    }
+
+    /// How many channels a prepared spectrum has.
+    pub fn channels(&self) -> usize {
+        self.branches.len().max(1)
+    }
+
+    /// The whole way from counts to what the network sees.
+    ///
+    /// # Errors
+    /// When the spectrum ends before the model's axis, or leaves nothing to bring to scale.
+    pub fn prepare(&self, raw: &RawSpectrum, workspace: &mut Workspace) -> Result<PreparedSpectrum, PrepareError> {
+        self.run_head(raw, workspace)?;
+        let mut values = vec![0.0; self.channels() * self.axis.len()];
+        self.run_rest(workspace, &mut values)?;
+        Ok(PreparedSpectrum::assemble(self.axis.clone(), self.channels(), values))
+    }
+
+    /// The first half: everything before the first "normalise" of the shared steps, or all of them where they have
+    /// none. One value per point of the axis, in counts or what became of them. Training augments this row.
+    ///
+    /// # Errors
+    /// As [`Pipeline::prepare`].
+    pub fn before_normalise(&self, raw: &RawSpectrum, workspace: &mut Workspace) -> Result<Vec<f64>, PrepareError> {
+        self.run_head(raw, workspace)?;
+        Ok(workspace.values.clone())
+    }
+
+    /// The second half: from such a row to what the network sees, `[channels][points]` into `prepared`. Both halves
+    /// together are [`Pipeline::prepare`], bit for bit.
+    ///
+    /// # Errors
+    /// When the row leaves nothing to bring to scale.
+    ///
+    /// # Panics
+    /// When the row has not one value per point, or `prepared` not one per channel and point.
+    pub fn finish(&self, row: &[f64], workspace: &mut Workspace, prepared: &mut [f32]) -> Result<(), PrepareError> {
+        assert_eq!(row.len(), self.axis.len(), "one value per point of the axis");
+        workspace.values.clear();
+        workspace.values.extend_from_slice(row);
+        self.run_rest(workspace, prepared)
+    }
+
+    /// Leaves one value per point of the axis in the workspace.
+    fn run_head(&self, raw: &RawSpectrum, workspace: &mut Workspace) -> Result<(), PrepareError> {
+        workspace.values.clear();
+        workspace.values.extend(raw.light().iter().map(|&counts| f64::from(counts)));
+        let largest = normalise::largest_absolute(&workspace.values);
+        for stage in &self.head {
+            stage.run(Some(raw), &self.axis, largest, workspace)?;
+        }
+        let extremes = workspace
+            .values
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), &value| (value.min(least), value.max(most)));
+        if extremes.1 - extremes.0 <= normalise::FLATNESS * largest {
+            return Err(PrepareError::Flat { step: self.head.last().map_or("resample", Stage::name) });
+        }
+        Ok(())
+    }
+
+    fn run_rest(&self, workspace: &mut Workspace, prepared: &mut [f32]) -> Result<(), PrepareError> {
+        assert_eq!(prepared.len(), self.channels() * self.axis.len(), "one value per channel and point");
+        let largest = normalise::largest_absolute(&workspace.values);
+        for stage in &self.rest {
+            stage.run(None, &self.axis, largest, workspace)?;
+        }
+        if self.branches.is_empty() {
+            return write(&workspace.values, prepared);
+        }
+        workspace.shared.clone_from(&workspace.values);
+        let largest = normalise::largest_absolute(&workspace.shared);
+        for (branch, channel) in self.branches.iter().zip(prepared.chunks_exact_mut(self.axis.len())) {
+            workspace.values.clone_from(&workspace.shared);
+            for stage in branch {
+                stage.run(None, &self.axis, largest, workspace)?;
+            }
+            write(&workspace.values, channel)?;
+        }
+        Ok(())
+    }
+}
+
+impl Stage {
+    /// `points` is the length of the model's axis for a step that works on it.
+    fn new(step: &Step, points: Option<usize>) -> Result<Self, PipelineError> {
+        let long_enough = |needed: usize| match points {
+            Some(points) if points < needed => Err(PipelineError::AxisTooShort { step: step.name(), needed, points }),
+            _ => Ok(()),
+        };
+        Ok(match step {
+            Step::Dark => Self::Dark,
+            Step::Despike(settings) => Self::Despike(*settings),
+            Step::Resample => Self::Resample,
+            Step::Baseline(Baseline::Arpls(settings)) => {
+                long_enough(whittaker::POINTS_MIN)?;
+                Self::Arpls(*settings)
+            }
+            Step::Baseline(Baseline::Airpls(settings)) => {
+                long_enough(whittaker::POINTS_MIN)?;
+                Self::Airpls(*settings)
+            }
+            Step::Baseline(Baseline::Polynomial { order }) => {
+                long_enough(order + 2)?;
+                Self::Polynomial(OrthonormalPolynomials::new(points.unwrap_or(order + 2), *order))
+            }
+            Step::Smooth(settings) => {
+                long_enough(settings.window)?;
+                Self::Smooth(Filter::new(settings))
+            }
+            Step::Normalise(method) => Self::Normalise(*method),
+        })
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Dark => "dark",
+            Self::Despike(_) => "despike",
+            Self::Resample => "resample",
+            Self::Arpls(_) | Self::Airpls(_) | Self::Polynomial(_) => "baseline",
+            Self::Smooth(_) => "smooth",
+            Self::Normalise(_) => "normalise",
+        }
+    }
+
+    /// Fewest points this stage can work on.
+    fn points_min(&self) -> usize {
+        match self {
+            Self::Arpls(_) | Self::Airpls(_) => whittaker::POINTS_MIN,
+            Self::Smooth(filter) => filter.window(),
+            _ => 0,
+        }
+    }
+
+    /// Works on the workspace's values in place. `raw` is there for the stages of the head.
+    fn run(
+        &self,
+        raw: Option<&RawSpectrum>,
+        axis: &ShiftAxis,
+        largest: f64,
+        workspace: &mut Workspace,
+    ) -> Result<(), PrepareError> {
+        let Workspace { values, other, despike, baseline, .. } = workspace;
+        if values.len() < self.points_min() {
+            return Err(PrepareError::TooFewPoints {
+                step: self.name(),
+                needed: self.points_min(),
+                points: values.len(),
+            });
+        }
+        match self {
+            Self::Dark => raw.into_iter().for_each(|raw| subtract_dark(raw, values)),
+            Self::Despike(settings) => despike::remove_spikes(values, settings, despike),
+            Self::Resample => {
+                let from = raw.expect("'resample' is among the shared steps before any 'normalise'").axis();
+                resample::resample(values, from, axis, other)?;
+                std::mem::swap(values, other);
+            }
+            Self::Arpls(settings) => baseline::subtract_arpls(values, settings, baseline),
+            Self::Airpls(settings) => baseline::subtract_airpls(values, settings, baseline),
+            Self::Polynomial(basis) => baseline::subtract_polynomial(values, basis),
+            Self::Smooth(filter) => {
+                filter.apply(values, other);
+                std::mem::swap(values, other);
+            }
+            Self::Normalise(method) => normalise::normalise(values, *method, largest)?,
+        }
+        if values.iter().all(|value| value.is_finite()) {
+            Ok(())
+        } else {
+            Err(PrepareError::NotFinite { step: self.name() })
+        }
+    }
+}
+
+/// A step whose place contradicts its meaning.
+fn check_order(steps: &[Step], channel_steps: &[Vec<Step>]) -> Result<(), PipelineError> {
+    let misplaced = |step: &Step, rule| Err(PipelineError::Misplaced { step: step.name(), rule });
+    let mut resampled = false;
+    for (index, step) in steps.iter().enumerate() {
+        match step {
+            Step::Dark if index > 0 => return misplaced(step, "must be the first step: it needs the counts as read"),
+            Step::Despike(_) if resampled => {
+                return misplaced(step, "must come before 'resample': it needs the detector's pixels");
+            }
+            Step::Normalise(_) if !resampled => {
+                return misplaced(step, "must come after 'resample': it has to see what the model sees");
+            }
+            Step::Baseline(Baseline::Polynomial { .. }) if !resampled => {
+                return misplaced(step, "with method 'polynomial' must come after 'resample': it needs an even axis");
+            }
+            Step::Resample => resampled = true,
+            _ => {}
+        }
+    }
+    for step in channel_steps.iter().flatten() {
+        if matches!(step, Step::Dark | Step::Despike(_) | Step::Resample) {
+            return misplaced(step, "belongs among the shared steps, not into a channel");
+        }
+    }
+    Ok(())
+}
+
+fn subtract_dark(raw: &RawSpectrum, values: &mut [f64]) {
+    let Some(dark) = raw.dark() else { return };
+    values.iter_mut().zip(dark).for_each(|(value, &dark)| *value -= f64::from(dark));
+    let nonlinearity = raw.acquisition().and_then(|acquisition| acquisition.instrument.nonlinearity.as_ref());
+    if let Some(nonlinearity) = nonlinearity {
+        values.iter_mut().for_each(|value| *value = f64::from(nonlinearity.correct(*value as f32)));
+    }
+}
+
+fn write(values: &[f64], prepared: &mut [f32]) -> Result<(), PrepareError> {
+    for (prepared, &value) in prepared.iter_mut().zip(values) {
+        *prepared = value as f32;
+        if !prepared.is_finite() {
+            return Err(PrepareError::NotFinite { step: "the last one" });
+        }
+    }
+    Ok(())
+}
+
+fn at_most(what: &'static str, count: usize, limit: usize) -> Result<(), PipelineError> {
+    if count <= limit { Ok(()) } else { Err(PipelineError::TooMany { what, count, limit }) }
+}
