@@ -1,0 +1,298 @@
+//! The acquisition thread: opens, measures, hands over, and opens again when the device comes back.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use super::driver::Driver;
+use super::settings::Settings;
+use super::stop::Stop;
+use super::{AcquireError, Spectrometer};
+use crate::failure::{Failure, Kind};
+use crate::spectrum::{Instrument, Laser, RawSpectrum};
+
+/// Spectra waiting to be taken. Few, because a spectrum is worth most while it is new.
+const SPECTRA_WAITING_MAX: usize = 4;
+
+/// Events waiting to be taken: more than a device that comes and goes makes in a minute.
+const EVENTS_WAITING_MAX: usize = 64;
+
+/// The first pause before a lost device is looked for again.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(250);
+
+/// The longest pause: a device that returns is found within it.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// How long a measured spectrum is still offered after a stop request.
+const HANDOVER_PATIENCE: Duration = Duration::from_millis(500);
+
+/// What happened at the instrument.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Identified for the first time.
+    Connected(Arc<Instrument>),
+    /// Gone, or not there to begin with; the station keeps looking.
+    Lost {
+        /// In the words of the error.
+        why: String,
+    },
+    /// Identified again.
+    Recovered {
+        /// Who it is.
+        instrument: Arc<Instrument>,
+        /// Since it was lost.
+        after: Duration,
+    },
+    /// Read back from the device.
+    LaserOn,
+    /// Read back from the device.
+    LaserOff,
+}
+
+/// A running acquisition thread. Dropping it stops the thread, laser off, and waits for its end.
+#[derive(Debug)]
+pub struct Station {
+    /// Spectra, oldest first. When four wait, the station switches the laser off and waits too: no measured spectrum is
+    /// thrown away.
+    pub spectra: Receiver<RawSpectrum>,
+    /// Events, oldest first. When sixty-four wait, further ones are dropped with a line in the log: measuring goes on.
+    pub events: Receiver<Event>,
+    stop: Stop,
+    thread: Option<JoinHandle<Result<(), AcquireError>>>,
+}
+
+impl Station {
+    /// Starts measuring with the spectrometer of these settings.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn start(settings: Settings) -> Result<Self, AcquireError> {
+        let (period, warmup) = (settings.period, settings.laser_warmup);
+        let open = move |stop: &Stop| Driver::open(settings.clone(), stop);
+        Self::start_with(open, period, warmup)
+    }
+
+    /// Starts measuring with whatever `open` gives, every `period`. Where the pause between two measurements is at least
+    /// `laser_warmup`, the laser is off in it.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn start_with<S: Spectrometer>(
+        open: impl FnMut(&Stop) -> Result<S, AcquireError> + Send + 'static,
+        period: Duration,
+        laser_warmup: Duration,
+    ) -> Result<Self, AcquireError> {
+        // What happens when one of these is full stands at the fields of `Station`.
+        let (spectra_sender, spectra) = bounded(SPECTRA_WAITING_MAX);
+        let (events_sender, events) = bounded(EVENTS_WAITING_MAX);
+        let stop = Stop::new();
+        let keeper = Keeper {
+            open,
+            period,
+            laser_warmup,
+            stop: stop.clone(),
+            spectra: spectra_sender,
+            events: events_sender,
+            laser: Laser::Unknown,
+        };
+        let thread = std::thread::Builder::new().name("acquire".into()).spawn(|| keeper.run());
+        Ok(Self { spectra, events, stop, thread: Some(thread.map_err(AcquireError::Thread)?) })
+    }
+
+    /// Asks the thread to switch the laser off and end; takes effect within 200 ms plus what the device needs to finish.
+    pub fn stop(&self) {
+        self.stop.request();
+    }
+
+    /// A handle to the same request, for a signal handler say.
+    pub fn stop_handle(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Waits for the thread's end.
+    ///
+    /// # Errors
+    /// The error that ended it: one that only the operator can mend.
+    pub fn join(mut self) -> Result<(), AcquireError> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<(), AcquireError> {
+        self.thread.take().map_or(Ok(()), |thread| thread.join().unwrap_or(Err(AcquireError::Panicked)))
+    }
+}
+
+impl Drop for Station {
+    fn drop(&mut self) {
+        self.stop.request();
+        if let Err(error) = self.finish() {
+            tracing::error!(%error, "the acquisition thread ended with an error");
+        }
+    }
+}
+
+/// Why a spectrometer is no longer served.
+enum End {
+    Stopped,
+    Failed(AcquireError),
+}
+
+/// What the thread owns.
+struct Keeper<O> {
+    open: O,
+    period: Duration,
+    laser_warmup: Duration,
+    stop: Stop,
+    spectra: Sender<RawSpectrum>,
+    events: Sender<Event>,
+    /// As last reported.
+    laser: Laser,
+}
+
+impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>> Keeper<O> {
+    fn run(mut self) -> Result<(), AcquireError> {
+        let mut pauses = pauses();
+        let mut lost_since: Option<Instant> = None;
+        let mut last_why = String::new();
+        let mut seen_before = false;
+        while !self.stop.requested() {
+            let end = match (self.open)(&self.stop) {
+                Ok(mut spectrometer) => {
+                    let instrument = spectrometer.instrument().clone();
+                    self.report(match lost_since.take().filter(|_| seen_before) {
+                        Some(since) => Event::Recovered { instrument, after: since.elapsed() },
+                        None => Event::Connected(instrument),
+                    });
+                    seen_before = true;
+                    last_why.clear();
+                    self.report_laser(&spectrometer);
+                    let served_from = Instant::now();
+                    let end = self.serve(&mut spectrometer);
+                    // A device that fails right after every opening is looked for less and less often.
+                    if served_from.elapsed() > RETRY_PAUSE_MAX {
+                        pauses = self::pauses();
+                    }
+                    end
+                }
+                // Nothing was switched on yet: why the device could not be opened matters to nobody any more.
+                Err(_) if self.stop.requested() => End::Stopped,
+                Err(error) => End::Failed(error),
+            };
+            let error = match end {
+                End::Stopped => return Ok(()),
+                End::Failed(error) if self.stop.requested() => return Err(error),
+                End::Failed(error) => error,
+            };
+            let why = chain(&error);
+            match error.kind() {
+                Kind::Operator | Kind::Bug => return Err(error),
+                Kind::Device | Kind::Transient => {}
+            }
+            lost_since.get_or_insert_with(Instant::now);
+            if why != last_why {
+                tracing::warn!(%why, "lost the spectrometer");
+                self.report(Event::Lost { why: why.clone() });
+                last_why = why;
+            }
+            self.stop.wait(pauses.next().unwrap_or(RETRY_PAUSE_MAX));
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, spectrometer: &mut S) -> End {
+        match self.measure_until_stopped(spectrometer) {
+            Ok(()) | Err(AcquireError::Stopped) => {
+                let outcome = spectrometer.laser_off();
+                self.report_laser(spectrometer);
+                outcome.map_or_else(End::Failed, |()| End::Stopped)
+            }
+            Err(error) => {
+                self.report_laser(spectrometer);
+                End::Failed(error)
+            }
+        }
+    }
+
+    fn measure_until_stopped(&mut self, spectrometer: &mut S) -> Result<(), AcquireError> {
+        while !self.stop.requested() {
+            let started = Instant::now();
+            let spectrum = spectrometer.measure()?;
+            self.report_laser(spectrometer);
+            if !self.hand_over(spectrum, spectrometer)? {
+                return Ok(());
+            }
+            let pause = self.period.saturating_sub(started.elapsed());
+            if !pause.is_zero() && pause >= self.laser_warmup {
+                spectrometer.laser_off()?;
+                self.report_laser(spectrometer);
+            }
+            self.stop.wait(pause);
+        }
+        Ok(())
+    }
+
+    /// Whether somebody still takes spectra.
+    fn hand_over(&mut self, spectrum: RawSpectrum, spectrometer: &mut S) -> Result<bool, AcquireError> {
+        let mut spectrum = match self.spectra.try_send(spectrum) {
+            Ok(()) => return Ok(true),
+            Err(TrySendError::Disconnected(_)) => return Ok(false),
+            Err(TrySendError::Full(spectrum)) => spectrum,
+        };
+        tracing::warn!("spectra are not taken as fast as they are measured: waiting");
+        spectrometer.laser_off()?;
+        self.report_laser(spectrometer);
+        loop {
+            let last_offer = self.stop.requested();
+            match self.spectra.send_timeout(spectrum, HANDOVER_PATIENCE) {
+                Ok(()) => return Ok(true),
+                Err(error) if error.is_disconnected() => return Ok(false),
+                Err(error) => spectrum = error.into_inner(),
+            }
+            if last_offer {
+                tracing::warn!("a measured spectrum was not taken before the end");
+                return Ok(true);
+            }
+        }
+    }
+
+    fn report_laser(&mut self, spectrometer: &S) {
+        let now = spectrometer.laser();
+        if now == self.laser {
+            return;
+        }
+        self.laser = now;
+        match now {
+            Laser::On => self.report(Event::LaserOn),
+            Laser::Off => self.report(Event::LaserOff),
+            Laser::Unknown => {}
+        }
+    }
+
+    fn report(&self, event: Event) {
+        if let Err(TrySendError::Full(event)) = self.events.try_send(event) {
+            tracing::warn!(?event, "an event was dropped because nobody takes them");
+        }
+    }
+}
+
+fn pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(RETRY_PAUSE_MIN)
+        .with_max_delay(RETRY_PAUSE_MAX)
+        .without_max_times()
+        .build()
+}
+
+/// An error and its causes in one line.
+fn chain(error: &AcquireError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

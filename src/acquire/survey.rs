@@ -1,0 +1,97 @@
+//! What a device says about itself, without changing what it does.
+
+use super::AcquireError;
+use super::driver::wavelength_coefficients;
+use super::identify::{Identified, ask_if_supported, identify};
+use super::settings::Settings;
+use super::stop::Stop;
+use crate::obp::LaserControl;
+use crate::obp::request::exposure::{CurrentIntegrationTime, IntegrationTimeMax, IntegrationTimeMin};
+use crate::obp::request::light::{LampLine, LightSourceEnabled};
+use crate::obp::request::temperature::{TecSetpoint, TecStable, TecTemperature, Temperatures};
+use crate::spectrum::{Celsius, IntegrationTime, ShiftAxis, WavelengthCalibration};
+
+/// A device's description of itself. `None` where it does not know the question.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Survey {
+    /// As in the configuration: `qepro`.
+    pub profile: &'static str,
+    /// As its maker writes it.
+    pub model: &'static str,
+    /// The serial number.
+    pub serial: String,
+    /// Firmware revision.
+    pub firmware: Option<String>,
+    /// The rate it answered at.
+    pub baud: u32,
+    /// Pixels in a spectrum.
+    pub pixels: usize,
+    /// Pixels that see light.
+    pub active_pixels: std::ops::Range<usize>,
+    /// Shielded pixels.
+    pub dark_pixels: &'static [std::ops::Range<usize>],
+    /// Σ cᵢ pⁱ = λ(p) in nm.
+    pub calibration: WavelengthCalibration,
+    /// The axis that gives.
+    pub axis: ShiftAxis,
+    /// As set now.
+    pub integration: Option<IntegrationTime>,
+    /// The device's own limit, or the model's.
+    pub integration_min: IntegrationTime,
+    /// The device's own limit, or the model's.
+    pub integration_max: IntegrationTime,
+    /// How the laser would be switched.
+    pub laser_control: Option<LaserControl>,
+    /// Whether the laser is on; `None` where there is none.
+    pub laser_on: Option<bool>,
+    /// The detector's temperature.
+    pub detector_temperature: Option<Celsius>,
+    /// The cooler's target.
+    pub tec_setpoint: Option<Celsius>,
+    /// Whether the cooler has reached it.
+    pub tec_stable: Option<bool>,
+    /// All sensors, in the device's order.
+    pub temperatures: Vec<Option<Celsius>>,
+}
+
+/// Opens the port and asks. The laser is not switched, no setting is changed.
+///
+/// # Errors
+/// When there is no device, another one than configured, or one without a usable calibration.
+pub fn survey(settings: &Settings, stop: &Stop) -> Result<Survey, AcquireError> {
+    let Identified { mut session, profile, serial, firmware } = identify(settings, stop)?;
+    let session = &mut session;
+    let calibration = WavelengthCalibration { coefficients: wavelength_coefficients(session)?, laser: settings.laser };
+    let axis = calibration.axis(profile.active.clone())?;
+    let laser_control = settings.laser_switch.control(profile);
+    let laser_on = match laser_control {
+        None => None,
+        Some(LaserControl::LampLine) => ask_if_supported(session, &LampLine)?,
+        Some(LaserControl::LightSource { module, source }) => {
+            ask_if_supported(session, &LightSourceEnabled { module, source })?
+        }
+    };
+    let temperatures = ask_if_supported(session, &Temperatures)?.unwrap_or_default();
+    let of_sensor = temperatures.get(profile.detector_sensor).copied().flatten();
+    Ok(Survey {
+        profile: profile.name,
+        model: profile.model,
+        serial,
+        firmware,
+        baud: session.link().baud(),
+        pixels: profile.pixels,
+        active_pixels: profile.active.clone(),
+        dark_pixels: profile.dark,
+        calibration,
+        axis,
+        integration: ask_if_supported(session, &CurrentIntegrationTime)?,
+        integration_min: ask_if_supported(session, &IntegrationTimeMin)?.unwrap_or(profile.integration_min),
+        integration_max: ask_if_supported(session, &IntegrationTimeMax)?.unwrap_or(profile.integration_max),
+        laser_control,
+        laser_on,
+        detector_temperature: ask_if_supported(session, &TecTemperature)?.or(of_sensor),
+        tec_setpoint: ask_if_supported(session, &TecSetpoint)?,
+        tec_stable: ask_if_supported(session, &TecStable)?,
+        temperatures,
+    })
+}
