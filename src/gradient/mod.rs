@@ -1,1 +1,23 @@
 //! Reverse-mode differentiation over ONNX graphs: attaches the gradient subgraph as plain ONNX operators.
+//!
+//! [`attach`] walks the graph backwards from an output to one or more target tensors. Every operator knows its own
+//! vector-Jacobian product and appends the nodes that compute it; what depends on constants alone is computed here, so
+//! that a linear head's gradient costs nothing at run time. The result is an ordinary ONNX file.
+//!
+//! A new operator is one `impl` in `ops`: its shape, its value, its vector-Jacobian product.
+
+mod attach;
+mod error;
+pub mod geometry;
+mod graph;
+mod node;
+mod ops;
+pub mod proto;
+mod tensor;
+#[cfg(test)]
+mod tests;
+
+pub use attach::{Attached, AttachedTarget, Target, attach};
+pub use error::GradientError;
+pub use graph::Graph;
+pub use tensor::Tensor;

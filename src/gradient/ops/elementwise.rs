@@ -1,0 +1,221 @@
+//! Operators that treat every element alike, with the shorter operand broadcast.
+
+use super::{Operator, cotangent_shape, operand};
+use crate::gradient::error::GradientError;
+use crate::gradient::geometry::Reach;
+use crate::gradient::graph::Graph;
+use crate::gradient::node::Node;
+use crate::gradient::tensor::{Tensor, strides};
+
+pub(super) struct Add;
+pub(super) struct Sub;
+pub(super) struct Mul;
+pub(super) struct Relu;
+pub(super) struct Sign;
+pub(super) struct Identity;
+
+impl Operator for Add {
+    fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
+        broadcast_shape(graph, node)
+    }
+
+    fn evaluate(&self, _graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
+        broadcast(node, operands, |left, right| left + right)
+    }
+
+    fn backward(&self, graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Result<String, GradientError> {
+        gather(graph, node, index, cotangent)
+    }
+
+    fn reach(&self, graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Option<Reach> {
+        join(graph, node, operands)
+    }
+}
+
+impl Operator for Sub {
+    fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
+        broadcast_shape(graph, node)
+    }
+
+    fn evaluate(&self, _graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
+        broadcast(node, operands, |left, right| left - right)
+    }
+
+    fn backward(&self, graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Result<String, GradientError> {
+        let own = gather(graph, node, index, cotangent)?;
+        if index == 0 {
+            return Ok(own);
+        }
+        let minus = graph.emit_constant(Tensor::new(vec![1], vec![-1.0]))?;
+        graph.emit("Mul", &[&own, &minus], Vec::new())
+    }
+
+    fn reach(&self, graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Option<Reach> {
+        join(graph, node, operands)
+    }
+}
+
+impl Operator for Mul {
+    fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
+        broadcast_shape(graph, node)
+    }
+
+    fn evaluate(&self, _graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
+        broadcast(node, operands, |left, right| left * right)
+    }
+
+    fn backward(&self, graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Result<String, GradientError> {
+        let other = node.input(1 - index.min(1)).ok_or_else(|| node.fault("an operand is missing"))?;
+        let scaled = graph.emit("Mul", &[cotangent, other], Vec::new())?;
+        gather(graph, node, index, &scaled)
+    }
+
+    fn reach(&self, graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Option<Reach> {
+        join(graph, node, operands)
+    }
+}
+
+impl Operator for Relu {
+    fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
+        graph.operand_shape(node, 0).map(<[usize]>::to_vec)
+    }
+
+    fn evaluate(&self, _graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
+        map(node, operands, |value| value.max(0.0))
+    }
+
+    /// The sign of the output is 1 where the operand passed and 0 elsewhere.
+    fn backward(
+        &self,
+        graph: &mut Graph,
+        node: &Node,
+        _index: usize,
+        cotangent: &str,
+    ) -> Result<String, GradientError> {
+        let passed = graph.emit("Sign", &[node.output()], Vec::new())?;
+        graph.emit("Mul", &[cotangent, &passed], Vec::new())
+    }
+}
+
+impl Operator for Sign {
+    fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
+        graph.operand_shape(node, 0).map(<[usize]>::to_vec)
+    }
+
+    fn evaluate(&self, _graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
+        map(node, operands, |value| if value == 0.0 { 0.0 } else { value.signum() })
+    }
+
+    /// Constant almost everywhere.
+    fn backward(
+        &self,
+        graph: &mut Graph,
+        _node: &Node,
+        _index: usize,
+        cotangent: &str,
+    ) -> Result<String, GradientError> {
+        let shape = graph.shape(cotangent)?.to_vec();
+        graph.emit_constant(Tensor::zeros(shape))
+    }
+}
+
+impl Operator for Identity {
+    fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
+        graph.operand_shape(node, 0).map(<[usize]>::to_vec)
+    }
+
+    fn evaluate(&self, _graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
+        operand(node, operands, 0).cloned()
+    }
+
+    fn backward(
+        &self,
+        _graph: &mut Graph,
+        _node: &Node,
+        _index: usize,
+        cotangent: &str,
+    ) -> Result<String, GradientError> {
+        Ok(cotangent.to_owned())
+    }
+}
+
+/// The shape with 1s before it, up to a rank.
+fn padded(shape: &[usize], rank: usize) -> Vec<usize> {
+    let mut padded = vec![1; rank.saturating_sub(shape.len())];
+    padded.extend(shape);
+    padded
+}
+
+/// NumPy's rule: sizes agree, or one of them is 1.
+fn common_shape(left: &[usize], right: &[usize]) -> Option<Vec<usize>> {
+    let rank = left.len().max(right.len());
+    let pairs = padded(left, rank).into_iter().zip(padded(right, rank));
+    pairs
+        .map(|pair| match pair {
+            (left, right) if left == right => Some(left),
+            (1, other) | (other, 1) => Some(other),
+            _ => None,
+        })
+        .collect()
+}
+
+fn broadcast_shape(graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
+    let (left, right) = (graph.operand_shape(node, 0)?, graph.operand_shape(node, 1)?);
+    common_shape(left, right).ok_or_else(|| node.fault(format!("operands of shapes {left:?} and {right:?}")))
+}
+
+fn map(node: &Node, operands: &[Option<&Tensor>], function: fn(f64) -> f64) -> Result<Tensor, GradientError> {
+    let mut value = operand(node, operands, 0)?.clone();
+    value.data_mut().iter_mut().for_each(|element| *element = function(*element));
+    Ok(value)
+}
+
+fn broadcast(
+    node: &Node,
+    operands: &[Option<&Tensor>],
+    function: fn(f64, f64) -> f64,
+) -> Result<Tensor, GradientError> {
+    let (left, right) = (operand(node, operands, 0)?, operand(node, operands, 1)?);
+    let shape = common_shape(left.shape(), right.shape())
+        .ok_or_else(|| node.fault(format!("operands of shapes {:?} and {:?}", left.shape(), right.shape())))?;
+    let rank = shape.len();
+    let steps = |tensor: &Tensor| -> Vec<usize> {
+        let sizes = padded(tensor.shape(), rank);
+        strides(&sizes).into_iter().zip(&sizes).map(|(stride, &size)| if size == 1 { 0 } else { stride }).collect()
+    };
+    let (left_steps, right_steps, places) = (steps(left), steps(right), strides(&shape));
+    let at = |place: usize, steps: &[usize]| -> usize {
+        (0..rank).map(|axis| place / places[axis] % shape[axis] * steps[axis]).sum()
+    };
+    let count = shape.iter().product();
+    let value = |place| function(left.data()[at(place, &left_steps)], right.data()[at(place, &right_steps)]);
+    Ok(Tensor::new(shape.clone(), (0..count).map(value).collect()))
+}
+
+/// Undoes the broadcasting of one operand: sums the cotangent over the axes along which the operand was repeated.
+fn gather(graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Result<String, GradientError> {
+    let own = cotangent_shape(graph, node, index, cotangent)?;
+    let given = graph.shape(cotangent)?.to_vec();
+    let operand = padded(graph.operand_shape(node, index)?, given.len());
+    let repeated: Vec<usize> = (1..given.len()).filter(|&axis| operand[axis] == 1 && given[axis] > 1).collect();
+    let summed = if repeated.is_empty() { cotangent.to_owned() } else { graph.emit_sum(cotangent, &repeated)? };
+    graph.emit_reshape(&summed, &own)
+}
+
+/// Two values meet cell by cell: together they see what either sees. A constant sees nothing.
+fn join(graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Option<Reach> {
+    let constant = |index: usize| node.input(index).is_some_and(|name| graph.constant(name).is_some());
+    let rank = graph.shape(node.output()).ok()?.len();
+    // The shorter operand's axes are counted from the end.
+    let aligned = |index: usize| {
+        let reach = operands.get(index).copied().flatten()?;
+        let missing = rank.checked_sub(graph.operand_shape(node, index).ok()?.len())?;
+        Some(reach.moved(reach.axis + missing))
+    };
+    match (aligned(0), aligned(1)) {
+        (Some(left), Some(right)) => left.union(right),
+        (Some(reach), None) if constant(1) => Some(reach),
+        (None, Some(reach)) if constant(0) => Some(reach),
+        _ => None,
+    }
+}

@@ -1,0 +1,99 @@
+//! ONNX's protobuf records: reading and writing bytes, and short ways to make the records a network needs.
+//!
+//! Fields newer than the protobuf definitions of `tract_onnx::pb` are dropped on the way through.
+
+use prost::Message;
+use tract_onnx::pb::attribute_proto::AttributeType;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, type_proto,
+};
+
+use super::GradientError;
+
+/// The operator set this crate writes: tract is tested up to it, every runtime of the last years reads it.
+pub const OPERATOR_SET: i64 = 17;
+/// The file format version that goes with [`OPERATOR_SET`].
+const IR_VERSION: i64 = 8;
+
+/// Reads an ONNX file.
+///
+/// # Errors
+/// When the bytes are no protobuf message of that kind.
+pub fn decode(bytes: &[u8]) -> Result<ModelProto, GradientError> {
+    ModelProto::decode(bytes).map_err(GradientError::Decode)
+}
+
+/// Writes an ONNX file.
+pub fn encode(model: &ModelProto) -> Vec<u8> {
+    model.encode_to_vec()
+}
+
+/// A model around a graph, of [`OPERATOR_SET`].
+pub fn model(graph: GraphProto) -> ModelProto {
+    ModelProto {
+        ir_version: IR_VERSION,
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPERATOR_SET }],
+        producer_name: env!("CARGO_PKG_NAME").into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        graph: Some(graph),
+        ..ModelProto::default()
+    }
+}
+
+/// A node with one output, which is also the node's name.
+pub fn node(op_type: &str, inputs: &[&str], output: &str, attributes: Vec<AttributeProto>) -> NodeProto {
+    NodeProto {
+        input: inputs.iter().map(ToString::to_string).collect(),
+        output: vec![output.into()],
+        name: output.into(),
+        op_type: op_type.into(),
+        attribute: attributes,
+        ..NodeProto::default()
+    }
+}
+
+/// An integer attribute.
+pub fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { name: name.into(), r#type: AttributeType::Int.into(), i: value, ..AttributeProto::default() }
+}
+
+/// An attribute of several integers.
+pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    let values = values.to_vec();
+    AttributeProto { name: name.into(), r#type: AttributeType::Ints.into(), ints: values, ..AttributeProto::default() }
+}
+
+/// A floating-point attribute.
+pub fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { name: name.into(), r#type: AttributeType::Float.into(), f: value, ..AttributeProto::default() }
+}
+
+/// An f32 initialiser, row-major.
+pub fn floats(name: &str, shape: &[usize], data: &[f32]) -> TensorProto {
+    let raw_data = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+    tensor(name, shape, DataType::Float, raw_data)
+}
+
+/// A one-dimensional i64 initialiser: a shape, axes.
+pub fn integers(name: &str, data: &[i64]) -> TensorProto {
+    let raw_data = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+    tensor(name, &[data.len()], DataType::Int64, raw_data)
+}
+
+/// An f32 input or output of a graph.
+pub fn value(name: &str, shape: &[usize]) -> ValueInfoProto {
+    let dimension =
+        |&size: &usize| Dimension { value: Some(dimension::Value::DimValue(size as i64)), ..Dimension::default() };
+    let shape = TensorShapeProto { dim: shape.iter().map(dimension).collect() };
+    let tensor = type_proto::Tensor { elem_type: DataType::Float.into(), shape: Some(shape) };
+    let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
+    ValueInfoProto { name: name.into(), r#type: Some(r#type), ..ValueInfoProto::default() }
+}
+
+fn tensor(name: &str, shape: &[usize], data_type: DataType, raw_data: Vec<u8>) -> TensorProto {
+    let dims = shape.iter().map(|&size| size as i64).collect();
+    TensorProto { name: name.into(), dims, data_type: data_type.into(), raw_data, ..TensorProto::default() }
+}
