@@ -176,7 +176,7 @@ fn another_serial_number_is_refused_before_anything_is_switched() {
     let error = Driver::open(settings, &Stop::new()).expect_err("another one");
     assert_eq!(error.kind(), Kind::Operator);
     assert!(error.to_string().ends_with("leads to serial number TEST0001, configured is QEP0"), "{error}");
-    assert_eq!(peer.world().laser_log, []);
+    assert!(peer.world().laser_log.is_empty());
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn a_survey_switches_nothing() {
     assert_eq!(survey.laser_on, Some(true));
     assert_eq!(survey.integration_min, Profile::QEPRO.integration_min);
     assert_eq!(survey.tec_stable, Some(true));
-    assert_eq!(peer.world().laser_log, []);
+    assert!(peer.world().laser_log.is_empty());
 }
 
 #[test]
