@@ -11,6 +11,8 @@
 //! [`Pipeline::before_normalise`] and [`Pipeline::finish`] are its two halves.
 
 mod baseline;
+#[cfg(test)]
+mod cosmic_rays;
 mod despike;
 mod error;
 #[cfg(test)]

@@ -1,0 +1,31 @@
+//! The preprocessing on measured spectra: what it must leave alone. Skips with a reason where the data are absent.
+
+use std::path::{Path, PathBuf};
+
+use ramand::preprocess::{Despike, Pipeline, Step, Workspace};
+use ramand::recording::Recording;
+
+fn shared_data() -> PathBuf {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    std::env::var_os("RAMAND_SHARED_DATA").map_or_else(beside, PathBuf::from)
+}
+
+/// These spectra were measured with little noise and are free of cosmic rays: every jump in them is a band.
+#[test]
+fn measured_bands_are_no_spikes() {
+    for file in ["emulsions_raman.csv", "olive_ftir.csv"] {
+        let path = shared_data().join(file);
+        if !path.exists() {
+            println!("skipped: {} is not there", path.display());
+            continue;
+        }
+        let recording = Recording::read(&path).expect("the file is well-formed");
+        let despike = Step::Despike(Despike { threshold: 7.0, window: 3 });
+        let pipeline = Pipeline::new(recording.axis.clone(), vec![despike, Step::Resample], vec![]).expect("valid");
+        let mut workspace = Workspace::default();
+        for (row, raw) in recording.spectra.iter().zip(recording.raw_spectra()) {
+            let prepared = pipeline.prepare(&raw, &mut workspace).expect("the axis is its own");
+            assert_eq!(prepared.values(), raw.light(), "{file}, {}", row.id);
+        }
+    }
+}
