@@ -1,1 +1,4 @@
 //! What leaves the box: wire records, what to send next, and MQTT.
+
+pub mod topics;
+pub mod wire;
