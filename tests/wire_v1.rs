@@ -159,6 +159,7 @@ fn every_reason() -> Inspection {
         Reason::WrongClass { found: "palm".into(), allowed: vec!["olive".into(), "sesame".into()] },
         Reason::Unsure { probability: 0.5, minimum: 0.9 },
         Reason::Incomplete { error: 0.5 },
+        Reason::LimitNotApplicable { limit: "upper limit 5".into() },
     ];
     let findings = vec![finding("oil-type", None, Decision::Invalid, reasons)];
     Inspection { spectrum: Arc::new(recorded()), findings, timings: Timings::default() }

@@ -5,7 +5,6 @@
 
 mod cbor;
 mod notice;
-mod reason;
 mod result;
 
 use std::time::SystemTime;

@@ -12,8 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use minicbor::data::{Tag, Type};
 use minicbor::{Decoder, Encoder};
 
-use super::reason::laser_state;
-use super::result::label;
+use super::result::{label, laser_state};
 use super::{Stamp, VERSION, record_id, time_text};
 use crate::failure::{Failure, Kind};
 use crate::outcome::{Explained, Inspection};

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::reason::{ReasonRecord, laser_state};
 use super::{Clock, Stamp, VERSION, json, record_id, time_text};
 use crate::outcome::{
-    Applicability, Attribution, BandContribution, Decision, Explained, Finding, Inspection, Prediction, Timings,
-    Verdict,
+    Applicability, Attribution, BandContribution, Decision, Explained, Finding, Inspection, Prediction, Reason,
+    Timings, Verdict,
 };
-use crate::spectrum::{Acquisition, Celsius, Counts, Instrument};
+use crate::spectrum::{Acquisition, Celsius, Counts, Instrument, Laser};
 
 /// The payload of `result` and `last`.
 pub fn result(stamp: &Stamp, inspection: &Inspection) -> Vec<u8> {
@@ -96,6 +95,15 @@ impl From<&Acquisition> for AcquisitionRecord {
     }
 }
 
+/// The state of the laser in a word.
+pub(super) const fn laser_state(laser: Laser) -> &'static str {
+    match laser {
+        Laser::On => "on",
+        Laser::Off => "off",
+        Laser::Unknown => "unknown",
+    }
+}
+
 #[derive(Debug, Clone, Serialize)]
 struct FindingRecord<'a> {
     name: &'a str,
@@ -131,6 +139,19 @@ struct VerdictRecord {
 impl From<&Verdict> for VerdictRecord {
     fn from(verdict: &Verdict) -> Self {
         Self { decision: decision(verdict.decision), reasons: verdict.reasons.iter().map(Into::into).collect() }
+    }
+}
+
+/// A code for programs, a sentence for people.
+#[derive(Debug, Clone, Serialize)]
+struct ReasonRecord {
+    code: &'static str,
+    text: String,
+}
+
+impl From<&Reason> for ReasonRecord {
+    fn from(reason: &Reason) -> Self {
+        Self { code: reason.code(), text: reason.to_string() }
     }
 }
 
