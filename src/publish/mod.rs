@@ -1,1 +1,5 @@
 //! What leaves the box: wire records, what to send next, and MQTT.
+
+pub mod forwarder;
+pub mod topics;
+pub mod wire;

@@ -1,0 +1,321 @@
+//! The `result` record: everything concluded from one spectrum, with its explanation in numbers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Clock, Stamp, VERSION, json, record_id, time_text};
+use crate::outcome::{
+    Applicability, Attribution, BandContribution, Decision, Explained, Finding, Inspection, Prediction, Reason,
+    Timings, Verdict,
+};
+use crate::spectrum::{Acquisition, Celsius, Counts, Instrument, Laser};
+
+/// The payload of `result` and `last`.
+pub fn result(stamp: &Stamp, inspection: &Inspection) -> Vec<u8> {
+    json(&ResultRecord::new(stamp, inspection))
+}
+
+/// An inspection as published.
+#[derive(Debug, Clone, Serialize)]
+pub struct ResultRecord<'a> {
+    v: u8,
+    id: String,
+    seq: u64,
+    time: String,
+    clock_synchronised: bool,
+    spectrometer: Option<SpectrometerRecord<'a>>,
+    acquisition: Option<AcquisitionRecord>,
+    verdict: &'static str,
+    models: Vec<FindingRecord<'a>>,
+    timings_us: TimingsRecord,
+}
+
+impl<'a> ResultRecord<'a> {
+    /// The verdict of the whole is the most serious of the models'; without any model nothing may be concluded.
+    pub fn new(stamp: &Stamp, inspection: &'a Inspection) -> Self {
+        let acquisition = inspection.spectrum.acquisition();
+        let decisions = inspection.findings.iter().map(|finding| finding.verdict.decision);
+        Self {
+            v: VERSION,
+            id: record_id(stamp.seq, inspection.spectrum.origin()),
+            seq: stamp.seq.number(),
+            time: time_text(stamp.time),
+            clock_synchronised: stamp.clock == Clock::Synchronised,
+            spectrometer: acquisition.map(|acquisition| acquisition.instrument.as_ref().into()),
+            acquisition: acquisition.map(Into::into),
+            verdict: decision(decisions.max().unwrap_or(Decision::Invalid)),
+            models: inspection.findings.iter().map(Into::into).collect(),
+            timings_us: (&inspection.timings).into(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct SpectrometerRecord<'a> {
+    model: &'a str,
+    serial: &'a str,
+}
+
+impl<'a> From<&'a Instrument> for SpectrometerRecord<'a> {
+    fn from(instrument: &'a Instrument) -> Self {
+        Self { model: &instrument.model, serial: &instrument.serial }
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct AcquisitionRecord {
+    integration_us: u64,
+    scans: u32,
+    laser: &'static str,
+    saturated_pixels: usize,
+    dark_noise_counts: Option<f32>,
+    detector_temperature_c: Option<f32>,
+    device_exception: Option<u16>,
+    retries: u32,
+    stale_frames: u32,
+    damaged_frames: u32,
+}
+
+impl From<&Acquisition> for AcquisitionRecord {
+    fn from(acquisition: &Acquisition) -> Self {
+        Self {
+            integration_us: acquisition.integration.micros(),
+            scans: acquisition.scans,
+            laser: laser_state(acquisition.laser),
+            saturated_pixels: acquisition.saturated_pixels,
+            dark_noise_counts: acquisition.dark_noise.map(Counts::value),
+            detector_temperature_c: acquisition.detector_temperature.map(Celsius::degrees),
+            device_exception: acquisition.device_exception,
+            retries: acquisition.line.retries,
+            stale_frames: acquisition.line.stale_frames,
+            damaged_frames: acquisition.line.damaged_frames,
+        }
+    }
+}
+
+/// The state of the laser in a word.
+pub(super) const fn laser_state(laser: Laser) -> &'static str {
+    match laser {
+        Laser::On => "on",
+        Laser::Off => "off",
+        Laser::Unknown => "unknown",
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct FindingRecord<'a> {
+    name: &'a str,
+    version: &'a str,
+    sha256: &'a str,
+    verdict: VerdictRecord,
+    prediction: Option<PredictionRecord<'a>>,
+    explanation: Option<ExplanationRecord<'a>>,
+    applicability: Option<ApplicabilityRecord>,
+}
+
+impl<'a> From<&'a Finding> for FindingRecord<'a> {
+    fn from(finding: &'a Finding) -> Self {
+        let conclusion = finding.conclusion.as_ref();
+        Self {
+            name: &finding.model.name,
+            version: &finding.model.version,
+            sha256: &finding.model.sha256,
+            verdict: (&finding.verdict).into(),
+            prediction: conclusion.map(|conclusion| (&conclusion.prediction).into()),
+            explanation: conclusion.map(|conclusion| (&conclusion.attribution, &conclusion.prediction).into()),
+            applicability: conclusion.and_then(|conclusion| conclusion.applicability).map(Into::into),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct VerdictRecord {
+    decision: &'static str,
+    reasons: Vec<ReasonRecord>,
+}
+
+impl From<&Verdict> for VerdictRecord {
+    fn from(verdict: &Verdict) -> Self {
+        Self { decision: decision(verdict.decision), reasons: verdict.reasons.iter().map(Into::into).collect() }
+    }
+}
+
+/// A code for programs, a sentence for people.
+#[derive(Debug, Clone, Serialize)]
+struct ReasonRecord {
+    code: &'static str,
+    text: String,
+}
+
+impl From<&Reason> for ReasonRecord {
+    fn from(reason: &Reason) -> Self {
+        Self { code: reason.code(), text: reason.to_string() }
+    }
+}
+
+const fn decision(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Accept => "accept",
+        Decision::Reject => "reject",
+        Decision::Invalid => "invalid",
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum PredictionRecord<'a> {
+    Class {
+        label: &'a str,
+        probability: Option<f32>,
+        runner_up: &'a str,
+        probabilities: BTreeMap<&'a str, f32>,
+        scores: BTreeMap<&'a str, f32>,
+    },
+    Value {
+        value: f32,
+        unit: &'a str,
+        interval: Option<IntervalRecord>,
+    },
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct IntervalRecord {
+    lower: f32,
+    upper: f32,
+    confidence: f32,
+}
+
+impl<'a> From<&'a Prediction> for PredictionRecord<'a> {
+    fn from(prediction: &'a Prediction) -> Self {
+        match prediction {
+            Prediction::Class { labels, scores, probabilities, best, runner_up } => {
+                let by_label = |values: &[f32]| labels.iter().map(String::as_str).zip(values.iter().copied()).collect();
+                Self::Class {
+                    label: label(prediction, *best),
+                    probability: probabilities.get(*best).copied(),
+                    runner_up: label(prediction, *runner_up),
+                    probabilities: by_label(probabilities),
+                    scores: by_label(scores),
+                }
+            }
+            Prediction::Value { value, unit, interval } => Self::Value {
+                value: *value,
+                unit,
+                interval: interval.map(|interval| IntervalRecord {
+                    lower: interval.lower,
+                    upper: interval.upper,
+                    confidence: interval.confidence,
+                }),
+            },
+        }
+    }
+}
+
+/// The name of a class; empty where the prediction knows none of that number.
+pub(super) fn label(prediction: &Prediction, class: usize) -> &str {
+    match prediction {
+        Prediction::Class { labels, .. } => labels.get(class).map_or("", String::as_str),
+        Prediction::Value { .. } => "",
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum ExplainedRecord<'a> {
+    Value,
+    Contrast { class: &'a str, against: &'a str },
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct ExplanationRecord<'a> {
+    explained: ExplainedRecord<'a>,
+    output: f32,
+    reference_output: f32,
+    completeness_error: f32,
+    off_band: f32,
+    linear_share: Option<f32>,
+    receptive_field_cm: f32,
+    bands: Vec<BandRecord<'a>>,
+}
+
+impl<'a> From<(&'a Attribution, &'a Prediction)> for ExplanationRecord<'a> {
+    fn from((attribution, prediction): (&'a Attribution, &'a Prediction)) -> Self {
+        let mut loudest_first: Vec<&BandContribution> = attribution.bands.iter().collect();
+        loudest_first.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
+        Self {
+            explained: match attribution.explained {
+                Explained::Value => ExplainedRecord::Value,
+                Explained::Contrast { class, against } => {
+                    ExplainedRecord::Contrast { class: label(prediction, class), against: label(prediction, against) }
+                }
+            },
+            output: attribution.output,
+            reference_output: attribution.reference_output,
+            completeness_error: attribution.completeness_error,
+            off_band: attribution.off_band,
+            linear_share: attribution.linear_share,
+            receptive_field_cm: attribution.receptive_field as f32,
+            bands: loudest_first.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct BandRecord<'a> {
+    name: &'a str,
+    from_cm: f32,
+    to_cm: f32,
+    contribution: f32,
+    share: Option<f32>,
+    gross_share: f32,
+}
+
+impl<'a> From<&'a BandContribution> for BandRecord<'a> {
+    fn from(band: &'a BandContribution) -> Self {
+        Self {
+            name: &band.band.name,
+            from_cm: band.band.from.per_cm() as f32,
+            to_cm: band.band.to.per_cm() as f32,
+            contribution: band.contribution,
+            share: band.share,
+            gross_share: band.gross_share,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct ApplicabilityRecord {
+    t2: f32,
+    t2_limit: f32,
+    q: f32,
+    q_limit: f32,
+}
+
+impl From<Applicability> for ApplicabilityRecord {
+    fn from(applicability: Applicability) -> Self {
+        let Applicability { t2, t2_limit, q, q_limit } = applicability;
+        Self { t2, t2_limit, q, q_limit }
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct TimingsRecord {
+    acquire: u64,
+    prepare: u64,
+    infer: u64,
+    decide: u64,
+}
+
+impl From<&Timings> for TimingsRecord {
+    fn from(timings: &Timings) -> Self {
+        let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        Self {
+            acquire: micros(timings.acquire),
+            prepare: micros(timings.prepare),
+            infer: micros(timings.infer),
+            decide: micros(timings.decide),
+        }
+    }
+}
