@@ -1,5 +1,6 @@
 //! The command line: one file per command. Data goes to stdout, diagnostics to stderr, the exit code says what to do.
 
+mod probe;
 mod sim;
 
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Probe(probe::ProbeArgs),
     Sim(sim::SimArgs),
 }
 
@@ -61,6 +63,7 @@ impl<E: Failure + Send + Sync + 'static> From<E> for CommandError {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome: Result<(), CommandError> = match cli.command {
+        Command::Probe(args) => probe::run(&args),
         Command::Sim(args) => sim::run(&args),
     };
     match outcome {
