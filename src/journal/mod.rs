@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::Connection;
 
 pub use error::JournalError;
-pub use reader::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Statistics};
+pub use reader::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Statistics, Window};
 
 use crate::record::{Entry, Gap, PartKey, Seq};
 

@@ -22,12 +22,23 @@ pub struct JournalReader {
 /// Which records are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryQuery {
-    /// The oldest number wanted; `None` for the newest records there are.
-    pub from: Option<Seq>,
+    /// Where to look.
+    pub window: Window,
     /// At most this many, and at most [`HISTORY_RECORDS_MAX`].
     pub limit: usize,
     /// Of these kinds; records without any are passed over.
     pub kinds: PartKinds,
+}
+
+/// Which end of the journal a query starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// The newest records there are.
+    Newest,
+    /// The newest records below this number: the page before.
+    Before(Seq),
+    /// From this number on.
+    From(Seq),
 }
 
 /// A record as it was written.
@@ -127,13 +138,16 @@ impl JournalReader {
         // One snapshot, so that no record is pruned between its line and its parts.
         let snapshot = self.connection.unchecked_transaction()?;
         let wanted = "EXISTS (SELECT 1 FROM part WHERE part.seq = record.seq AND (?1 >> kind) & 1)";
-        let (condition, order) = if query.from.is_some() { ("seq >= ?2", "ASC") } else { ("?2 = ?2", "DESC") };
+        let (condition, order, bound) = match query.window {
+            Window::Newest => ("seq < ?2", "DESC", i64::MAX),
+            Window::Before(seq) => ("seq < ?2", "DESC", to_sql(seq)),
+            Window::From(seq) => ("seq >= ?2", "ASC", to_sql(seq)),
+        };
         let mut records = snapshot.prepare_cached(&format!(
             "SELECT seq, id, time_us FROM record WHERE {wanted} AND {condition} ORDER BY seq {order} LIMIT ?3"
         ))?;
-        let from = query.from.map_or(0, to_sql);
         let mut found = records
-            .query_map((query.kinds.bits(), from, limit), |row| {
+            .query_map((query.kinds.bits(), bound, limit), |row| {
                 Ok(HistoryRecord {
                     seq: Seq::new(row.get::<_, i64>(0)?.cast_unsigned()),
                     id: row.get(1)?,
@@ -142,7 +156,7 @@ impl JournalReader {
                 })
             })?
             .collect::<rusqlite::Result<Vec<_>>>()?;
-        if query.from.is_none() {
+        if order == "DESC" {
             found.reverse();
         }
         let mut parts = snapshot.prepare_cached(

@@ -107,13 +107,17 @@ fn a_reader_sees_history_spectra_and_statistics() {
 
     let reader = journal.reader().expect("opens beside the writer");
     let results = PartKinds::default().with(PartKind::Result);
-    let newest = reader.history(&HistoryQuery { from: None, limit: 2, kinds: results }).expect("readable");
+    let newest = reader.history(&HistoryQuery { window: Window::Newest, limit: 2, kinds: results }).expect("readable");
     assert_eq!(newest.iter().map(|record| record.seq.number()).collect::<Vec<_>>(), [3, 4]);
     assert_eq!(newest[0].parts, [HistoryPart { kind: PartKind::Result, payload: vec![3], owed: true }]);
-    let from = HistoryQuery { from: Some(Seq::new(1)), limit: 1, kinds: results };
+    let from = HistoryQuery { window: Window::From(Seq::new(1)), limit: 1, kinds: results };
     let oldest = reader.history(&from).expect("readable");
     assert_eq!((oldest[0].id.as_str(), oldest[0].parts[0].owed), ("at-1", false));
     assert_eq!(oldest[0].time, UNIX_EPOCH + Duration::from_secs(1));
+
+    let before = HistoryQuery { window: Window::Before(Seq::new(3)), limit: 1, kinds: results };
+    let page = reader.history(&before).expect("readable");
+    assert_eq!(page.iter().map(|record| record.seq.number()).collect::<Vec<_>>(), [2]);
 
     let spectra = reader.spectra(Seq::new(2)..=Seq::new(3), 10).expect("readable");
     assert_eq!(spectra, [(Seq::new(2), vec![12]), (Seq::new(3), vec![13])]);
