@@ -25,20 +25,26 @@ impl Solver {
         let (first, second) = (&mut self.first[..points], &mut self.second[..points]);
         let smooth = &mut smooth[..points];
 
-        // Of the row before: Δ times L's first subdiagonal, and the right-hand side after elimination.
-        let (mut scaled_before, mut first_before, mut right_before) = (0.0, 0.0, 0.0);
-        // Of the row before and the one before that: L's second subdiagonal.
+        // Each pivot waits for the division of the row before it, and this is what the sweep costs: everything else
+        // is written so that it can be computed meanwhile.
+        let lambda_squared = lambda * lambda;
+        // Of the row before: the inverse pivot, Δ times L's first subdiagonal and its square, L's first subdiagonal,
+        // and the right-hand side after elimination.
+        let (mut inverse_before, mut scaled_squared, mut first_before, mut right_before) = (0.0, 0.0, 0.0, 0.0);
+        // Of the row before that: L's second subdiagonal, the same times λ, and the right-hand side.
         let (mut second_before, mut second_earlier, mut right_earlier) = (0.0, 0.0, 0.0);
+        let mut inverse_earlier = 0.0;
         for row in 0..points {
             let (diagonal, neighbour) = stencil(row, points);
-            let pivot = weights[row] + lambda * diagonal - scaled_before * first_before - lambda * second_earlier;
-            let inverse = 1.0 / pivot;
+            let known = weights[row] + lambda * diagonal - lambda_squared * inverse_earlier;
+            let inverse = 1.0 / (known - scaled_squared * inverse_before);
             let scaled = lambda * (neighbour - first_before);
             let right = weights[row] * values[row] - first_before * right_before - second_earlier * right_earlier;
             first[row] = scaled * inverse;
             second[row] = lambda * inverse;
             smooth[row] = right * inverse;
-            (scaled_before, first_before) = (scaled, first[row]);
+            (scaled_squared, first_before) = (scaled * scaled, first[row]);
+            (inverse_earlier, inverse_before) = (inverse_before, inverse);
             (second_earlier, second_before) = (second_before, second[row]);
             (right_earlier, right_before) = (right_before, right);
         }
