@@ -170,8 +170,10 @@ impl Pipeline {
         for stage in &self.rest {
             stage.run(None, &self.axis, largest, workspace)?;
         }
+        let last = |stages: &[Stage]| stages.last().map(Stage::name);
+        let shared_last = last(&self.rest).or_else(|| last(&self.head)).unwrap_or("resample");
         if self.branches.is_empty() {
-            return write(&workspace.values, prepared);
+            return write(&workspace.values, shared_last, prepared);
         }
         workspace.shared.clone_from(&workspace.values);
         let largest = normalise::largest_absolute(&workspace.shared);
@@ -180,7 +182,7 @@ impl Pipeline {
             for stage in branch {
                 stage.run(None, &self.axis, largest, workspace)?;
             }
-            write(&workspace.values, channel)?;
+            write(&workspace.values, last(branch).unwrap_or(shared_last), channel)?;
         }
         Ok(())
     }
@@ -315,11 +317,12 @@ fn subtract_dark(raw: &RawSpectrum, values: &mut [f64]) {
     }
 }
 
-fn write(values: &[f64], prepared: &mut [f32]) -> Result<(), PrepareError> {
+/// Narrows to f32, which counts of 1e39 do not survive; `step` was the last one.
+fn write(values: &[f64], step: &'static str, prepared: &mut [f32]) -> Result<(), PrepareError> {
     for (prepared, &value) in prepared.iter_mut().zip(values) {
         *prepared = value as f32;
         if !prepared.is_finite() {
-            return Err(PrepareError::NotFinite { step: "the last one" });
+            return Err(PrepareError::NotFinite { step });
         }
     }
     Ok(())

@@ -27,16 +27,14 @@ impl Solver {
 
         // Each pivot waits for the division of the row before it, and this is what the sweep costs: everything else
         // is written so that it can be computed meanwhile.
-        let lambda_squared = lambda * lambda;
         // Of the row before: the inverse pivot, Δ times L's first subdiagonal and its square, L's first subdiagonal,
         // and the right-hand side after elimination.
         let (mut inverse_before, mut scaled_squared, mut first_before, mut right_before) = (0.0, 0.0, 0.0, 0.0);
-        // Of the row before that: L's second subdiagonal, the same times λ, and the right-hand side.
+        // Of that row and of the one before it: L's second subdiagonal; of the latter the right-hand side.
         let (mut second_before, mut second_earlier, mut right_earlier) = (0.0, 0.0, 0.0);
-        let mut inverse_earlier = 0.0;
         for row in 0..points {
             let (diagonal, neighbour) = stencil(row, points);
-            let known = weights[row] + lambda * diagonal - lambda_squared * inverse_earlier;
+            let known = weights[row] + lambda * diagonal - lambda * second_earlier;
             let inverse = 1.0 / (known - scaled_squared * inverse_before);
             let scaled = lambda * (neighbour - first_before);
             let right = weights[row] * values[row] - first_before * right_before - second_earlier * right_earlier;
@@ -44,13 +42,13 @@ impl Solver {
             second[row] = lambda * inverse;
             smooth[row] = right * inverse;
             (scaled_squared, first_before) = (scaled * scaled, first[row]);
-            (inverse_earlier, inverse_before) = (inverse_before, inverse);
+            inverse_before = inverse;
             (second_earlier, second_before) = (second_before, second[row]);
             (right_earlier, right_before) = (right_before, right);
         }
         let (mut after, mut later) = (smooth[points - 1], 0.0);
         for row in (0..points - 1).rev() {
-            let here = smooth[row] - first[row] * after - second[row] * later;
+            let here = (smooth[row] - second[row] * later) - first[row] * after;
             smooth[row] = here;
             (later, after) = (after, here);
         }
