@@ -29,3 +29,4 @@ pub mod web;
 // Layer 3: where the parts meet.
 pub mod cli;
 pub mod config;
+pub mod delivery;

@@ -1,5 +1,12 @@
 //! What leaves the box: wire records, what to send next, and MQTT.
 
+pub mod broker;
+mod connection;
 pub mod forwarder;
+mod mqtt;
 pub mod topics;
 pub mod wire;
+
+pub use connection::{BrokerAddress, ClientCertificate, Credentials, PAYLOAD_BYTES_MAX, Security};
+pub use mqtt::{Delivery, Link, Outbox, OutboxError, PublishError, Publisher, Settings};
+pub use topics::{Latest, TopicError, Topics};
