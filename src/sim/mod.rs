@@ -4,9 +4,23 @@
 //! it produces was measured, except what a replay serves.
 
 mod bands;
+mod camera;
+mod controls;
 pub mod dataset;
 mod detector;
+pub mod faults;
 mod fluorescence;
+mod line;
 pub mod oils;
 pub mod profile;
+mod pty;
+mod replay;
+mod responder;
+pub mod scenario;
+mod simulator;
+mod stage;
 pub mod unit;
+
+pub use line::Pacing;
+pub use simulator::{ReplayNoise, Settings, SimError, Simulator, Source};
+pub use stage::{OnStage, Served};
