@@ -5,28 +5,22 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::decide::COMPONENTS_MAX;
 use crate::failure::{Failure, Kind};
 use crate::outcome::Band;
+use crate::preprocess::{CHANNELS_MAX, POINTS_MAX, STEPS_MAX};
 use crate::spectrum::{RamanShift, ShiftAxis};
 
 /// The only format there is.
 pub const FORMAT: u32 = 1;
 /// A manifest is a few kilobytes; a megabyte is no manifest.
 pub const MANIFEST_BYTES_MAX: u64 = 1 << 20;
-/// The finest axis of a real spectrometer has some 16 000 points.
-pub const POINTS_MAX: usize = 1 << 16;
-/// Channels are derivatives and baselines of one spectrum: a handful.
-pub const CHANNELS_MAX: usize = 16;
 /// Classes of one model, or quantities predicted together.
 pub const OUTPUTS_MAX: usize = 256;
 /// Cuts through which an output depends on the spectrum: a skip and a trunk make two.
 pub const TARGETS_MAX: usize = 8;
-/// Steps of a pipeline.
-pub const STEPS_MAX: usize = 32;
 /// Rows of the band table.
 pub const BANDS_MAX: usize = 256;
-/// Principal components of the gate.
-pub const COMPONENTS_MAX: usize = 256;
 /// Files of a bundle that no other field names.
 pub const FILES_MAX: usize = 64;
 
@@ -446,7 +440,11 @@ impl Manifest {
         self.check_network()?;
         require_finite(&self.reference.output, self.outputs(), "reference.output", "outputs")?;
         if let Some(gate) = &self.gate {
-            require((1..=COMPONENTS_MAX).contains(&gate.components), "gate.components", "1 to 256 components")?;
+            require(
+                (1..=COMPONENTS_MAX).contains(&gate.components),
+                "gate.components",
+                format!("1 to {COMPONENTS_MAX} components"),
+            )?;
             require_finite(&gate.eigenvalues, gate.components, "gate.eigenvalues", "components")?;
             require(gate.eigenvalues.iter().all(|&value| value > 0.0), "gate.eigenvalues", "variances above 0")?;
             require(gate.t2_limit.is_finite() && gate.t2_limit > 0.0, "gate.t2_limit", "a number above 0")?;
@@ -540,11 +538,11 @@ fn require_finite(values: &[f64], count: usize, field: &str, per: &str) -> Resul
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// The example of `docs/bundle.md`, with what it leaves open filled in.
-    fn documented() -> String {
+    pub(in crate::infer) fn documented() -> String {
         let page = include_str!("../../docs/bundle.md");
         let start = page.find("```toml\n").expect("an example") + 8;
         let end = start + page[start..].find("```").expect("its end");
@@ -584,7 +582,7 @@ mod tests {
             ("name = \"olive-adulteration\"", "name = \"../olive\"", "name: expected"),
             ("laser_nm = 785.0", "laser_nm = nan", "laser_nm: expected"),
             ("task = \"regression\"", "task = \"classification\"", "output.unit: expected a classification has none"),
-            ("points = 251", "points = 70000", "axis.points: expected 2 to 65536"),
+            ("points = 251", "points = 70000", "axis.points: expected 2 to 8192"),
             ("last = 1800.0", "last = 100.0", "axis: the axis does not increase"),
             ("offset = [0.31]", "offset = [0.31, 1.0]", "network.offset: expected 1 finite"),
             ("output = [0.02]", "output = [inf]", "reference.output: expected 1 finite"),

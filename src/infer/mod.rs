@@ -1,3 +1,19 @@
 //! Model bundles and their execution: prediction and 1D Grad-CAM in one run of the network.
+//!
+//! [`Bundle`] is the folder, checked to the last hash; [`Model`] is what can be asked, shared between threads; a
+//! [`Session`] holds one thread's buffers.
 
+mod bundle;
+pub mod cam;
 pub mod manifest;
+mod model;
+mod network;
+pub mod npy;
+mod steps;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use bundle::{Bundle, BundleError, ONNX_BYTES_MAX};
+pub use model::{Judgement, Model, ModelError};
+pub use network::{Network, NetworkError, Session, Values};
+pub use steps::records;

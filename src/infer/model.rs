@@ -1,0 +1,241 @@
+//! A bundle made ready: prediction and explanation of prepared spectra.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::bundle::{Bundle, BundleError};
+use super::cam::{Explainer, Part, Spread};
+use super::manifest::Manifest;
+use super::network::{Network, NetworkError, Session};
+use crate::decide::{Gate, GateError, Output, PrincipalComponents};
+use crate::failure::{Failure, Kind};
+use crate::outcome::{Attribution, Explained, ModelIdentity, Prediction};
+use crate::preprocess::Pipeline;
+use crate::spectrum::PreparedSpectrum;
+
+/// Why a model cannot be used, or did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The folder is no bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The network cannot be run.
+    #[error("model '{model}'")]
+    Network {
+        /// Whose.
+        model: String,
+        /// Why.
+        #[source]
+        source: NetworkError,
+    },
+    /// The gate's numbers are no principal components.
+    #[error("model '{model}': its gate is unusable")]
+    Gate {
+        /// Whose.
+        model: String,
+        /// Why.
+        #[source]
+        source: GateError,
+    },
+    /// NaN or infinite: the weights or the spectrum are beyond f32.
+    #[error("model '{model}': output {output} is not a finite number")]
+    NotFinite {
+        /// Whose.
+        model: String,
+        /// Which output of the network.
+        output: usize,
+    },
+}
+
+impl Failure for ModelError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Bundle(error) => error.kind(),
+            Self::Network { source, .. } => source.kind(),
+            Self::Gate { .. } | Self::NotFinite { .. } => Kind::Operator,
+        }
+    }
+}
+
+/// What a model says about one spectrum, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// What it says.
+    pub prediction: Prediction,
+    /// Why.
+    pub attribution: Attribution,
+}
+
+/// What the outputs are.
+#[derive(Debug, Clone)]
+enum Answer {
+    Value { unit: Arc<str> },
+    Class { labels: Arc<[String]>, temperature: f32 },
+}
+
+/// A model that can be asked; shared between threads, each of which has a [`Session`].
+#[derive(Debug, Clone)]
+pub struct Model {
+    identity: Arc<ModelIdentity>,
+    manifest: Arc<Manifest>,
+    pipeline: Pipeline,
+    gate: Option<Gate>,
+    network: Network,
+    explainer: Explainer,
+    answer: Answer,
+}
+
+impl Model {
+    /// Opens the bundle in `folder` and makes it ready: hashes, shapes, optimisation, one run on zeros.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`] and [`Model::new`].
+    pub fn open(folder: &Path) -> Result<Self, ModelError> {
+        Self::new(Bundle::open(folder)?)
+    }
+
+    /// Makes a checked bundle ready.
+    ///
+    /// # Errors
+    /// When tract refuses the network or the gate's loadings are not orthonormal.
+    pub fn new(bundle: Bundle) -> Result<Self, ModelError> {
+        let Bundle { identity, manifest, network, references, gate, folder } = bundle;
+        let pipeline = manifest.pipeline(&folder).map_err(BundleError::from)?;
+        let axis = pipeline.axis().clone();
+        let model = || identity.name.clone();
+        let gate = match manifest.gate.as_ref().zip(gate) {
+            None => None,
+            Some((record, table)) => {
+                let (mean, loadings) = table.values().split_at(table.columns());
+                let principal = PrincipalComponents {
+                    mean: mean.to_vec(),
+                    loadings: loadings.to_vec(),
+                    eigenvalues: record.eigenvalues.clone(),
+                    t2_limit: record.t2_limit,
+                    q_limit: record.q_limit,
+                };
+                Some(Gate::new(principal).map_err(|source| ModelError::Gate { model: model(), source })?)
+            }
+        };
+        let targets = &manifest.network.targets;
+        let names: Vec<_> =
+            targets.iter().map(|target| (target.activation.as_str(), target.gradient.as_str())).collect();
+        let network = Network::load(&network, (pipeline.channels(), axis.len()), &manifest.network.output, &names)
+            .map_err(|source| ModelError::Network { model: model(), source })?;
+        let parts = targets.iter().zip(&references).map(|(target, reference)| {
+            let spread = Spread::new(axis.len(), reference.columns(), target.first_cell, target.stride);
+            Part::new(spread, reference.values(), target.linear)
+        });
+        let parts = parts.collect();
+        let f32s = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
+        let fields = targets.iter().filter(|target| !target.linear).map(|target| target.receptive_field);
+        let receptive_field = fields.max().unwrap_or(1) as f64 * axis.mean_step();
+        let (offset, reference_output) = (f32s(&manifest.network.offset), f32s(&manifest.reference.output));
+        let explainer = Explainer::new(axis, manifest.bands(), parts, offset, reference_output, receptive_field);
+        let answer = match (&manifest.output.labels, manifest.output.temperature, &manifest.output.unit) {
+            (Some(labels), Some(temperature), _) => {
+                Answer::Class { labels: labels.as_slice().into(), temperature: temperature as f32 }
+            }
+            (.., unit) => Answer::Value { unit: unit.as_deref().unwrap_or_default().into() },
+        };
+        let (identity, manifest) = (Arc::new(identity), Arc::new(manifest));
+        Ok(Self { identity, manifest, pipeline, gate, network, explainer, answer })
+    }
+
+    /// Name, version and hash.
+    pub fn identity(&self) -> &Arc<ModelIdentity> {
+        &self.identity
+    }
+
+    /// Everything the bundle says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// How a raw spectrum becomes what the network sees.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Whether a spectrum is like the training's; `None` where the bundle has no gate.
+    pub fn gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
+    }
+
+    /// The network alone.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// What the model gives, as limits see it.
+    pub fn output(&self) -> Output<'_> {
+        match &self.answer {
+            Answer::Value { .. } => Output::Value,
+            Answer::Class { labels, .. } => Output::Class(labels),
+        }
+    }
+
+    /// Buffers for a thread.
+    ///
+    /// # Errors
+    /// When tract cannot make them.
+    pub fn session(&self) -> Result<Session, ModelError> {
+        self.network.session().map_err(|source| self.failed(source))
+    }
+
+    /// What the model says about a spectrum its own pipeline prepared, and why: one run of the network.
+    ///
+    /// A regression explains its value. A classification explains the contrast of the raw scores of the best class and
+    /// the runner-up, since softmax saturates and couples the classes.
+    ///
+    /// # Errors
+    /// When the network fails or gives something that is not a finite number.
+    pub fn judge(&self, session: &mut Session, spectrum: &PreparedSpectrum) -> Result<Judgement, ModelError> {
+        let failed = |source| self.failed(source);
+        let values = self.network.run(session, spectrum.values()).map_err(failed)?;
+        let scores = values.y().map_err(failed)?;
+        if let Some(output) = scores.iter().position(|score| !score.is_finite()) {
+            return Err(ModelError::NotFinite { model: self.identity.name.clone(), output });
+        }
+        let (prediction, explained) = match &self.answer {
+            Answer::Value { unit } => {
+                (Prediction::Value { value: scores[0], unit: unit.clone(), interval: None }, Explained::Value)
+            }
+            Answer::Class { labels, temperature } => {
+                let (best, runner_up) = first_two(scores);
+                let probabilities = softmax(scores, *temperature);
+                let (labels, scores) = (labels.clone(), scores.to_vec());
+                let prediction = Prediction::Class { labels, scores, probabilities, best, runner_up };
+                (prediction, Explained::Contrast { class: best, against: runner_up })
+            }
+        };
+        let attribution = self.explainer.explain(explained, scores, &values.layers().map_err(failed)?);
+        Ok(Judgement { prediction, attribution })
+    }
+
+    fn failed(&self, source: NetworkError) -> ModelError {
+        ModelError::Network { model: self.identity.name.clone(), source }
+    }
+}
+
+/// The indices of the highest and the second highest score; of equal ones the first. There are at least two.
+fn first_two(scores: &[f32]) -> (usize, usize) {
+    let (mut best, mut runner_up) = if scores[1] > scores[0] { (1, 0) } else { (0, 1) };
+    for (index, &score) in scores.iter().enumerate().skip(2) {
+        if score > scores[best] {
+            (best, runner_up) = (index, best);
+        } else if score > scores[runner_up] {
+            runner_up = index;
+        }
+    }
+    (best, runner_up)
+}
+
+/// exp(s / T) / Σ exp(s / T), with the highest score subtracted first so that nothing overflows.
+fn softmax(scores: &[f32], temperature: f32) -> Vec<f32> {
+    let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut weights: Vec<f32> = scores.iter().map(|score| ((score - highest) / temperature).exp()).collect();
+    let sum: f32 = weights.iter().sum();
+    weights.iter_mut().for_each(|weight| *weight /= sum);
+    weights
+}

@@ -1,0 +1,1 @@
+//! Whole bundles: opened, asked, damaged.
