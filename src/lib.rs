@@ -30,3 +30,4 @@ pub mod web;
 pub mod cli;
 pub mod config;
 pub mod delivery;
+pub mod inspect;

@@ -194,6 +194,11 @@ pub enum Reason {
         /// The preprocessing's message.
         why: String,
     },
+    /// The model was shown the spectrum and gave no usable answer.
+    NotJudged {
+        /// The model's message.
+        why: String,
+    },
     /// T² above its limit.
     UnusualSample {
         /// T².
@@ -265,6 +270,7 @@ impl Reason {
             Self::DeviceException { .. } => "device-exception",
             Self::AxisNotCovered { .. } => "axis-not-covered",
             Self::NotPrepared { .. } => "not-prepared",
+            Self::NotJudged { .. } => "not-judged",
             Self::UnusualSample { .. } => "unusual-sample",
             Self::UnknownSample { .. } => "unknown-sample",
             Self::NotGated => "not-gated",
@@ -299,7 +305,7 @@ impl std::fmt::Display for Reason {
                 "the instrument covers {:.1} to {:.1} cm-1, the model needs {:.1} to {:.1} cm-1",
                 measured.0, measured.1, needed.0, needed.1
             ),
-            Self::NotPrepared { why } => write!(f, "{why}"),
+            Self::NotPrepared { why } | Self::NotJudged { why } => write!(f, "{why}"),
             Self::UnusualSample { t2, limit } => {
                 let (t2, limit) = told_apart(*t2, *limit);
                 write!(f, "unusual for the training set: T2 {t2} is above the limit of {limit}")
@@ -447,6 +453,7 @@ mod tests {
                 "the instrument covers 901.2 to 1800.0 cm-1, the model needs 800.0 to 1800.0 cm-1",
             ),
             (Reason::NotPrepared { why: "the spectrum is flat".into() }, "not-prepared", "the spectrum is flat"),
+            (Reason::NotJudged { why: "output 0 is NaN".into() }, "not-judged", "output 0 is NaN"),
             (
                 Reason::UnusualSample { t2: 1.5e12, limit: 21.0 },
                 "unusual-sample",

@@ -202,6 +202,7 @@ fn demands(reason: &Reason, ungated: Ungated) -> Decision {
         | Reason::DeviceException { .. }
         | Reason::AxisNotCovered { .. }
         | Reason::NotPrepared { .. }
+        | Reason::NotJudged { .. }
         | Reason::UnusualSample { .. }
         | Reason::UnknownSample { .. }
         | Reason::Incomplete { .. }
@@ -222,13 +223,14 @@ fn rank(reason: &Reason) -> u8 {
         Reason::TooNoisy { .. } => 6,
         Reason::AxisNotCovered { .. } => 7,
         Reason::NotPrepared { .. } => 8,
-        Reason::UnknownSample { .. } => 9,
-        Reason::UnusualSample { .. } => 10,
-        Reason::NotGated => 11,
-        Reason::WrongClass { .. } => 12,
-        Reason::Above { .. } => 13,
-        Reason::Below { .. } => 14,
-        Reason::Unsure { .. } => 15,
+        Reason::NotJudged { .. } => 9,
+        Reason::UnknownSample { .. } => 10,
+        Reason::UnusualSample { .. } => 11,
+        Reason::NotGated => 12,
+        Reason::WrongClass { .. } => 13,
+        Reason::Above { .. } => 14,
+        Reason::Below { .. } => 15,
+        Reason::Unsure { .. } => 16,
     }
 }
 

@@ -15,7 +15,7 @@ mod ops;
 pub mod proto;
 mod tensor;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use attach::{Attached, AttachedTarget, Target, attach};
 pub use error::GradientError;

@@ -1,1 +1,5 @@
-//! Whole bundles: opened, asked, damaged.
+//! Whole bundles: opened, asked, damaged, and compared with another runtime.
+
+pub(crate) mod bundles;
+mod damaged;
+mod judged;

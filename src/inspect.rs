@@ -1,0 +1,215 @@
+//! One spectrum through all models: prepared, judged, gated, with a verdict each. The daemon, `explain`, `replay` and
+//! the benchmarks all inspect here.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::decide::{InstrumentLimits, LimitError, Rules, instrument_reasons, invalid, verdict};
+use crate::failure::{Failure, Kind};
+use crate::infer::{Model, ModelError, Session};
+use crate::outcome::{Conclusion, Finding, Inspection, Reason, Timings};
+use crate::preprocess::{Pipeline, PrepareError, Workspace};
+use crate::spectrum::{PreparedSpectrum, RawSpectrum};
+
+/// Why models and limits do not make an inspection.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// A limit is for another kind of model.
+    #[error("model '{model}'")]
+    Limit {
+        /// Whose.
+        model: String,
+        /// Why.
+        #[source]
+        source: LimitError,
+    },
+    /// A model has no buffers to work in.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+impl Failure for InspectError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Limit { source, .. } => source.kind(),
+            Self::Model(error) => error.kind(),
+        }
+    }
+}
+
+/// The models of a line in their order, ready in one thread.
+#[derive(Debug)]
+pub struct Inspector {
+    instrument: InstrumentLimits,
+    seats: Vec<Seat>,
+    workspace: Workspace,
+}
+
+/// A model with what this line demands of it.
+#[derive(Debug)]
+struct Seat {
+    model: Arc<Model>,
+    session: Session,
+    rules: Rules,
+    /// The first seat with the same pipeline: its prepared spectrum serves this model too.
+    prepared_by: usize,
+}
+
+impl Inspector {
+    /// `models` in the order of the findings, each with its own limits.
+    ///
+    /// # Errors
+    /// When a limit cannot be applied to its model.
+    pub fn new(models: Vec<(Arc<Model>, Rules)>, instrument: InstrumentLimits) -> Result<Self, InspectError> {
+        let mut seats: Vec<Seat> = Vec::new();
+        for (model, rules) in models {
+            for limit in &rules.limits {
+                limit.check(model.output()).map_err(|source| {
+                    let model = model.identity().name.clone();
+                    InspectError::Limit { model, source }
+                })?;
+            }
+            let same = |seat: &Seat| alike(seat.model.pipeline(), model.pipeline());
+            let prepared_by = seats.iter().position(same).unwrap_or(seats.len());
+            let session = model.session()?;
+            seats.push(Seat { model, session, rules, prepared_by });
+        }
+        Ok(Self { instrument, seats, workspace: Workspace::default() })
+    }
+
+    /// The models, in order.
+    pub fn models(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.seats.iter().map(|seat| &seat.model)
+    }
+
+    /// Everything there is to conclude from a spectrum. What goes wrong with one model is that model's finding.
+    pub fn inspect(&mut self, spectrum: Arc<RawSpectrum>) -> Inspection {
+        let mut timings = Timings::default();
+        let started = Instant::now();
+        let reasons = instrument_reasons(&spectrum, &self.instrument);
+        timings.decide += started.elapsed();
+
+        let started = Instant::now();
+        let mut prepared: Vec<Option<Result<PreparedSpectrum, PrepareError>>> = Vec::new();
+        for (index, seat) in self.seats.iter().enumerate() {
+            let own = seat.prepared_by == index;
+            prepared.push(own.then(|| seat.model.pipeline().prepare(&spectrum, &mut self.workspace)));
+        }
+        timings.prepare = started.elapsed();
+
+        let mut findings = Vec::new();
+        for seat in &mut self.seats {
+            let of_pipeline = prepared[seat.prepared_by].as_ref().expect("the first seat with a pipeline prepares");
+            findings.push(seat.find(of_pipeline, reasons.clone(), &mut timings));
+        }
+        Inspection { spectrum, findings, timings }
+    }
+}
+
+impl Seat {
+    fn find(
+        &mut self,
+        prepared: &Result<PreparedSpectrum, PrepareError>,
+        reasons: Vec<Reason>,
+        timings: &mut Timings,
+    ) -> Finding {
+        let model = self.model.identity().clone();
+        let without = |mut reasons: Vec<Reason>, reason| {
+            reasons.push(reason);
+            Finding { model: model.clone(), conclusion: None, verdict: invalid(reasons) }
+        };
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return without(reasons, reason_of(error)),
+        };
+        let started = Instant::now();
+        let judged = self.model.judge(&mut self.session, prepared);
+        timings.infer += started.elapsed();
+        let judgement = match judged {
+            Ok(judgement) => judgement,
+            Err(error) => return without(reasons, Reason::NotJudged { why: chain(&error) }),
+        };
+        let started = Instant::now();
+        let applicability = self.model.gate().map(|gate| gate.assess(prepared));
+        let error = judgement.attribution.completeness_error;
+        let verdict = verdict(reasons, applicability.as_ref(), &judgement.prediction, error, &self.rules);
+        timings.decide += started.elapsed();
+        let (prediction, attribution) = (judgement.prediction, judgement.attribution);
+        Finding { model, conclusion: Some(Conclusion { prediction, attribution, applicability }), verdict }
+    }
+}
+
+/// Whether two pipelines give the same prepared spectrum.
+fn alike(one: &Pipeline, other: &Pipeline) -> bool {
+    one.axis() == other.axis() && one.steps() == other.steps() && one.channel_steps() == other.channel_steps()
+}
+
+fn reason_of(error: &PrepareError) -> Reason {
+    match *error {
+        PrepareError::AxisNotCovered { measured, needed } => Reason::AxisNotCovered { measured, needed },
+        ref other => Reason::NotPrepared { why: other.to_string() },
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::{LaserProof, Limit, Ungated};
+    use crate::infer::tests::bundles::{draft, spectrum};
+    use crate::outcome::{Decision, Prediction};
+
+    fn limits() -> InstrumentLimits {
+        InstrumentLimits {
+            saturated_pixels_max: 0,
+            signal_counts_min: 0.0,
+            signal_to_noise_min: 0.0,
+            laser: LaserProof::Confirmed,
+        }
+    }
+
+    fn model(outputs: usize) -> Arc<Model> {
+        let folder = tempfile::tempdir().expect("a folder");
+        draft(outputs).write(&folder.path().join("random"));
+        Arc::new(Model::open(&folder.path().join("random")).expect("a bundle"))
+    }
+
+    #[test]
+    fn every_model_has_its_finding_in_order() {
+        let strict = Rules { limits: vec![Limit::Above(-1e9)], ungated: Ungated::Invalid };
+        let models = vec![(model(1), strict), (model(3), Rules::default())];
+        let mut inspector = Inspector::new(models, limits()).expect("they fit");
+        assert_eq!(inspector.seats[1].prepared_by, 0, "the same pipeline prepares once");
+        let inspection = inspector.inspect(spectrum(700.0, 1100.0, 970.0));
+        let [value, class] = inspection.findings.as_slice() else { panic!("two findings") };
+        assert_eq!((value.verdict.decision, class.verdict.decision), (Decision::Reject, Decision::Accept));
+        let conclusion = value.conclusion.as_ref().expect("a conclusion");
+        assert!(matches!(conclusion.prediction, Prediction::Value { .. }));
+        assert!(conclusion.applicability.is_some());
+        let timings = inspection.timings;
+        assert!(timings.prepare > std::time::Duration::ZERO && timings.infer > std::time::Duration::ZERO);
+    }
+
+    #[test]
+    fn a_spectrum_that_ends_early_is_invalid_for_the_model_and_says_where() {
+        let mut inspector = Inspector::new(vec![(model(1), Rules::default())], limits()).expect("it fits");
+        let inspection = inspector.inspect(spectrum(700.0, 1000.0, 970.0));
+        let finding = &inspection.findings[0];
+        assert_eq!(finding.conclusion, None);
+        assert_eq!(finding.verdict.decision, Decision::Invalid);
+        let expected = Reason::AxisNotCovered { measured: (700.0, 1000.0), needed: (800.0, 1044.0) };
+        assert_eq!(finding.verdict.reasons, [expected]);
+    }
+
+    #[test]
+    fn a_limit_for_another_kind_of_model_is_refused_at_the_start() {
+        let rules = Rules { limits: vec![Limit::Above(5.0)], ungated: Ungated::Invalid };
+        let error = Inspector::new(vec![(model(2), rules)], limits()).expect_err("a class has no upper limit");
+        assert!(chain(&error).contains("model 'random': the upper limit 5 is for a model that gives a value"));
+    }
+}
