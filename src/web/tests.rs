@@ -208,6 +208,7 @@ async fn a_watcher_that_does_not_read_is_dropped() {
         }
     };
     tokio::time::timeout(NEVER, publishing).await.expect("the connection must be given up");
+    assert_eq!(station.metrics.web_dropped.get(), 1);
     assert!(station.get("/healthz").await.starts_with("HTTP/1.1 200"), "others are served");
 }
 

@@ -38,6 +38,7 @@ impl Station {
         match order.split_once(' ').unwrap_or((order, "")) {
             ("olive", percent) => self.publish(|seq| sample::olive(seq, percent.parse().expect("a number"))),
             ("too-dark", _) => self.publish(sample::too_dark),
+            ("frozen", name) => self.publish(|seq| sample::frozen(seq, name)),
             ("hostile", _) => self.publish(sample::hostile),
             ("problem", "") => self.problems.lock().expect("no panic").clear(),
             ("problem", text) => self.problems.lock().expect("no panic").push(text.to_owned()),

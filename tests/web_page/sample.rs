@@ -153,6 +153,14 @@ pub(crate) fn too_dark(seq: u64) -> LiveUpdate {
     update
 }
 
+/// A payload as the wire contract freezes it, without maps: from `tests/wire_v1`.
+pub(crate) fn frozen(seq: u64, name: &str) -> LiveUpdate {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire_v1").join(name);
+    let mut result: Value = serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON");
+    result["seq"] = seq.into();
+    LiveUpdate { result, models: Vec::new() }
+}
+
 /// Markup wherever a device, a bundle or a configuration could put text.
 pub(crate) fn hostile(seq: u64) -> LiveUpdate {
     const MARKUP: &str = "<img src=x onerror=\"window.hacked=1\"><script>window.hacked=1</script>";

@@ -20,7 +20,7 @@ export function showBands(model, maps) {
   const places = decimals(Math.max(largest, Math.abs(total)));
   table.tBodies[0].replaceChildren(...bands.map((band) => row(band, largest, places, words)));
   if (bands.length === 0) {
-    table.tBodies[0].append(element("tr", {}, element("td", { colspan: 6 }, "No bands: there is no explanation.")));
+    table.tBodies[0].append(element("tr", {}, element("td", { colspan: 6 }, explanation ? "The model has no table of bands." : "There is no explanation.")));
     table.tFoot.replaceChildren();
     return;
   }

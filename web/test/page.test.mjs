@@ -118,6 +118,7 @@ test("an adulterated oil is rejected with its reason, and the map of that model 
   await page.getByLabel("M raw map").focus();
   await page.keyboard.press("Space");
   assert.notEqual(await page.locator("#explained").innerText(), difference);
+  await shoot(page, "raw-map");
   await page.getByLabel("D difference").check({ force: true });
   await shoot(page, "dark");
 });
@@ -135,10 +136,18 @@ test("the cursor moves by keyboard and says what is under it", async (t) => {
   await page.keyboard.press("ArrowRight");
   assert.match(await page.locator("#readout").innerText(), /1656 cm⁻¹.*intensity.*D [+−].*C=C stretch, cis/);
   assert.equal(await charts.getAttribute("aria-valuetext"), await page.locator("#readout").textContent());
+  await page.locator("#chart-map .u-over").hover({ position: { x: 5, y: 20 } });
+  assert.match(await page.locator("#readout").innerText(), /^80\d cm⁻¹/, "pointing at the map moves the cursor of both");
+  await page.locator("#chart-spectrum .u-over").hover({ position: { x: 5, y: 20 } });
+  assert.match(await page.locator("#readout").innerText(), /^80\d cm⁻¹/);
+  await page.mouse.move(0, 0);
+  await charts.press("End");
+  await charts.press("Shift+ArrowLeft");
+  assert.match(await page.locator("#readout").innerText(), /^1760 cm⁻¹/);
   // An update must not take the cursor away.
   await station("olive 0.5");
   await page.locator("#history tbody tr:first-child td", { hasText: /^0\.5$/ }).first().waitFor();
-  assert.match(await page.locator("#readout").innerText(), /1656 cm⁻¹/);
+  assert.match(await page.locator("#readout").innerText(), /^1760 cm⁻¹/);
 });
 
 test("a spectrum no model could be shown is invalid, without numbers", async (t) => {
@@ -152,6 +161,21 @@ test("a spectrum no model could be shown is invalid, without numbers", async (t)
   await station("olive 0.6");
   await word(page, "accept");
   assert.ok(await page.locator("#charts").isVisible());
+});
+
+test("payloads as the wire contract freezes them are understood", async (t) => {
+  const page = await open(t);
+  await station("frozen result.json");
+  await word(page, "reject");
+  const models = await page.locator("#models").innerText();
+  assert.match(models, /olive\s+98\.0 %[^]*next: peanut 1\.9 %[^]*7\.2\s+% sunflower oil\s+5\.10 to 9\.30, 95\.0 % interval/);
+  assert.match(await page.locator("#bands tbody").innerText(), /C=C stretch, cis\s+1640–1672\.5\s+−0\.31\d*\s+−34 %\s+20 %/);
+  assert.match(await page.locator("#measurement").innerText(), /1 retries, 3 damaged, 2 stale/);
+  await station("frozen result_invalid.json");
+  await word(page, "invalid");
+  assert.match(await page.locator("#verdict-reasons").innerText(), /3 pixels are saturated[^]*the model needs 800\.0 to 1800\.0 cm-1/);
+  assert.equal(await page.locator("#instrument").innerText(), "");
+  assert.match(await page.locator("#measurement").innerText(), /clock not synchronised/);
 });
 
 test("it fits a phone and a wall", async (t) => {
