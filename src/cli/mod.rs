@@ -1,5 +1,6 @@
 //! The command line: one file per command. Data goes to stdout, diagnostics to stderr, the exit code says what to do.
 
+mod history;
 mod probe;
 mod sim;
 
@@ -19,6 +20,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    History(history::HistoryArgs),
     Probe(probe::ProbeArgs),
     Sim(sim::SimArgs),
 }
@@ -63,6 +65,7 @@ impl<E: Failure + Send + Sync + 'static> From<E> for CommandError {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome: Result<(), CommandError> = match cli.command {
+        Command::History(args) => history::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Sim(args) => sim::run(&args),
     };
