@@ -48,7 +48,7 @@ fn people_and_programs_read_the_same_journal() {
     let file = path.to_str().expect("text");
     let open = journal(&path);
 
-    let output = history(&["--journal", file]);
+    let output = history(&["--journal", file, "--verify"]);
     let text = String::from_utf8(output.stdout).expect("text");
     let lines: Vec<&str> = text.lines().collect();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

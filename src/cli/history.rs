@@ -26,10 +26,16 @@ pub(super) struct HistoryArgs {
     /// One JSON object a line: number, name, time, what is not acknowledged yet, and the payload as published
     #[arg(long)]
     json: bool,
+    /// Reads the whole file first and refuses a damaged one
+    #[arg(long)]
+    verify: bool,
 }
 
 pub(super) fn run(args: &HistoryArgs) -> Result<(), CommandError> {
     let reader = JournalReader::open(&args.journal)?;
+    if args.verify {
+        reader.verify()?;
+    }
     let records = reader.history(&HistoryQuery {
         window: args.from.map_or(Window::Newest, |seq| Window::From(Seq::new(seq))),
         limit: args.last as usize,
