@@ -1,0 +1,160 @@
+//! Matrix products on slices: the one place that calls `matrixmultiply`, in f32 for training and f64 for its tests.
+
+use std::ops::{Add, AddAssign, Mul, Sub};
+
+/// A floating-point number that layers compute in: f32 in use, f64 where a test compares with finite differences.
+pub(super) trait Scalar:
+    Copy
+    + Default
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + AddAssign
+    + Send
+    + Sync
+    + 'static
+{
+    /// C ← A B + `keep` C on checked operands: `(pointer, row stride, column stride)`.
+    ///
+    /// # Safety
+    /// Every element of the `rows` × `inner` matrix A, the `inner` × `columns` matrix B and the row-major `rows` ×
+    /// `columns` matrix C lies in memory that is valid for reading, and for C for writing.
+    #[expect(clippy::too_many_arguments, reason = "the calling convention of a matrix product")]
+    unsafe fn product(
+        rows: usize,
+        inner: usize,
+        columns: usize,
+        a: (*const Self, usize, usize),
+        b: (*const Self, usize, usize),
+        keep: Self,
+        c: *mut Self,
+    );
+
+    /// 1.
+    const ONE: Self;
+}
+
+macro_rules! scalar {
+    ($type:ty, $product:path) => {
+        impl Scalar for $type {
+            unsafe fn product(
+                rows: usize,
+                inner: usize,
+                columns: usize,
+                a: (*const Self, usize, usize),
+                b: (*const Self, usize, usize),
+                keep: Self,
+                c: *mut Self,
+            ) {
+                let stride = |stride: usize| stride as isize;
+                // SAFETY: the caller's promise is the callee's.
+                unsafe {
+                    $product(
+                        rows,
+                        inner,
+                        columns,
+                        1.0,
+                        a.0,
+                        stride(a.1),
+                        stride(a.2),
+                        b.0,
+                        stride(b.1),
+                        stride(b.2),
+                        keep,
+                        c,
+                        stride(columns),
+                        1,
+                    );
+                }
+            }
+
+            const ONE: Self = 1.0;
+        }
+    };
+}
+
+scalar!(f32, matrixmultiply::sgemm);
+scalar!(f64, matrixmultiply::dgemm);
+
+/// A matrix seen in a slice, row-major or transposed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'a, T> {
+    values: &'a [T],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a, T> View<'a, T> {
+    /// The first `rows` × `columns` values, row by row.
+    pub(super) fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
+        assert!(values.len() >= rows * columns, "a {rows} x {columns} matrix does not fit {} values", values.len());
+        Self { values, rows, columns, row_stride: columns, column_stride: 1 }
+    }
+
+    /// The same values with rows and columns exchanged.
+    pub(super) fn transposed(self) -> Self {
+        Self {
+            values: self.values,
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+        }
+    }
+}
+
+/// What becomes of the values that stand where a product goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Into {
+    /// They are replaced.
+    Empty,
+    /// The product is added to them.
+    Sum,
+}
+
+/// C ← A B or C ← C + A B, with C row-major. The order of the sums depends on the shapes alone.
+pub(super) fn multiply<T: Scalar>(a: View<'_, T>, b: View<'_, T>, into: Into, c: &mut [T]) {
+    assert_eq!(a.columns, b.rows, "the inner dimensions of a matrix product agree");
+    assert!(c.len() >= a.rows * b.columns, "a {} x {} product does not fit {} values", a.rows, b.columns, c.len());
+    let keep = if into == Into::Sum { T::ONE } else { T::default() };
+    // SAFETY: a view holds rows × columns values by construction, transposed or not; C's length was checked above.
+    unsafe {
+        T::product(
+            a.rows,
+            a.columns,
+            b.columns,
+            (a.values.as_ptr(), a.row_stride, a.column_stride),
+            (b.values.as_ptr(), b.row_stride, b.column_stride),
+            keep,
+            c.as_mut_ptr(),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_by_hand_plain_transposed_and_summed() {
+        let a = [1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0]; // 2 x 3
+        let b = [1.0_f32, 0.0, 2.0, -1.0, 0.0, 1.0]; // 3 x 2
+        let mut c = [100.0; 4];
+        multiply(View::new(&a, 2, 3), View::new(&b, 3, 2), Into::Empty, &mut c);
+        assert_eq!(c, [5.0, 1.0, 14.0, 1.0]);
+        multiply(View::new(&a, 2, 3), View::new(&b, 3, 2), Into::Sum, &mut c);
+        assert_eq!(c, [10.0, 2.0, 28.0, 2.0]);
+        // bᵀ aᵀ = (a b)ᵀ
+        multiply(View::new(&b, 3, 2).transposed(), View::new(&a, 2, 3).transposed(), Into::Empty, &mut c);
+        assert_eq!(c, [5.0, 14.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "inner dimensions")]
+    fn shapes_that_do_not_fit_are_refused() {
+        multiply(View::new(&[0.0_f32; 6], 2, 3), View::new(&[0.0; 4], 2, 2), Into::Empty, &mut [0.0; 4]);
+    }
+}
