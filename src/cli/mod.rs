@@ -3,6 +3,7 @@
 mod history;
 mod probe;
 mod sim;
+mod train;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ enum Command {
     History(history::HistoryArgs),
     Probe(probe::ProbeArgs),
     Sim(sim::SimArgs),
+    Train(train::TrainArgs),
 }
 
 /// A command's failure: its message, and the exit code it asks for.
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::History(args) => history::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Train(arguments) => train::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

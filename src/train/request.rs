@@ -1,0 +1,205 @@
+//! What is to be trained, and how a recording becomes labelled samples.
+
+use std::collections::BTreeMap;
+
+use crate::infer::manifest::{BandRecord, Task};
+use crate::preprocess::Pipeline;
+use crate::recording::Recording;
+
+use super::SAMPLES_PER_CLASS_MIN;
+use super::augment::Augmentation;
+use super::dataset::Truth;
+use super::error::TrainError;
+use super::fit::Recipe;
+
+/// Steps of gradient descent a fit that were enough on every set of spectra this was tried on.
+pub const STEPS: usize = 400;
+/// Spectra a step.
+const BATCH: usize = 32;
+/// The highest learning rate.
+const RATE: f32 = 1e-3;
+
+/// One training run.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The bundle's name.
+    pub name: String,
+    /// The bundle's version.
+    pub version: String,
+    /// Quantity or kinds.
+    pub task: Task,
+    /// Label column that is predicted.
+    pub target: String,
+    /// Unit of a quantity.
+    pub unit: String,
+    /// From raw spectrum to network input.
+    pub pipeline: Pipeline,
+    /// Named stretches of the axis; those that reach beyond the model's axis are left out.
+    pub bands: Vec<BandRecord>,
+    /// Whose mean the difference map subtracts.
+    pub reference: Reference,
+    /// How samples are held out.
+    pub split: Split,
+    /// Steps of gradient descent a fit: [`STEPS`].
+    pub steps: usize,
+    /// Of every random choice.
+    pub seed: u64,
+    /// Fits at a time; the bundle does not depend on it.
+    pub threads: usize,
+    /// What to write about the data and the model.
+    pub provenance: Provenance,
+}
+
+/// The reference population.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// Every training spectrum.
+    All,
+    /// The training spectra with this label.
+    Labelled {
+        /// Header of the column.
+        column: String,
+        /// What stands in it.
+        value: String,
+    },
+}
+
+/// How samples are held out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// Column that tells independent samples apart; without one, every row is a sample.
+    pub group: Option<String>,
+    /// Parts.
+    pub folds: usize,
+    /// How often, each time dealt anew.
+    pub repeats: usize,
+}
+
+/// What the manifest says in words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Provenance {
+    /// What may be said about the model.
+    pub claim: String,
+    /// Licence of the weights.
+    pub licence: String,
+    /// Laser wavelength, nm; 0 for methods without a laser.
+    pub laser_nm: f64,
+    /// Where the spectra come from.
+    pub data: String,
+    /// SHA-256 of the file they came in, hexadecimal.
+    pub data_sha256: String,
+    /// True only where every spectrum was measured.
+    pub measured: bool,
+}
+
+impl Request {
+    /// Steps of gradient descent that [`super::train`] takes altogether: the length of a progress bar.
+    pub fn steps_altogether(&self) -> u64 {
+        ((self.split.folds * self.split.repeats + 1) * self.steps) as u64
+    }
+
+    pub(super) fn recipe(&self) -> Recipe {
+        let step_per_cm = self.pipeline.axis().mean_step();
+        let augmentation = match self.task {
+            Task::Regression => Augmentation::regression(step_per_cm),
+            Task::Classification => Augmentation::classification(step_per_cm),
+        };
+        Recipe { steps: self.steps, batch: BATCH, rate: RATE, augmentation }
+    }
+
+    /// What each row is.
+    pub(super) fn truth(&self, recording: &Recording) -> Result<Truth, TrainError> {
+        match self.task {
+            Task::Regression => {
+                let values = recording.number_column(&self.target)?;
+                if values.iter().all(|value| *value == values[0]) {
+                    return Err(TrainError::ConstantTarget { column: self.target.clone() });
+                }
+                Ok(Truth::Values(values))
+            }
+            Task::Classification => {
+                let texts = filled(recording, &self.target)?;
+                let mut labels: Vec<String> = texts.iter().map(ToString::to_string).collect();
+                labels.sort();
+                labels.dedup();
+                if labels.len() < 2 {
+                    return Err(TrainError::OneClass { column: self.target.clone() });
+                }
+                let place = |text: &&str| labels.binary_search_by(|label| label.as_str().cmp(text));
+                let indices = texts.iter().map(|text| place(text).expect("every text became a label")).collect();
+                Ok(Truth::Classes { labels, indices })
+            }
+        }
+    }
+
+    /// Which sample each row belongs to, from 0 in the order of appearance, with the samples' names.
+    pub(super) fn groups(&self, recording: &Recording, truth: &Truth) -> Result<(Vec<usize>, Vec<String>), TrainError> {
+        let texts: Vec<&str> = match &self.split.group {
+            Some(column) => filled(recording, column)?,
+            None => recording.spectra.iter().map(|row| row.id.as_str()).collect(),
+        };
+        let mut places = BTreeMap::new();
+        let mut names: Vec<String> = Vec::new();
+        let mut first_rows = Vec::new();
+        let mut groups = Vec::with_capacity(texts.len());
+        for (row, text) in texts.iter().enumerate() {
+            // Without a column of samples, rows with the same identifier are still different samples.
+            let key = if self.split.group.is_some() { (*text, 0) } else { (*text, row) };
+            let place = *places.entry(key).or_insert_with(|| {
+                names.push((*text).to_owned());
+                first_rows.push(row);
+                names.len() - 1
+            });
+            if let Truth::Classes { labels, indices } = truth
+                && indices[row] != indices[first_rows[place]]
+            {
+                return Err(TrainError::MixedGroup {
+                    line: recording.spectra[row].line,
+                    group: names[place].clone(),
+                    found: labels[indices[row]].clone(),
+                    earlier: labels[indices[first_rows[place]]].clone(),
+                });
+            }
+            groups.push(place);
+        }
+        if names.len() < self.split.folds || self.split.folds < 2 {
+            return Err(TrainError::TooFewSamples { samples: names.len(), folds: self.split.folds });
+        }
+        if let Truth::Classes { labels, indices } = truth {
+            for (class, label) in labels.iter().enumerate() {
+                let samples = first_rows.iter().filter(|&&row| indices[row] == class).count();
+                if samples < SAMPLES_PER_CLASS_MIN {
+                    return Err(TrainError::RareClass { class: label.clone(), samples });
+                }
+            }
+        }
+        Ok((groups, names))
+    }
+
+    /// The rows of the reference population, and its description.
+    pub(super) fn reference_rows(&self, recording: &Recording) -> Result<(Vec<usize>, String), TrainError> {
+        match &self.reference {
+            Reference::All => Ok(((0..recording.spectra.len()).collect(), "all training spectra".to_owned())),
+            Reference::Labelled { column, value } => {
+                let texts = recording.label_column(column)?;
+                // Numbers are compared as numbers, so that 0 finds 0.0.
+                let number = value.parse::<f64>().ok();
+                let is = |text: &str| text == value || (number.is_some() && text.parse::<f64>().ok() == number);
+                let rows: Vec<usize> = (0..texts.len()).filter(|&row| is(texts[row])).collect();
+                if rows.is_empty() {
+                    return Err(TrainError::NoReference { column: column.clone(), value: value.clone() });
+                }
+                Ok((rows, format!("training spectra with {column} = {value}")))
+            }
+        }
+    }
+}
+
+/// A label column without holes.
+fn filled<'a>(recording: &'a Recording, column: &str) -> Result<Vec<&'a str>, TrainError> {
+    let texts = recording.label_column(column)?;
+    match texts.iter().position(|text| text.is_empty()) {
+        Some(row) => Err(TrainError::EmptyLabel { line: recording.spectra[row].line, column: column.to_owned() }),
+        None => Ok(texts),
+    }
+}
