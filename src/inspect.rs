@@ -43,6 +43,8 @@ pub struct Inspector {
     instrument: InstrumentLimits,
     seats: Vec<Seat>,
     workspace: Workspace,
+    /// Of the last spectrum, by seat; empty where another seat's serves.
+    prepared: Vec<Option<Result<PreparedSpectrum, PrepareError>>>,
 }
 
 /// A model with what this line demands of it.
@@ -74,12 +76,18 @@ impl Inspector {
             let session = model.session()?;
             seats.push(Seat { model, session, rules, prepared_by });
         }
-        Ok(Self { instrument, seats, workspace: Workspace::default() })
+        Ok(Self { instrument, seats, workspace: Workspace::default(), prepared: Vec::new() })
     }
 
     /// The models, in order.
     pub fn models(&self) -> impl Iterator<Item = &Arc<Model>> {
         self.seats.iter().map(|seat| &seat.model)
+    }
+
+    /// What each model was shown of the last spectrum, in order; `None` where it could not be prepared.
+    pub fn prepared(&self) -> impl Iterator<Item = Option<&PreparedSpectrum>> {
+        let of = |seat: &Seat| self.prepared.get(seat.prepared_by)?.as_ref()?.as_ref().ok();
+        self.seats.iter().map(of)
     }
 
     /// Everything there is to conclude from a spectrum. What goes wrong with one model is that model's finding.
@@ -90,16 +98,17 @@ impl Inspector {
         timings.decide += started.elapsed();
 
         let started = Instant::now();
-        let mut prepared: Vec<Option<Result<PreparedSpectrum, PrepareError>>> = Vec::new();
+        self.prepared.clear();
         for (index, seat) in self.seats.iter().enumerate() {
             let own = seat.prepared_by == index;
-            prepared.push(own.then(|| seat.model.pipeline().prepare(&spectrum, &mut self.workspace)));
+            self.prepared.push(own.then(|| seat.model.pipeline().prepare(&spectrum, &mut self.workspace)));
         }
         timings.prepare = started.elapsed();
 
         let mut findings = Vec::new();
         for seat in &mut self.seats {
-            let of_pipeline = prepared[seat.prepared_by].as_ref().expect("the first seat with a pipeline prepares");
+            let of_pipeline =
+                self.prepared[seat.prepared_by].as_ref().expect("the first seat with a pipeline prepares");
             findings.push(seat.find(of_pipeline, reasons.clone(), &mut timings));
         }
         Inspection { spectrum, findings, timings }

@@ -29,5 +29,6 @@ pub mod web;
 // Layer 3: where the parts meet.
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod delivery;
 pub mod inspect;

@@ -8,7 +8,6 @@ use super::identify::{Identified, ask_if_supported, identify};
 use super::laser::LaserSession;
 use super::session::{Reply, Session};
 use super::settings::Settings;
-use super::stop::Stop;
 use super::{AcquireError, Spectrometer};
 use crate::obp::request::calibration::{
     NonlinearityCoefficient, NonlinearityCoefficientCount, WavelengthCoefficient, WavelengthCoefficientCount,
@@ -25,6 +24,7 @@ use crate::spectrum::{
     Acquisition, Celsius, Instrument, IntegrationTime, Laser, Nonlinearity, Origin, RawSpectrum, ShiftAxis,
     WavelengthCalibration,
 };
+use crate::supervise::Stop;
 
 /// More coefficients than any device stores: eight, for the nonlinearity.
 const COEFFICIENTS_MAX: u8 = 16;
@@ -251,7 +251,7 @@ impl Driver {
         }
         self.discard_next = true;
         self.line.on()?;
-        if self.line.session.stop().wait(self.settings.laser_warmup) {
+        if self.line.session.stop().requested_within(self.settings.laser_warmup) {
             return Err(AcquireError::Stopped);
         }
         Ok(())

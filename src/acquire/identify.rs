@@ -6,12 +6,12 @@ use super::AcquireError;
 use super::link::Link;
 use super::session::Session;
 use super::settings::{BaudRate, Model, Settings};
-use super::stop::Stop;
 use crate::obp::request::exposure::PixelCount;
 use crate::obp::request::identity::{FirmwareRevision, SerialNumber, SerialNumberLength};
 use crate::obp::request::rs232::{SaveRs232Settings, SetBaudRate};
 use crate::obp::request::temperature::TecEnabled;
 use crate::obp::{DeviceError, Profile, Request};
+use crate::supervise::Stop;
 
 /// Tried where the rate is unknown, the usual first.
 const BAUD_CANDIDATES: [u32; 6] = [9_600, 115_200, 230_400, 57_600, 38_400, 19_200];

@@ -50,7 +50,7 @@ impl LaserSession {
 
     /// Switches the laser on, and reads back that it is.
     pub(super) fn on(&mut self) -> Result<(), AcquireError> {
-        if self.session.stop().requested() {
+        if self.session.stop().is_requested() {
             return Err(AcquireError::Stopped);
         }
         self.state = Laser::Unknown;

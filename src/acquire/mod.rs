@@ -9,7 +9,6 @@ pub mod link;
 pub mod session;
 pub mod settings;
 pub mod station;
-pub mod stop;
 pub mod survey;
 
 use std::sync::Arc;
@@ -22,7 +21,6 @@ pub use link::Link;
 pub use session::Session;
 pub use settings::{BaudRate, DarkRefresh, FlowControl, LaserSwitch, Model, Settings};
 pub use station::{Event, Station};
-pub use stop::Stop;
 pub use survey::{Survey, survey};
 
 #[cfg(test)]

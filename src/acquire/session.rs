@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::AcquireError;
 use super::link::Link;
-use super::stop::Stop;
 use crate::obp::deadline::{ALLOWANCE, line_time};
 use crate::obp::frame::FRAME_LEN_MIN;
 use crate::obp::{
     Answer, Checksum, DeviceError, Flags, Frame, Framer, FramerStatistics, MessageType, Profile, Request, ResponseError,
 };
 use crate::spectrum::LineStatistics;
+use crate::supervise::Stop;
 
 /// How often a request is sent before its answer counts as lost: one damaged frame each way is bad luck, three are a
 /// broken line.
@@ -210,7 +210,7 @@ impl Session {
             }
             self.statistics.retries += 1;
             match interrupt {
-                Interrupt::OnStop if self.stop.wait(BUSY_PAUSE) => return Err(AcquireError::Stopped),
+                Interrupt::OnStop if self.stop.requested_within(BUSY_PAUSE) => return Err(AcquireError::Stopped),
                 Interrupt::OnStop => {}
                 Interrupt::Never => std::thread::sleep(BUSY_PAUSE),
             }
@@ -236,7 +236,7 @@ impl Session {
     ) -> Result<Option<Frame>, AcquireError> {
         let mut answered = None;
         while answered.is_none() {
-            if interrupt == Interrupt::OnStop && self.stop.requested() {
+            if interrupt == Interrupt::OnStop && self.stop.is_requested() {
                 return Err(AcquireError::Stopped);
             }
             let left = until.saturating_duration_since(Instant::now());

@@ -9,10 +9,11 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::driver::Driver;
 use super::settings::Settings;
-use super::stop::Stop;
 use super::{AcquireError, Spectrometer};
 use crate::failure::{Failure, Kind};
+use crate::obp::deadline::deadline;
 use crate::spectrum::{Instrument, Laser, RawSpectrum};
+use crate::supervise::{Stop, StopSignal};
 
 /// Spectra waiting to be taken. Few, because a spectrum is worth most while it is new.
 const SPECTRA_WAITING_MAX: usize = 4;
@@ -28,6 +29,18 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// How long a measured spectrum is still offered after a stop request.
 const HANDOVER_PATIENCE: Duration = Duration::from_millis(500);
+
+/// The longest answer: a spectrum of the QE Pro.
+const SPECTRUM_BYTES_MAX: usize = 4272;
+
+/// The slowest rate that is tried.
+const BAUD_MIN: u32 = 9600;
+
+/// Frames of one measurement, each with its retries: a discarded one, a dark one, a light one.
+const FRAMES_MAX: u32 = 9;
+
+/// Six rates, each with its time-out and draining, and the questions of an identification.
+const IDENTIFY_MAX: Duration = Duration::from_secs(60);
 
 /// What happened at the instrument.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +73,7 @@ pub struct Station {
     pub spectra: Receiver<RawSpectrum>,
     /// Events, oldest first. When sixty-four wait, further ones are dropped with a line in the log: measuring goes on.
     pub events: Receiver<Event>,
-    stop: Stop,
+    stop: StopSignal,
     thread: Option<JoinHandle<Result<(), AcquireError>>>,
 }
 
@@ -71,8 +84,7 @@ impl Station {
     /// When the operating system gives no thread.
     pub fn start(settings: Settings) -> Result<Self, AcquireError> {
         let (period, warmup) = (settings.period, settings.laser_warmup);
-        let open = move |stop: &Stop| Driver::open(settings.clone(), stop);
-        Self::start_with(open, period, warmup)
+        Self::start_with(opener(settings), period, warmup)
     }
 
     /// Starts measuring with whatever `open` gives, every `period`. Where the pause between two measurements is at least
@@ -88,12 +100,13 @@ impl Station {
         // What happens when one of these is full stands at the fields of `Station`.
         let (spectra_sender, spectra) = bounded(SPECTRA_WAITING_MAX);
         let (events_sender, events) = bounded(EVENTS_WAITING_MAX);
-        let stop = Stop::new();
+        let stop = StopSignal::new();
         let keeper = Keeper {
             open,
+            beat: || (),
             period,
             laser_warmup,
-            stop: stop.clone(),
+            stop: stop.token(),
             spectra: spectra_sender,
             events: events_sender,
             laser: Laser::Unknown,
@@ -104,12 +117,7 @@ impl Station {
 
     /// Asks the thread to switch the laser off and end; takes effect within 200 ms plus what the device needs to finish.
     pub fn stop(&self) {
-        self.stop.request();
-    }
-
-    /// A handle to the same request, for a signal handler say.
-    pub fn stop_handle(&self) -> Stop {
-        self.stop.clone()
+        self.stop.request("the station was stopped");
     }
 
     /// Waits for the thread's end.
@@ -127,11 +135,40 @@ impl Station {
 
 impl Drop for Station {
     fn drop(&mut self) {
-        self.stop.request();
+        self.stop();
         if let Err(error) = self.finish() {
             tracing::error!(%error, "the acquisition thread ended with an error");
         }
     }
+}
+
+/// Measures on the calling thread until stopped, as [`Station::start`] does on a thread of its own: with channels of the
+/// caller's, and with `beat` called at every step, never further apart than [`silence_max`].
+///
+/// # Errors
+/// One that only the operator can mend.
+pub fn run(
+    settings: Settings,
+    stop: &Stop,
+    beat: impl Fn(),
+    spectra: Sender<RawSpectrum>,
+    events: Sender<Event>,
+) -> Result<(), AcquireError> {
+    let (period, laser_warmup) = (settings.period, settings.laser_warmup);
+    let open = opener(settings);
+    Keeper { open, beat, period, laser_warmup, stop: stop.clone(), spectra, events, laser: Laser::Unknown }.run()
+}
+
+/// The longest time between two signs of life: identification at every baud rate, or a dark and a light frame with their
+/// retries on the slowest line, and the pause until the next.
+pub fn silence_max(settings: &Settings) -> Duration {
+    let frame = deadline(settings.integration, settings.scans.into(), SPECTRUM_BYTES_MAX, BAUD_MIN);
+    let work = (frame * FRAMES_MAX + settings.laser_warmup * 2).max(IDENTIFY_MAX);
+    work.saturating_add(settings.period)
+}
+
+fn opener(settings: Settings) -> impl FnMut(&Stop) -> Result<Driver, AcquireError> {
+    move |stop| Driver::open(settings.clone(), stop)
 }
 
 /// Why a spectrometer is no longer served.
@@ -141,8 +178,10 @@ enum End {
 }
 
 /// What the thread owns.
-struct Keeper<O> {
+struct Keeper<O, B> {
     open: O,
+    /// A sign of life.
+    beat: B,
     period: Duration,
     laser_warmup: Duration,
     stop: Stop,
@@ -152,13 +191,14 @@ struct Keeper<O> {
     laser: Laser,
 }
 
-impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>> Keeper<O> {
+impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keeper<O, B> {
     fn run(mut self) -> Result<(), AcquireError> {
         let mut pauses = pauses();
         let mut lost_since: Option<Instant> = None;
         let mut last_why = String::new();
         let mut seen_before = false;
-        while !self.stop.requested() {
+        while !self.stop.is_requested() {
+            (self.beat)();
             let end = match (self.open)(&self.stop) {
                 Ok(mut spectrometer) => {
                     let instrument = spectrometer.instrument().clone();
@@ -178,12 +218,12 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>> Keeper<O> {
                     end
                 }
                 // Nothing was switched on yet: why the device could not be opened matters to nobody any more.
-                Err(_) if self.stop.requested() => End::Stopped,
+                Err(_) if self.stop.is_requested() => End::Stopped,
                 Err(error) => End::Failed(error),
             };
             let error = match end {
                 End::Stopped => return Ok(()),
-                End::Failed(error) if self.stop.requested() => return Err(error),
+                End::Failed(error) if self.stop.is_requested() => return Err(error),
                 End::Failed(error) => error,
             };
             let why = chain(&error);
@@ -197,7 +237,7 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>> Keeper<O> {
                 self.report(Event::Lost { why: why.clone() });
                 last_why = why;
             }
-            self.stop.wait(pauses.next().unwrap_or(RETRY_PAUSE_MAX));
+            self.stop.requested_within(pauses.next().unwrap_or(RETRY_PAUSE_MAX));
         }
         Ok(())
     }
@@ -217,7 +257,8 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>> Keeper<O> {
     }
 
     fn measure_until_stopped(&mut self, spectrometer: &mut S) -> Result<(), AcquireError> {
-        while !self.stop.requested() {
+        while !self.stop.is_requested() {
+            (self.beat)();
             let started = Instant::now();
             let spectrum = spectrometer.measure()?;
             self.report_laser(spectrometer);
@@ -229,7 +270,7 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>> Keeper<O> {
                 spectrometer.laser_off()?;
                 self.report_laser(spectrometer);
             }
-            self.stop.wait(pause);
+            self.stop.requested_within(pause);
         }
         Ok(())
     }
@@ -245,7 +286,8 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>> Keeper<O> {
         spectrometer.laser_off()?;
         self.report_laser(spectrometer);
         loop {
-            let last_offer = self.stop.requested();
+            (self.beat)();
+            let last_offer = self.stop.is_requested();
             match self.spectra.send_timeout(spectrum, HANDOVER_PATIENCE) {
                 Ok(()) => return Ok(true),
                 Err(error) if error.is_disconnected() => return Ok(false),

@@ -4,12 +4,12 @@ use super::AcquireError;
 use super::driver::wavelength_coefficients;
 use super::identify::{Identified, ask_if_supported, identify};
 use super::settings::Settings;
-use super::stop::Stop;
 use crate::obp::LaserControl;
 use crate::obp::request::exposure::{CurrentIntegrationTime, IntegrationTimeMax, IntegrationTimeMin};
 use crate::obp::request::light::{LampLine, LightSourceEnabled};
 use crate::obp::request::temperature::{TecSetpoint, TecStable, TecTemperature, Temperatures};
 use crate::spectrum::{Celsius, IntegrationTime, ShiftAxis, WavelengthCalibration};
+use crate::supervise::Stop;
 
 /// A device's description of itself. `None` where it does not know the question.
 #[derive(Debug, Clone, PartialEq)]

@@ -25,7 +25,7 @@ fn settings(peer: &Peer) -> Settings {
 }
 
 fn open(peer: &Peer) -> Result<Driver, AcquireError> {
-    Driver::open(settings(peer), &Stop::new())
+    Driver::open(settings(peer), &Stop::never())
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_panic_that_unwinds_switches_the_laser_off() {
 fn another_serial_number_is_refused_before_anything_is_switched() {
     let peer = Peer::new(&Profile::QEPRO);
     let settings = Settings { serial_number: Some("QEP0".into()), ..settings(&peer) };
-    let error = Driver::open(settings, &Stop::new()).expect_err("another one");
+    let error = Driver::open(settings, &Stop::never()).expect_err("another one");
     assert_eq!(error.kind(), Kind::Operator);
     assert!(error.to_string().ends_with("leads to serial number TEST0001, configured is QEP0"), "{error}");
     assert!(peer.world().laser_log.is_empty());
@@ -183,7 +183,7 @@ fn another_serial_number_is_refused_before_anything_is_switched() {
 fn settings_a_model_does_not_take_are_the_operators() {
     let peer = Peer::new(&Profile::QEPRO);
     let check = |settings: Settings, expected: &str| {
-        let error = Driver::open(settings, &Stop::new()).expect_err(expected);
+        let error = Driver::open(settings, &Stop::never()).expect_err(expected);
         assert_eq!(error.kind(), Kind::Operator);
         assert!(error.to_string().contains(expected), "{error}");
     };
@@ -225,7 +225,7 @@ fn the_rest_of_an_earlier_spectrum_is_drained_at_open() {
 #[test]
 fn a_survey_switches_nothing() {
     let peer = Peer::new(&Profile::QEPRO);
-    let survey = survey(&settings(&peer), &Stop::new()).expect("a good device");
+    let survey = survey(&settings(&peer), &Stop::never()).expect("a good device");
     assert_eq!((survey.model, survey.serial.as_str(), survey.baud), ("QE Pro", "TEST0001", 230_400));
     assert_eq!(survey.laser_on, Some(true));
     assert_eq!(survey.integration_min, Profile::QEPRO.integration_min);

@@ -7,17 +7,18 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::config::{Log, LogFormat};
+use crate::publish::broker;
 
 use super::CommandError;
 
 /// What embedded parts say about their own innards: only worth reading when something is wrong with them.
-const QUIET: [&str; 3] = ["rumqttd=error", "tract_core=error", "tract_onnx=error"];
+const QUIET: [&str; 3] = [broker::LOG_DIRECTIVE, "tract_core=error", "tract_onnx=error"];
 
 /// Installs the subscriber of the process.
 ///
 /// # Errors
 /// When the level is no filter, or the system journal was asked for and is not there.
-pub fn install(log: &Log) -> Result<(), CommandError> {
+pub(super) fn install(log: &Log) -> Result<(), CommandError> {
     let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| log.level.clone());
     let filter = EnvFilter::try_new(format!("{},{wanted}", QUIET.join(",")))
         .map_err(|error| CommandError::operator(format!("log.level {wanted:?} is no filter: {error}")))?;
@@ -26,9 +27,11 @@ pub fn install(log: &Log) -> Result<(), CommandError> {
             .map_err(|error| CommandError::operator(format!("failed to reach the system journal: {error}")))?
             .boxed(),
         LogFormat::Json => fmt::layer().json().with_writer(std::io::stderr).boxed(),
-        LogFormat::Auto | LogFormat::Text => {
-            fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed()
-        }
+        LogFormat::Auto | LogFormat::Text => fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
+            .boxed(),
     };
     tracing_subscriber::registry()
         .with(layer.with_filter(filter))

@@ -1,7 +1,12 @@
 //! The command line: one file per command. Data goes to stdout, diagnostics to stderr, the exit code says what to do.
 
+mod check;
+mod demo;
 mod history;
+mod logging;
 mod probe;
+mod replay;
+mod run;
 mod sim;
 mod train;
 
@@ -21,8 +26,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::CheckArgs),
+    Demo(demo::DemoArgs),
     History(history::HistoryArgs),
     Probe(probe::ProbeArgs),
+    Replay(replay::ReplayArgs),
+    Run(run::RunArgs),
     Sim(sim::SimArgs),
     Train(train::TrainArgs),
 }
@@ -67,8 +76,12 @@ impl<E: Failure + Send + Sync + 'static> From<E> for CommandError {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome: Result<(), CommandError> = match cli.command {
+        Command::Check(args) => check::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::History(args) => history::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Train(arguments) => train::run(&arguments),
     };

@@ -6,9 +6,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::CommandError;
-use crate::acquire::{BaudRate, FlowControl, Model, Settings, Stop, Survey, survey};
+use crate::acquire::{BaudRate, FlowControl, Model, Settings, Survey, survey};
 use crate::obp::{LaserControl, Profile};
 use crate::spectrum::{Celsius, Wavelength};
+use crate::supervise::Stop;
 
 /// Ask the spectrometer at a serial port who it is.
 #[derive(Debug, Args)]
@@ -44,7 +45,7 @@ pub(super) fn run(args: &ProbeArgs) -> Result<(), CommandError> {
         flow_control: if args.rts_cts { FlowControl::RtsCts } else { FlowControl::None },
         ..Settings::new(&args.port)
     };
-    let survey = survey(&settings, &Stop::new())?;
+    let survey = survey(&settings, &Stop::never())?;
     if args.json {
         let record = serde_json::to_string(&Record::from(&survey)).expect("strings and finite numbers are JSON");
         println!("{record}");

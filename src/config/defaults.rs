@@ -23,9 +23,10 @@ impl Default for Spectrometer {
             port: "/dev/serial/by-id/usb-SET-THIS-PORT".into(),
             profile: "qepro".into(),
             baud: Baud::Probe,
+            baud_raise_to: None,
             serial_number: None,
             laser_nm: 785.0,
-            laser: LaserSwitch::LightSource,
+            laser: LaserSwitch::Profile,
             laser_warm_up: Duration::from_secs(2),
             integration: Duration::from_millis(100),
             scans: 1,
@@ -44,7 +45,7 @@ impl Default for InstrumentGate {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { path: "/var/lib/ramand/journal.sqlite".into(), capacity: ByteSize::gib(2), keep: 90 * DAY }
+        Self { path: "/var/lib/ramand/journal.sqlite".into(), capacity: ByteSize::gib(2), keep: 90 * DAY, first_seq: 1 }
     }
 }
 
@@ -57,7 +58,7 @@ impl Default for Mqtt {
             client_id: "ramand-oil-1".into(),
             keep_alive: Duration::from_secs(30),
             window: 32,
-            username_file: None,
+            username: None,
             password_file: None,
             ca_file: None,
             client_certificate_file: None,
@@ -74,7 +75,7 @@ impl Default for Broker {
 
 impl Default for Web {
     fn default() -> Self {
-        Self { enabled: true, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)) }
+        Self { enabled: true, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), hosts: Vec::new() }
     }
 }
 

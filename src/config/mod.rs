@@ -109,6 +109,8 @@ pub struct Spectrometer {
     pub profile: String,
     /// A rate, or `probe`.
     pub baud: Baud,
+    /// Negotiate this rate with the device once it answers.
+    pub baud_raise_to: Option<u32>,
     /// The only instrument accepted.
     pub serial_number: Option<String>,
     /// Measured laser wavelength, nm.
@@ -161,9 +163,9 @@ impl TryFrom<toml::Value> for Baud {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LaserSwitch {
-    /// The light source commands of the device.
-    LightSource,
-    /// The lamp enable line.
+    /// As the profile says.
+    Profile,
+    /// By the lamp enable line, whatever the profile says.
     LampLine,
 }
 
@@ -208,6 +210,20 @@ pub struct Model {
     pub below: Option<f32>,
 }
 
+impl Model {
+    /// The bundle at `path`, without any limit.
+    pub fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            allow_ungated: false,
+            allowed: None,
+            probability_min: None,
+            above: None,
+            below: None,
+        }
+    }
+}
+
 /// `[journal]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -219,6 +235,8 @@ pub struct Journal {
     /// How long delivered records stay.
     #[serde(with = "humantime_serde")]
     pub keep: Duration,
+    /// Where the numbers start in a new file.
+    pub first_seq: u64,
 }
 
 /// `[mqtt]`
@@ -238,8 +256,8 @@ pub struct Mqtt {
     pub keep_alive: Duration,
     /// Publishes on the way without acknowledgement.
     pub window: u16,
-    /// A file with the user name.
-    pub username_file: Option<PathBuf>,
+    /// Name of the account on the broker.
+    pub username: Option<String>,
     /// A file with the password.
     pub password_file: Option<PathBuf>,
     /// Certificate authority: switches TLS on.
@@ -268,6 +286,8 @@ pub struct Web {
     pub enabled: bool,
     /// Address and port; port 0 is any free one.
     pub listen: SocketAddr,
+    /// Names of a reverse proxy that clients may call the page by.
+    pub hosts: Vec<String>,
 }
 
 /// `[log]`
@@ -344,8 +364,8 @@ impl Config {
         if mqtt.client_certificate_file.is_some() != mqtt.client_key_file.is_some() {
             return refuse("mqtt.client_certificate_file", "a client certificate and its key go together");
         }
-        if mqtt.password_file.is_some() && mqtt.username_file.is_none() {
-            return refuse("mqtt.password_file", "a password needs mqtt.username_file");
+        if mqtt.password_file.is_some() != mqtt.username.is_some() {
+            return refuse("mqtt.password_file", "mqtt.username and mqtt.password_file go together");
         }
         for model in &self.models {
             let share = |limit: Option<f32>| limit.is_none_or(|limit| (0.0..=1.0).contains(&limit));
@@ -402,7 +422,7 @@ mod tests {
             ("[journal]\ncapacity = \"12 parsecs\"\n", ["line 2", "capacity"]),
             ("[spectrometer]\nlaser_nm = 7850.0\n", ["spectrometer.laser_nm", "2000 nm"]),
             ("[[model]]\npath = \"m\"\nprobability_min = 80\n", ["model.probability_min", "between 0 and 1"]),
-            ("[mqtt]\npassword_file = \"p\"\n", ["mqtt.password_file", "username_file"]),
+            ("[mqtt]\npassword_file = \"p\"\n", ["mqtt.password_file", "mqtt.username"]),
         ];
         for (text, expected) in cases {
             let message = parse(text).expect_err(text).to_string();

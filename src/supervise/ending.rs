@@ -139,3 +139,13 @@ impl Shutdown {
         failures.chain(self.stragglers.iter().map(|_| Kind::Bug)).next()
     }
 }
+
+impl std::fmt::Display for Shutdown {
+    /// The parts that did not end in order, or the reason when all did.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let failed = |end: &&End| matches!(end.ending, Ending::Failed(_) | Ending::Panicked(_));
+        let mut sentences: Vec<String> = self.ends.iter().filter(failed).map(End::to_string).collect();
+        sentences.extend(self.stragglers.iter().map(|part| format!("{part} did not end in time")));
+        if sentences.is_empty() { f.write_str(&self.reason) } else { f.write_str(&sentences.join("; ")) }
+    }
+}

@@ -37,7 +37,7 @@ impl StopSignal {
 
     /// A token that sees the request.
     pub fn token(&self) -> Stop {
-        Stop { reason: self.reason.subscribe(), closed: self.closed.clone() }
+        Stop { reason: self.reason.subscribe(), closed: self.closed.clone(), _never: None }
     }
 }
 
@@ -52,9 +52,17 @@ impl Default for StopSignal {
 pub struct Stop {
     reason: watch::Receiver<Option<Arc<str>>>,
     closed: Receiver<Infallible>,
+    /// Keeps a request from being made that nobody can make.
+    _never: Option<StopSignal>,
 }
 
 impl Stop {
+    /// A request that nobody makes: for a command that runs to its end.
+    pub fn never() -> Self {
+        let signal = StopSignal::new();
+        Self { _never: Some(signal.clone()), ..signal.token() }
+    }
+
     /// Whether the request was made.
     pub fn is_requested(&self) -> bool {
         matches!(self.closed.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))

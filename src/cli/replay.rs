@@ -1,0 +1,122 @@
+//! `ramand replay`: what models say to the spectra in a journal, beside what was said at the time.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::CommandError;
+use crate::config::{Config, Model};
+use crate::daemon;
+use crate::inspect::Inspector;
+use crate::journal::{HistoryQuery, JournalReader, Window};
+use crate::publish::wire::{Clock, ResultRecord, Stamp, decode_spectrum};
+use crate::record::{PartKind, PartKinds, Seq};
+
+/// Records read at a time: a few megabytes of spectra.
+const PAGE: usize = 256;
+
+/// Show the spectra in a journal to models again: to try a new bundle on what the line has really seen.
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// The journal, of a running daemon too
+    #[arg(long)]
+    journal: PathBuf,
+    /// Folder of a bundle; may be given several times
+    #[arg(long, required = true)]
+    model: Vec<PathBuf>,
+    /// First record
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Last record
+    #[arg(long, default_value_t = u64::MAX)]
+    to: u64,
+    /// Print one JSON object a line: `seq`, `then` and `now` as `result` payloads
+    #[arg(long)]
+    json: bool,
+}
+
+/// One line of `--json`.
+#[derive(Debug, Serialize)]
+struct Replayed<'a> {
+    seq: u64,
+    then: Option<Value>,
+    now: ResultRecord<'a>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the journal or a bundle cannot be read, or a spectrum in the journal is damaged.
+pub(super) fn run(args: &ReplayArgs) -> Result<(), CommandError> {
+    let reader = JournalReader::open(&args.journal)?;
+    let models = args.model.iter().map(|path| Model::at(path)).collect();
+    let mut inspector = daemon::inspector(&Config { models, ..Config::default() })?;
+    let kinds = PartKinds::default().with(PartKind::Result).with(PartKind::Spectrum);
+    let mut next = args.from;
+    let mut stdout = std::io::stdout().lock();
+    loop {
+        let query = HistoryQuery { window: Window::From(Seq::new(next)), limit: PAGE, kinds };
+        let page = reader.history(&query)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        next = last.seq.next().number();
+        for record in page.iter().take_while(|record| record.seq.number() <= args.to) {
+            let payload = |kind| record.parts.iter().find(|part| part.kind == kind).map(|part| &part.payload);
+            let Some(spectrum) = payload(PartKind::Spectrum) else { continue };
+            let then = payload(PartKind::Result).and_then(|payload| serde_json::from_slice(payload).ok());
+            let line = replay(&mut inspector, record.seq, spectrum, then, args.json)
+                .map_err(|error| error.context(format!("record {}", record.seq)))?;
+            if writeln!(stdout, "{line}").is_err() {
+                // Whoever read the lines has gone.
+                return Ok(());
+            }
+        }
+        if next > args.to {
+            return Ok(());
+        }
+    }
+}
+
+fn replay(
+    inspector: &mut Inspector,
+    seq: Seq,
+    spectrum: &[u8],
+    then: Option<Value>,
+    json: bool,
+) -> Result<String, CommandError> {
+    let spectrum = Arc::new(decode_spectrum(spectrum)?);
+    let time = spectrum.acquisition().map_or(std::time::SystemTime::UNIX_EPOCH, |acquisition| acquisition.taken);
+    let inspection = inspector.inspect(spectrum);
+    let now = ResultRecord::new(&Stamp { seq, time, clock: Clock::Free }, &inspection);
+    let number = seq.number();
+    if json {
+        return Ok(serde_json::to_string(&Replayed { seq: number, then, now }).expect("records have text keys"));
+    }
+    let now = serde_json::to_value(&now).expect("records have text keys");
+    let said = |record: &Value, model: &Value| {
+        let models = record["models"].as_array().into_iter().flatten();
+        let found = models.into_iter().find(|other| other["name"] == model["name"]);
+        found.map_or_else(|| "-".to_owned(), summary)
+    };
+    let models = now["models"].as_array().cloned().unwrap_or_default();
+    let columns = models.iter().map(|model| {
+        let before = then.as_ref().map_or_else(|| "-".to_owned(), |then| said(then, model));
+        format!("{}: then {before}, now {}", model["name"].as_str().unwrap_or_default(), summary(model))
+    });
+    Ok(format!("{number}  {}", columns.collect::<Vec<_>>().join("; ")))
+}
+
+/// `olive (accept)` or `7.2 % sunflower oil (reject)`.
+fn summary(model: &Value) -> String {
+    let prediction = &model["prediction"];
+    let decision = model["verdict"]["decision"].as_str().unwrap_or("-");
+    let said = match prediction["kind"].as_str() {
+        Some("class") => prediction["label"].as_str().unwrap_or("-").to_owned(),
+        Some("value") => format!("{} {}", prediction["value"], prediction["unit"].as_str().unwrap_or_default()),
+        _ => "nothing".to_owned(),
+    };
+    format!("{said} ({decision})")
+}

@@ -1,0 +1,129 @@
+//! How the station is: gathered from every part, told to the page, to the broker and to systemd.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::outcome::{Decision, Inspection};
+use crate::publish::wire::{Health, Ne107, PaDimReadings};
+use crate::web;
+
+/// Whose trouble it is. The order is that of the sentences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Spectrometer,
+    Journal,
+    Broker,
+    Sample,
+    Program,
+}
+
+/// A trouble, and how much it matters.
+#[derive(Debug, Clone, PartialEq)]
+struct Trouble {
+    state: Ne107,
+    why: String,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    troubles: BTreeMap<Part, Trouble>,
+    readings: PaDimReadings,
+}
+
+/// Shared by all parts.
+#[derive(Debug, Default)]
+pub(super) struct Condition {
+    state: Mutex<State>,
+    spectrometer_troubled: watch::Sender<bool>,
+}
+
+impl Condition {
+    /// Resolves once the spectrometer has been identified.
+    pub(super) async fn identified(&self) {
+        let mut troubled = self.spectrometer_troubled.subscribe();
+        // The sender is in `self`, so waiting cannot fail.
+        drop(troubled.wait_for(|troubled| !troubled).await);
+    }
+
+    /// Nothing is known yet, so nothing works yet.
+    pub(super) fn starting() -> Self {
+        let condition = Self::default();
+        condition.worry(Part::Spectrometer, Ne107::FunctionCheck, "the spectrometer has not been identified yet");
+        condition
+    }
+
+    /// Notes a trouble; true when it is news.
+    pub(super) fn worry(&self, part: Part, state: Ne107, why: impl Into<String>) -> bool {
+        let trouble = Trouble { state, why: why.into() };
+        let mut inner = self.lock();
+        if part == Part::Spectrometer {
+            self.spectrometer_troubled.send_replace(true);
+        }
+        inner.troubles.insert(part, trouble.clone()).is_none_or(|before| before != trouble)
+    }
+
+    /// The part works again; true when that is news.
+    pub(super) fn relieve(&self, part: Part) -> bool {
+        if part == Part::Spectrometer {
+            self.spectrometer_troubled.send_replace(false);
+        }
+        self.lock().troubles.remove(&part).is_some()
+    }
+
+    /// What an inspection says about the instrument.
+    pub(super) fn inspected(&self, inspection: &Inspection) {
+        let decisions = || inspection.findings.iter().map(|finding| finding.verdict.decision);
+        // One model may rightly refuse a sample another one knows; when all do, it is the measurement.
+        let all_invalid = decisions().next().is_some() && decisions().all(|decision| decision == Decision::Invalid);
+        if all_invalid {
+            let reason = inspection.findings.iter().find_map(|finding| finding.verdict.reasons.first());
+            let why = reason.map_or_else(|| "no model may judge the spectrum".to_owned(), ToString::to_string);
+            self.worry(Part::Sample, Ne107::OutOfSpecification, why);
+        } else {
+            self.relieve(Part::Sample);
+        }
+        self.lock().readings = PaDimReadings::from(inspection);
+    }
+
+    /// The record for the broker.
+    pub(super) fn health(&self) -> Health {
+        let state = self.lock();
+        Health {
+            state: state.troubles.values().map(|trouble| trouble.state).max().unwrap_or(Ne107::Normal),
+            reasons: state.troubles.values().map(|trouble| trouble.why.clone()).collect(),
+            readings: state.readings,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is consistent after every statement, so a panic elsewhere does not spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl web::Health for Condition {
+    fn problems(&self) -> Vec<String> {
+        self.health().reasons
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_trouble_is_the_state_and_each_has_a_sentence() {
+        let condition = Condition::starting();
+        assert_eq!(condition.health().state, Ne107::FunctionCheck);
+        assert!(condition.worry(Part::Spectrometer, Ne107::Failure, "unplugged"));
+        assert!(!condition.worry(Part::Spectrometer, Ne107::Failure, "unplugged"), "said before");
+        assert!(condition.worry(Part::Broker, Ne107::MaintenanceRequired, "no answer"));
+        assert_eq!(condition.health().state, Ne107::Failure);
+        assert_eq!(web::Health::problems(&condition), ["unplugged", "no answer"]);
+        assert!(condition.relieve(Part::Spectrometer));
+        assert!(!condition.relieve(Part::Spectrometer));
+        assert_eq!(condition.health().state, Ne107::MaintenanceRequired);
+    }
+}

@@ -1,0 +1,72 @@
+//! What the station says about itself: `health` for the broker, metrics, and the troubles only this loop sees.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+
+use crate::publish::wire::{self, Ne107};
+use crate::publish::{Delivery, Latest, Link, Publisher};
+use crate::supervise::Supervisor;
+use crate::web::{Connection, Metrics, Peer};
+
+use super::clock::clock;
+use super::condition::{Condition, Part};
+
+/// How often `health` is published.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// For ever: gathers, and tells whoever can be told.
+pub(super) async fn tell(
+    publisher: Option<Arc<Publisher>>,
+    mut delivery: Option<watch::Receiver<Delivery>>,
+    condition: &Condition,
+    metrics: &Metrics,
+    supervisor: &Supervisor,
+) {
+    let mut interval = tokio::time::interval(EVERY);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let changed = async {
+            match &mut delivery {
+                Some(delivery) => drop(delivery.changed().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interval.tick() => {}
+            () = changed => {}
+        }
+        if let Some(delivery) = &mut delivery {
+            let now = delivery.borrow_and_update().clone();
+            note_link(&now, condition, metrics);
+        }
+        match supervisor.silent().first() {
+            Some(silence) => condition.worry(Part::Program, Ne107::Failure, silence.to_string()),
+            None => condition.relieve(Part::Program),
+        };
+        if let Some(publisher) = &publisher {
+            let health = wire::health(SystemTime::now(), clock(), &condition.health());
+            publisher.set_latest(Latest::Health, health);
+        }
+    }
+}
+
+fn note_link(delivery: &Delivery, condition: &Condition, metrics: &Metrics) {
+    let up = matches!(delivery.link, Link::Connected { .. });
+    metrics.connection(Peer::Broker, if up { Connection::Up } else { Connection::Down });
+    match &delivery.link {
+        Link::Connected { .. } => {
+            if condition.relieve(Part::Broker) {
+                tracing::info!("the broker takes what is owed");
+            }
+        }
+        Link::Disconnected { why, .. } => {
+            let why = format!("the broker cannot be reached: {why}; everything is kept until it can");
+            if condition.worry(Part::Broker, Ne107::MaintenanceRequired, why.clone()) {
+                tracing::warn!("{why}");
+            }
+        }
+        Link::Connecting | Link::Stopped => {}
+    }
+}

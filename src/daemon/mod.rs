@@ -1,0 +1,195 @@
+//! The daemon: the composition root. Start-up reads top to bottom, one paragraph a part; parts meet only here.
+
+mod clock;
+mod condition;
+mod error;
+mod health;
+mod past;
+mod settings;
+mod stages;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::acquire;
+use crate::config::Config;
+use crate::journal::Journal;
+use crate::publish::{self, Publisher, Topics};
+use crate::record::{PartKind, PartKinds};
+use crate::supervise::{Supervisor, Systemd};
+use crate::web::{Live, Metrics, Server, Sources};
+
+use self::condition::Condition;
+use self::past::Past;
+use self::stages::Keeper;
+
+pub use self::error::DaemonError;
+pub use self::settings::{inspector, instrument};
+pub use self::stages::Observer;
+
+/// Spectra between measuring and inspecting. When they are full the instrument waits, its laser off: a spectrum that was
+/// measured is never thrown away, and one that was not measured is not missed.
+const SPECTRA_MAX: usize = 4;
+
+/// Inspections between inspecting and keeping. When they are full, inspecting waits, and then the instrument does.
+const INSPECTIONS_MAX: usize = 16;
+
+/// Events of the instrument waiting to be kept; further ones are dropped with a line in the log.
+const EVENTS_MAX: usize = 64;
+
+/// The longest an inspection or a write to the journal may take before the watchdog hears of it: a worn SD card stalls for
+/// seconds.
+const WORK_SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// For everything to be off, kept and said after a stop request.
+const SHUTDOWN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Of which the publisher may use this much to deliver what is still owed.
+const DELIVER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Parts stop in the order of the data: laser off first, then everything measured is inspected, kept and delivered.
+const STOP_ORDER: [&str; 4] = ["acquire", "inspect", "keep", "publish"];
+
+/// Where a started daemon can be reached.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// The live page.
+    pub web: Option<SocketAddr>,
+    /// The embedded broker.
+    pub broker: Option<SocketAddr>,
+    /// Where results go.
+    pub topics: Topics,
+}
+
+/// Runs until SIGTERM, SIGINT, the observer's `Break` or a failure that only an operator can mend. `started` is called once, when
+/// everything but the instrument is up; the instrument is looked for as long as it takes.
+///
+/// # Errors
+/// When a part cannot start, or ends by itself.
+pub fn run(config: &Config, started: impl FnOnce(&Started), observer: Observer) -> Result<(), DaemonError> {
+    // tokio serves the network on this one thread; whatever blocks has a thread of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::Runtime)?;
+    runtime.block_on(serve(config, started, observer))
+}
+
+async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observer) -> Result<(), DaemonError> {
+    let here = tokio::runtime::Handle::current();
+    let supervisor = Supervisor::new();
+    let systemd = Systemd::from_environment();
+    supervisor.stop_on_signals(&here)?;
+
+    // The models come first: without them nothing can be concluded, and a wrong one is the operator's to mend.
+    let inspector = inspector(config)?;
+    let captions = inspector.models().map(|model| settings::caption(model)).collect();
+    let instrument = instrument(config)?;
+    let topics = Topics::new(&config.place.site, &config.place.line, &config.place.device)?;
+
+    // The journal: from here on, nothing that is measured is lost without a record of the loss.
+    let journal = Arc::new(Journal::open(&config.journal.path, settings::journal(config))?);
+    let condition = Arc::new(Condition::starting());
+    let metrics = Arc::new(Metrics::new());
+    let live = Arc::new(Live::new());
+
+    // The plant's broker, or our own where there is none.
+    let broker = config.broker.enabled.then(|| publish::broker::start(config.broker.listen)).transpose()?;
+    let publisher = match settings::publisher(config, topics.clone(), broker) {
+        Some(settings) => Some(Arc::new(Publisher::start(settings, journal.clone())?)),
+        None => None,
+    };
+
+    // The live page.
+    let sources = Sources {
+        live: live.clone(),
+        metrics: metrics.clone(),
+        history: Arc::new(Past::new(journal.reader()?)),
+        health: condition.clone(),
+    };
+    let mut web = None;
+    if let Some(settings) = settings::web(config) {
+        let server = Server::bind(settings, sources).await?;
+        web = Some(server.address());
+        supervisor.spawn_task(&here, "web", Duration::MAX, |part| async move {
+            server.serve(async { drop(part.stop.requested().await) }).await;
+        })?;
+    }
+
+    // The way of a spectrum: measured, inspected, kept. Each thread ends when the one before it has.
+    let (spectra_sender, spectra) = crossbeam_channel::bounded(SPECTRA_MAX);
+    let (events_sender, events) = crossbeam_channel::bounded(EVENTS_MAX);
+    let (inspected_sender, inspected) = crossbeam_channel::bounded(INSPECTIONS_MAX);
+    let keeper = Keeper {
+        journal: journal.clone(),
+        publisher: publisher.clone(),
+        published: published(publisher.is_some()),
+        live,
+        metrics: metrics.clone(),
+        condition: condition.clone(),
+        captions,
+        observer,
+    };
+    let stop = supervisor.stop_signal().clone();
+    supervisor.spawn_thread("keep", WORK_SILENCE_MAX, move |part| {
+        if keeper.run(&inspected, &events, &part).is_break() {
+            stop.request("as many results as were asked for");
+            // Whatever is still on its way is taken, so that nobody before this thread has to wait.
+            while inspected.recv().is_ok() {}
+        }
+    })?;
+    supervisor.spawn_thread("inspect", WORK_SILENCE_MAX, move |part| {
+        stages::inspect(inspector, &spectra, &inspected_sender, &part);
+    })?;
+    let silence_max = acquire::station::silence_max(&instrument);
+    supervisor.spawn_thread("acquire", silence_max, move |part| {
+        acquire::station::run(instrument, &part.stop, || part.pulse.beat(), spectra_sender, events_sender)
+    })?;
+
+    // What is owed is delivered on a task of the publisher's own; this one ends it.
+    let delivery = publisher.as_ref().map(|publisher| publisher.delivery());
+    let teller = publisher.clone();
+    if let Some(publisher) = publisher {
+        supervisor.spawn_task(&here, "publish", Duration::MAX, |part| async move {
+            part.stop.requested().await;
+            match Arc::try_unwrap(publisher) {
+                Ok(publisher) => publisher.stop(DELIVER_WITHIN).await,
+                Err(_) => tracing::error!("somebody still publishes"),
+            }
+        })?;
+    }
+
+    started(&Started { web, broker, topics });
+
+    // Ready when the instrument has been identified; until then and afterwards, every part is watched.
+    let stop = supervisor.stop_signal().token();
+    let announce = async {
+        condition.identified().await;
+        if let Err(error) = systemd.ready("measuring") {
+            tracing::warn!(%error, "systemd cannot be told");
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        _ = stop.requested() => {}
+        () = supervisor.watch(systemd) => {}
+        () = health::tell(teller, delivery, &condition, &metrics, &supervisor) => {}
+        () = announce => {}
+    }
+
+    // The laser goes off first; what was measured is kept and, as far as time allows, delivered.
+    if let Err(error) = systemd.stopping("stopping") {
+        tracing::warn!(%error, "systemd cannot be told");
+    }
+    let shutdown = supervisor.shutdown(&STOP_ORDER, SHUTDOWN_WITHIN).await;
+    match shutdown.failure() {
+        None => {
+            tracing::info!(reason = %shutdown.reason, "stopped: laser off, everything measured is in the journal");
+            Ok(())
+        }
+        Some(kind) => Err(DaemonError::Ended { why: shutdown.to_string(), kind }),
+    }
+}
+
+/// Everything is owed to the subscribers, where there are any.
+fn published(any: bool) -> PartKinds {
+    if any { PartKind::ALL.into_iter().collect() } else { PartKinds::default() }
+}

@@ -1,0 +1,144 @@
+//! From the configuration to the settings of each part.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::acquire;
+use crate::config::{self, Config};
+use crate::decide::{InstrumentLimits, LaserProof, Limit, Rules, Ungated};
+use crate::infer::Model;
+use crate::inspect::Inspector;
+use crate::journal;
+use crate::obp::{Checksum, LaserControl, Profile};
+use crate::publish::forwarder::Pace;
+use crate::publish::{self, BrokerAddress, ClientCertificate, Credentials, Security, Topics, wire};
+use crate::record::Seq;
+use crate::spectrum::{IntegrationTime, Wavelength};
+use crate::web;
+
+use super::DaemonError;
+
+/// The models of the configuration with their limits, ready to inspect.
+///
+/// # Errors
+/// When a bundle cannot be opened, or a limit does not fit its model.
+pub fn inspector(config: &Config) -> Result<Inspector, DaemonError> {
+    let mut models = Vec::new();
+    for model in &config.models {
+        let ungated = if model.allow_ungated { Ungated::Remarked } else { Ungated::Invalid };
+        let limits = [
+            model.above.map(Limit::Above),
+            model.below.map(Limit::Below),
+            model.allowed.clone().map(Limit::Classes),
+            model.probability_min.map(Limit::ProbabilityMin),
+        ];
+        let rules = Rules { limits: limits.into_iter().flatten().collect(), ungated };
+        models.push((Arc::new(Model::open(&model.path)?), rules));
+    }
+    let gate = &config.instrument_gate;
+    let instrument = InstrumentLimits {
+        saturated_pixels_max: gate.saturated_pixels_max,
+        signal_counts_min: gate.signal_counts_min,
+        signal_to_noise_min: gate.signal_to_noise_min,
+        laser: LaserProof::Confirmed,
+    };
+    Ok(Inspector::new(models, instrument)?)
+}
+
+/// What the live page says under a model: its claim, and what its difference map compares with.
+pub(super) fn caption(model: &Model) -> (String, String) {
+    (model.manifest().claim.clone(), model.manifest().reference.population.clone())
+}
+
+/// The instrument and its line.
+///
+/// # Errors
+/// When there is no such profile.
+pub fn instrument(config: &Config) -> Result<acquire::Settings, DaemonError> {
+    let spectrometer = &config.spectrometer;
+    let profile = Profile::by_name(&spectrometer.profile)
+        .ok_or_else(|| DaemonError::Profile { profile: spectrometer.profile.clone() })?;
+    let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let defaults = acquire::Settings::new(&spectrometer.port);
+    Ok(acquire::Settings {
+        baud: match (spectrometer.baud, spectrometer.baud_raise_to) {
+            (_, Some(rate)) => acquire::BaudRate::Negotiate(rate),
+            (config::Baud::Probe, None) => acquire::BaudRate::Probe,
+            (config::Baud::Fixed(rate), None) => acquire::BaudRate::Fixed(rate),
+        },
+        model: acquire::Model::Profile(profile),
+        serial_number: spectrometer.serial_number.clone(),
+        laser: Wavelength::from_nm(spectrometer.laser_nm),
+        laser_switch: match spectrometer.laser {
+            config::LaserSwitch::Profile => acquire::LaserSwitch::ByProfile,
+            config::LaserSwitch::LampLine => acquire::LaserSwitch::By(LaserControl::LampLine),
+        },
+        laser_warmup: spectrometer.laser_warm_up,
+        integration: IntegrationTime::from_micros(micros(spectrometer.integration)),
+        scans: spectrometer.scans,
+        dark_refresh: acquire::DarkRefresh { age_max: spectrometer.dark_every, ..defaults.dark_refresh },
+        period: spectrometer.period,
+        checksum: match spectrometer.checksum {
+            config::Checksum::Md5 => Checksum::Md5,
+            config::Checksum::None => Checksum::None,
+        },
+        ..defaults
+    })
+}
+
+/// The store.
+pub(super) fn journal(config: &Config) -> journal::Settings {
+    journal::Settings {
+        bytes_max: config.journal.capacity.as_u64(),
+        age_max: config.journal.keep,
+        first_seq: Seq::new(config.journal.first_seq),
+        encode_gap: wire::gap,
+    }
+}
+
+/// The MQTT client; `None` where nothing is published. An embedded broker is published to, wherever it listens.
+pub(super) fn publisher(config: &Config, topics: Topics, own: Option<SocketAddr>) -> Option<publish::Settings> {
+    let mqtt = &config.mqtt;
+    let client = mqtt.client_certificate_file.clone().zip(mqtt.client_key_file.clone());
+    let broker = match own {
+        Some(address) => BrokerAddress {
+            host: address.ip().to_string(),
+            port: address.port(),
+            security: Security::Plain,
+            credentials: None,
+        },
+        None => BrokerAddress {
+            host: mqtt.host.clone(),
+            port: mqtt.port,
+            security: mqtt.ca_file.clone().map_or(Security::Plain, |ca| {
+                let client = client.map(|(certificate, key)| ClientCertificate { certificate, key });
+                Security::Tls { ca, client }
+            }),
+            credentials: mqtt
+                .username
+                .clone()
+                .zip(mqtt.password_file.clone())
+                .map(|(user, password_file)| Credentials { user, password_file }),
+        },
+    };
+    (mqtt.enabled || own.is_some()).then(|| publish::Settings {
+        broker,
+        client_id: mqtt.client_id.clone(),
+        topics,
+        keep_alive: mqtt.keep_alive,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pace: Pace { window: usize::from(mqtt.window), jitter_seed: u64::from(std::process::id()), ..Pace::default() },
+    })
+}
+
+/// The live page.
+pub(super) fn web(config: &Config) -> Option<web::Settings> {
+    // A result is late when three periods have passed without one, and never earlier than the page's own default.
+    let defaults = web::Settings::default();
+    config.web.enabled.then(|| web::Settings {
+        listen: config.web.listen,
+        hosts: config.web.hosts.clone(),
+        stale_after: defaults.stale_after.max(config.spectrometer.period * 3),
+        ..defaults
+    })
+}

@@ -1,0 +1,205 @@
+//! The threads a spectrum passes through: inspect, then keep.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
+
+use crate::acquire;
+use crate::delivery::inspection_entry;
+use crate::inspect::Inspector;
+use crate::journal::Journal;
+use crate::outcome::Inspection;
+use crate::publish::wire::{self, AlarmState, Ne107, Stamp};
+use crate::publish::{Latest, Publisher};
+use crate::record::{Entry, Part as RecordPart, PartKind, PartKinds, Seq};
+use crate::spectrum::{PreparedSpectrum, RawSpectrum};
+use crate::supervise::Part;
+use crate::web::{Connection, Live, LiveUpdate, Metrics, ModelMaps, Peer};
+
+use super::clock::clock;
+use super::condition::{self, Condition};
+
+/// How often an idle thread gives a sign of life.
+const IDLE_BEAT: Duration = Duration::from_secs(1);
+
+/// An inspection with what the live page draws and the record does not hold.
+pub(super) struct Inspected {
+    pub(super) inspection: Inspection,
+    /// What each model was shown; `None` where the spectrum could not be prepared for it.
+    pub(super) prepared: Vec<Option<PreparedSpectrum>>,
+}
+
+/// Inspects what is measured until nobody measures any more.
+pub(super) fn inspect(
+    mut inspector: Inspector,
+    spectra: &Receiver<RawSpectrum>,
+    inspected: &Sender<Inspected>,
+    part: &Part,
+) {
+    loop {
+        match spectra.recv_timeout(IDLE_BEAT) {
+            Ok(spectrum) => {
+                let inspection = inspector.inspect(Arc::new(spectrum));
+                let prepared = inspector.prepared().map(|prepared| prepared.cloned()).collect();
+                if inspected.send(Inspected { inspection, prepared }).is_err() {
+                    return;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        part.pulse.beat();
+    }
+}
+
+/// Sees every result once it is safe on disk; `Break` ends the daemon.
+pub type Observer = Box<dyn FnMut(&Inspection, &[u8]) -> ControlFlow<()> + Send>;
+
+/// Journals what was inspected, then tells everybody.
+pub(super) struct Keeper {
+    pub(super) journal: Arc<Journal>,
+    pub(super) publisher: Option<Arc<Publisher>>,
+    /// What is owed to the subscribers: nothing, where nothing is published.
+    pub(super) published: PartKinds,
+    pub(super) live: Arc<Live>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) condition: Arc<Condition>,
+    /// Claim and reference population of each model, for the page.
+    pub(super) captions: Vec<(String, String)>,
+    pub(super) observer: Observer,
+}
+
+impl Keeper {
+    /// Keeps until nobody inspects any more. Events of the instrument are records too.
+    pub(super) fn run(
+        mut self,
+        inspected: &Receiver<Inspected>,
+        events: &Receiver<acquire::Event>,
+        part: &Part,
+    ) -> ControlFlow<()> {
+        let quiet = crossbeam_channel::never();
+        let mut events = events;
+        loop {
+            select! {
+                recv(inspected) -> item => match item {
+                    Ok(item) => self.keep(&item)?,
+                    Err(_) => break,
+                },
+                recv(events) -> event => match event {
+                    Ok(event) => self.note(&event),
+                    // The instrument's thread has ended; what it measured may still be on the way.
+                    Err(_) => events = &quiet,
+                },
+                default(IDLE_BEAT) => {}
+            }
+            part.pulse.beat();
+        }
+        for event in events.try_iter() {
+            self.note(&event);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn keep(&mut self, inspected: &Inspected) -> ControlFlow<()> {
+        let inspection = &inspected.inspection;
+        self.condition.inspected(inspection);
+        self.metrics.record(inspection, SystemTime::now());
+        let mut result = Vec::new();
+        self.append(|seq, published| {
+            let entry = inspection_entry(seq, inspection, clock(), published);
+            result = entry
+                .parts
+                .iter()
+                .find(|part| part.kind == PartKind::Result)
+                .map_or_else(Vec::new, |part| part.payload.clone());
+            entry
+        });
+        if let Some(publisher) = &self.publisher {
+            publisher.set_latest(Latest::Result, result.clone());
+        }
+        self.show(inspected, &result);
+        (self.observer)(inspection, &result)
+    }
+
+    /// A record that cannot be written is lost, and the journal owns up to it in a gap record as soon as it can.
+    fn append(&self, build: impl FnOnce(Seq, PartKinds) -> Entry) {
+        match self.journal.append(|seq| build(seq, self.published)) {
+            Ok(seq) => {
+                self.condition.relieve(condition::Part::Journal);
+                if let Some(publisher) = &self.publisher {
+                    publisher.notify_appended(seq);
+                }
+            }
+            Err(error) => {
+                let why = chain(&error);
+                if self.condition.worry(condition::Part::Journal, Ne107::Failure, why.clone()) {
+                    tracing::error!(%why, "the journal does not keep what is measured");
+                }
+            }
+        }
+    }
+
+    fn show(&self, inspected: &Inspected, result: &[u8]) {
+        let models = inspected.inspection.findings.iter().zip(&self.captions).zip(&inspected.prepared);
+        let models = models
+            .map(|((finding, (claim, reference)), prepared)| {
+                ModelMaps::new(claim, reference, finding, prepared.as_ref())
+            })
+            .collect();
+        let shown = serde_json::from_slice(result).and_then(|result| self.live.publish(&LiveUpdate { result, models }));
+        if let Err(error) = shown {
+            tracing::error!(%error, "a result cannot be shown on the live page");
+        }
+    }
+
+    fn note(&self, event: &acquire::Event) {
+        use acquire::Event;
+        let spectrometer = condition::Part::Spectrometer;
+        let (kind, code, text) = match event {
+            Event::Connected(instrument) => {
+                self.condition.relieve(spectrometer);
+                self.metrics.connection(Peer::Spectrometer, Connection::Up);
+                let text = format!("{} {} identified", instrument.model, instrument.serial);
+                (PartKind::Event, "spectrometer_connected", text)
+            }
+            Event::Lost { why } => {
+                self.condition.worry(spectrometer, Ne107::Failure, why.clone());
+                self.metrics.connection(Peer::Spectrometer, Connection::Down);
+                (PartKind::Alarm, "spectrometer_lost", why.clone())
+            }
+            Event::Recovered { instrument, after } => {
+                self.condition.relieve(spectrometer);
+                self.metrics.connection(Peer::Spectrometer, Connection::Up);
+                let text = format!("{} is back after {:.1} s", instrument.serial, after.as_secs_f64());
+                (PartKind::Alarm, "spectrometer_lost", text)
+            }
+            Event::LaserOn => (PartKind::Event, "laser_on", "the laser is on, read back from the device".to_owned()),
+            Event::LaserOff => (PartKind::Event, "laser_off", "the laser is off, read back from the device".to_owned()),
+        };
+        tracing::info!(code, "{text}");
+        let state = if matches!(event, Event::Lost { .. }) { AlarmState::Raised } else { AlarmState::Cleared };
+        let time = SystemTime::now();
+        self.append(|seq, published| {
+            let stamp = Stamp { seq, time, clock: clock() };
+            let (code, text) = (code.to_owned(), text);
+            let payload = match kind {
+                PartKind::Alarm => wire::alarm(&stamp, &wire::Alarm { code, text, category: Ne107::Failure, state }),
+                _ => wire::event(&stamp, &wire::Event { code, text }),
+            };
+            let part = if published.contains(kind) { RecordPart::owed } else { RecordPart::kept };
+            Entry {
+                id: format!("{code_id}-{:08}", seq.number(), code_id = kind.name()),
+                time,
+                parts: vec![part(kind, payload)],
+            }
+        });
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+}

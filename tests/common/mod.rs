@@ -1,0 +1,166 @@
+//! What end-to-end tests share: real processes with deadlines, a real broker, measured data where it is present.
+
+#![expect(dead_code, reason = "every test crate uses its own part of this")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// How long anything may take that takes seconds when all is well; generous, because machines are busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A child process whose output is read line by line; killed when dropped.
+pub struct Process {
+    name: String,
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+    /// Everything read so far from stderr, for the message of a failed test.
+    seen: Vec<String>,
+}
+
+impl Process {
+    pub fn ramand<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ramand"));
+        command.args(arguments).env("RUST_LOG", "info").env_remove("NOTIFY_SOCKET");
+        Self::spawn(command)
+    }
+
+    pub fn spawn(mut command: Command) -> Self {
+        let name = format!("{command:?}");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let stdout = lines(child.stdout.take().expect("piped"));
+        let stderr = lines(child.stderr.take().expect("piped"));
+        Self { name, child, stdout, stderr, seen: Vec::new() }
+    }
+
+    /// The next line of stdout.
+    pub fn line(&mut self) -> String {
+        match self.stdout.recv_timeout(PATIENCE) {
+            Ok(line) => line,
+            Err(error) => self.fail(&format!("no further line on stdout: {error}")),
+        }
+    }
+
+    /// All further lines of stdout, until it is closed.
+    pub fn rest(&mut self) -> Vec<String> {
+        let until = Instant::now() + PATIENCE;
+        let mut found = Vec::new();
+        while let Ok(line) = self.stdout.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            found.push(line);
+        }
+        found
+    }
+
+    /// Waits for a line of stderr that contains `text`, and returns it.
+    pub fn wait_for(&mut self, text: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.stderr.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(text) {
+                        return line;
+                    }
+                }
+                Err(error) => self.fail(&format!("stderr never said {text:?}: {error}")),
+            }
+        }
+    }
+
+    /// Everything stderr says until it is closed, with what was read before.
+    pub fn diagnostics(&mut self) -> String {
+        while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
+            self.seen.push(line);
+        }
+        self.seen.join("\n")
+    }
+
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = i32::try_from(self.child.id()).expect("a process number");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).expect("the process is there");
+    }
+
+    /// Waits for the end and says how long it took.
+    pub fn wait(&mut self) -> (ExitStatus, Duration) {
+        let started = Instant::now();
+        // Output closes when the process ends; reading it until then is how the end is awaited without polling.
+        self.diagnostics();
+        let status = self.child.wait().expect("a child");
+        (status, started.elapsed())
+    }
+
+    fn fail(&mut self, why: &str) -> ! {
+        while let Ok(line) = self.stderr.try_recv() {
+            self.seen.push(line);
+        }
+        panic!("{}: {why}\n--- stderr ---\n{}", self.name, self.seen.join("\n"));
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Fails when it has ended, which is fine.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// A loopback port nobody listens on at this moment.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
+    listener.local_addr().expect("bound").port()
+}
+
+/// A file of measured data, or a printed reason for skipping.
+pub fn shared_data(file: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let folder = std::env::var_os("RAMAND_SHARED_DATA").map_or(beside, PathBuf::from);
+    let path = folder.join(file);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("skipped: {} is not there; set RAMAND_SHARED_DATA to the folder that holds {file}", path.display());
+    None
+}
+
+/// A real Mosquitto on a free port, or a printed reason for skipping.
+pub fn mosquitto(folder: &Path) -> Option<(Process, u16)> {
+    let binary = std::env::var_os("RAMAND_TEST_MOSQUITTO").map_or("/usr/sbin/mosquitto".into(), PathBuf::from);
+    if !binary.exists() {
+        println!("skipped: there is no {}; install mosquitto or set RAMAND_TEST_MOSQUITTO", binary.display());
+        return None;
+    }
+    let port = free_port();
+    let config = folder.join("mosquitto.conf");
+    std::fs::write(&config, format!("listener {port} 127.0.0.1\nallow_anonymous true\n")).expect("written");
+    let mut command = Command::new(binary);
+    command.arg("-c").arg(&config);
+    let mut broker = Process::spawn(command);
+    broker.wait_for("running");
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the broker listens");
+    Some((broker, port))
+}
+
+/// An independent subscriber to everything below the root: one `topic payload` line a message.
+pub fn subscriber(port: u16, topic: &str) -> Process {
+    let mut command = Command::new("mosquitto_sub");
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1", "-v", "-t", topic, "-d"]);
+    Process::spawn(command)
+}
