@@ -10,6 +10,7 @@ use super::*;
 use crate::failure::{Failure, Kind};
 use crate::obp::{MessageType, Profile};
 use crate::spectrum::{Counts, IntegrationTime, WavelengthCalibration};
+use crate::supervise::Stop;
 use peer::{DARK, Deed, Peer, SIGNAL};
 
 /// For an event that takes a time-out of the driver's and a pause of the station's; only a failing test waits so long.
