@@ -2,8 +2,11 @@
 
 mod check;
 mod demo;
+mod explain;
+mod history;
 mod history;
 mod logging;
+mod model;
 mod probe;
 mod replay;
 mod run;
@@ -29,6 +32,8 @@ enum Command {
     Check(check::CheckArgs),
     Demo(demo::DemoArgs),
     History(history::HistoryArgs),
+    Explain(explain::ExplainArgs),
+    Model(model::ModelArgs),
     Probe(probe::ProbeArgs),
     Replay(replay::ReplayArgs),
     Run(run::RunArgs),
@@ -79,6 +84,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::History(args) => history::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Run(args) => run::run(&args),

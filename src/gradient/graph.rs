@@ -126,6 +126,18 @@ impl Graph {
         }
     }
 
+    /// Every value a node of known shape gives, in order: node, operator, value.
+    pub fn values(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let known = self.nodes.iter().filter(|node| self.shapes.contains_key(node.output()));
+        known.map(|node| (node.name.as_str(), node.op.as_str(), node.output()))
+    }
+
+    /// The value that `name` is another name of: Identity nodes are followed back.
+    pub fn source<'a>(&'a self, name: &'a str) -> &'a str {
+        let renaming = self.nodes.iter().find(|node| node.output() == name && node.op == "Identity");
+        renaming.and_then(|node| node.input(0)).map_or(name, |input| self.source(input))
+    }
+
     /// Refuses graphs with an operator whose shapes and values are not understood here.
     ///
     /// # Errors

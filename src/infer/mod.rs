@@ -12,6 +12,7 @@ pub mod npy;
 mod steps;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod verify;
 
 pub use bundle::{Bundle, BundleError, ONNX_BYTES_MAX};
 pub use model::{Judgement, Model, ModelError};

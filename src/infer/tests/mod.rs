@@ -3,3 +3,4 @@
 pub(crate) mod bundles;
 mod damaged;
 mod judged;
+mod verified;
