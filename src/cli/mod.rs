@@ -4,7 +4,6 @@ mod check;
 mod demo;
 mod explain;
 mod history;
-mod history;
 mod logging;
 mod model;
 mod probe;
