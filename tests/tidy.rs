@@ -14,6 +14,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("failure", 0, &[]),
     ("spectrum", 0, &[]),
     ("outcome", 0, &["spectrum"]),
+    ("record", 0, &[]),
     ("obp", 1, &[]),
     ("preprocess", 1, &[]),
     ("gradient", 1, &[]),
@@ -30,9 +31,10 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("train", 2, &["infer", "recording"]),
     ("web", 2, &[]),
     ("inspect", 3, &[]),
+    ("delivery", 3, &[]),
     ("config", 3, &["inspect"]),
-    ("daemon", 3, &["inspect", "config"]),
-    ("cli", 3, &["inspect", "config", "daemon"]),
+    ("daemon", 3, &["inspect", "delivery", "config"]),
+    ("cli", 3, &["inspect", "delivery", "config", "daemon"]),
 ];
 
 /// Modules that must not read a clock: time is an argument there.
