@@ -24,3 +24,6 @@ pub mod unit;
 pub use line::Pacing;
 pub use simulator::{ReplayNoise, Settings, SimError, Simulator, Source};
 pub use stage::{OnStage, Served};
+
+#[cfg(test)]
+mod tests;
