@@ -279,7 +279,7 @@ fn device(settings: &Settings) -> (Responder, String) {
     let mut unit = Unit::new(settings.profile, settings.seed);
     let (stage, noise) = match &settings.source {
         Source::Scenario(scenario) => {
-            (Stage::Scenario(scenario::Player::new(scenario.clone(), stream(1))), Noise::Physical)
+            (Stage::Scenario(Box::new(scenario::Player::new(scenario.clone(), stream(1)))), Noise::Physical)
         }
         Source::Replay { recording, repeat, noise } => {
             // What was recorded has been through a detector already: this one adds no curvature of its own.

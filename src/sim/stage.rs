@@ -48,7 +48,7 @@ pub struct Served {
 /// Where the light of the next frame comes from.
 #[derive(Debug)]
 pub(super) enum Stage {
-    Scenario(scenario::Player),
+    Scenario(Box<scenario::Player>),
     Replay(replay::Player),
 }
 

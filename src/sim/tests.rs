@@ -23,7 +23,7 @@ const BAUD: u32 = 9_600;
 fn device(profile: Profile) -> Responder {
     let olive = Oil::named("olive").expect("in the table");
     let rng = || ChaCha8Rng::seed_from_u64(3);
-    let stage = Stage::Scenario(Player::new(Scenario::always(vec![(olive, 1.0)]), rng()));
+    let stage = Stage::Scenario(Box::new(Player::new(Scenario::always(vec![(olive, 1.0)]), rng())));
     Responder::new(Camera::new(Unit::new(profile, 12_345), stage, Noise::Physical, rng()), BAUD, rng())
 }
 
