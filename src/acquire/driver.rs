@@ -75,7 +75,7 @@ impl Driver {
     pub fn open(settings: Settings, stop: &Stop) -> Result<Self, AcquireError> {
         let Identified { session, profile, serial, firmware } = identify(&settings, stop)?;
         check_limits(&settings, profile)?;
-        let mut line = LaserSession::begin(session, settings.laser_switch.control(profile))?;
+        let mut line = LaserSession::begin(session, settings.laser_switch.control(profile), profile.spectrum)?;
         let coefficients = wavelength_coefficients(&mut line.session)?;
         let calibration = WavelengthCalibration { coefficients, laser: settings.laser };
         let axis = Arc::new(calibration.axis(profile.active.clone())?);

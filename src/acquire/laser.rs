@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::AcquireError;
 use super::session::{Reply, Session};
 use crate::obp::request::light::{EnableLightSource, LampLine, LightSourceEnabled, SetLampLine};
-use crate::obp::{DeviceError, LaserControl, Request};
+use crate::obp::request::spectrum::AbortAcquisition;
+use crate::obp::{DeviceError, LaserControl, Request, SpectrumSource};
 use crate::spectrum::Laser;
 
 /// How often "off" is asked for before it counts as refused: each is itself repeated by the session.
@@ -16,6 +17,8 @@ const OFF_ATTEMPTS: u32 = 2;
 pub(super) struct LaserSession {
     pub(super) session: Session,
     control: Option<LaserControl>,
+    /// How spectra are asked for: a buffered exposure can be aborted, one on demand has to end by itself.
+    source: SpectrumSource,
     /// As last read back; [`Laser::Unknown`] from the moment it is being changed until it is confirmed.
     state: Laser,
     /// Until when the device may be busy with an exposure that nobody waits for any more.
@@ -24,8 +27,12 @@ pub(super) struct LaserSession {
 
 impl LaserSession {
     /// Whatever an earlier session left behind is switched off first. `None` is a laser that is switched elsewhere.
-    pub(super) fn begin(session: Session, control: Option<LaserControl>) -> Result<Self, AcquireError> {
-        let mut begun = Self { session, control, state: Laser::Unknown, exposing_until: None };
+    pub(super) fn begin(
+        session: Session,
+        control: Option<LaserControl>,
+        source: SpectrumSource,
+    ) -> Result<Self, AcquireError> {
+        let mut begun = Self { session, control, source, state: Laser::Unknown, exposing_until: None };
         begun.off()?;
         Ok(begun)
     }
@@ -70,6 +77,10 @@ impl LaserSession {
         let Some(control) = self.control else { return Ok(()) };
         if self.state == Laser::Off {
             return Ok(());
+        }
+        if self.source == SpectrumSource::Buffered && !self.busy().is_zero() {
+            // Otherwise the answers below would come only after the exposure that nobody waits for any more.
+            self.session.tell(&AbortAcquisition)?;
         }
         let mut outcome = self.confirm_off();
         for _ in 1..OFF_ATTEMPTS {

@@ -121,6 +121,16 @@ impl Session {
         self.repeat(request, patience, 1, Interrupt::OnStop)
     }
 
+    /// Sends a command without asking for an acknowledgement, for when nobody has the time to wait for one.
+    ///
+    /// # Errors
+    /// When the line is lost.
+    pub fn tell<R: Request>(&mut self, request: &R) -> Result<(), AcquireError> {
+        self.regarding = self.regarding.wrapping_add(1);
+        let frame = Frame { flags: Flags::NONE, ..request.frame(self.regarding, self.checksum) };
+        self.write(&frame)
+    }
+
     /// Talks at another rate from now on.
     ///
     /// # Errors
@@ -220,10 +230,13 @@ impl Session {
     /// Gives the value the answer will carry. It counts up, so that an answer to an older request is told apart.
     fn send<R: Request>(&mut self, request: &R) -> Result<u32, AcquireError> {
         self.regarding = self.regarding.wrapping_add(1);
-        let frame = request.frame(self.regarding, self.checksum);
-        let bytes = frame.encode().expect("no request has data near the limit of a frame");
-        self.link.write_all(&bytes)?;
+        self.write(&request.frame(self.regarding, self.checksum))?;
         Ok(self.regarding)
+    }
+
+    fn write(&mut self, frame: &Frame) -> Result<(), AcquireError> {
+        let bytes = frame.encode().expect("no request has data near the limit of a frame");
+        self.link.write_all(&bytes)
     }
 
     fn answer(

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::watch;
-
 use crate::publish::wire::{self, Ne107};
 use crate::publish::{Delivery, Latest, Link, Publisher};
 use crate::supervise::Supervisor;
@@ -12,18 +10,24 @@ use crate::web::{Connection, Metrics, Peer};
 
 use super::clock::clock;
 use super::condition::{Condition, Part};
+use super::past::Past;
 
 /// How often `health` is published.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// What is looked at, and who is told.
+pub(super) struct Reporter {
+    pub(super) publisher: Option<Arc<Publisher>>,
+    pub(super) condition: Arc<Condition>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) past: Arc<Past>,
+    pub(super) supervisor: Supervisor,
+}
+
 /// For ever: gathers, and tells whoever can be told.
-pub(super) async fn tell(
-    publisher: Option<Arc<Publisher>>,
-    mut delivery: Option<watch::Receiver<Delivery>>,
-    condition: &Condition,
-    metrics: &Metrics,
-    supervisor: &Supervisor,
-) {
+pub(super) async fn tell(reporter: Reporter) {
+    let Reporter { publisher, condition, metrics, past, supervisor } = reporter;
+    let mut delivery = publisher.as_ref().map(|publisher| publisher.delivery());
     let mut interval = tokio::time::interval(EVERY);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -39,12 +43,16 @@ pub(super) async fn tell(
         }
         if let Some(delivery) = &mut delivery {
             let now = delivery.borrow_and_update().clone();
-            note_link(&now, condition, metrics);
+            note_link(&now, &condition, &metrics);
         }
         match supervisor.silent().first() {
             Some(silence) => condition.worry(Part::Program, Ne107::Failure, silence.to_string()),
             None => condition.relieve(Part::Program),
         };
+        let past = past.clone();
+        if let Ok(Ok(statistics)) = tokio::task::spawn_blocking(move || past.statistics()).await {
+            metrics.journal_owed(usize::try_from(statistics.owed_parts).unwrap_or(usize::MAX));
+        }
         if let Some(publisher) = &publisher {
             let health = wire::health(SystemTime::now(), clock(), &condition.health());
             publisher.set_latest(Latest::Health, health);

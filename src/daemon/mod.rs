@@ -21,6 +21,7 @@ use crate::supervise::{Supervisor, Systemd};
 use crate::web::{Live, Metrics, Server, Sources};
 
 use self::condition::Condition;
+use self::health::Reporter;
 use self::past::Past;
 use self::stages::Keeper;
 
@@ -99,12 +100,9 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     };
 
     // The live page.
-    let sources = Sources {
-        live: live.clone(),
-        metrics: metrics.clone(),
-        history: Arc::new(Past::new(journal.reader()?)),
-        health: condition.clone(),
-    };
+    let past = Arc::new(Past::new(journal.reader()?));
+    let sources =
+        Sources { live: live.clone(), metrics: metrics.clone(), history: past.clone(), health: condition.clone() };
     let mut web = None;
     if let Some(settings) = settings::web(config) {
         let server = Server::bind(settings, sources).await?;
@@ -145,8 +143,13 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     })?;
 
     // What is owed is delivered on a task of the publisher's own; this one ends it.
-    let delivery = publisher.as_ref().map(|publisher| publisher.delivery());
-    let teller = publisher.clone();
+    let reporter = Reporter {
+        publisher: publisher.clone(),
+        condition: condition.clone(),
+        metrics,
+        past,
+        supervisor: supervisor.clone(),
+    };
     if let Some(publisher) = publisher {
         supervisor.spawn_task(&here, "publish", Duration::MAX, |part| async move {
             part.stop.requested().await;
@@ -171,7 +174,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     tokio::select! {
         _ = stop.requested() => {}
         () = supervisor.watch(systemd) => {}
-        () = health::tell(teller, delivery, &condition, &metrics, &supervisor) => {}
+        () = health::tell(reporter) => {}
         () = announce => {}
     }
 

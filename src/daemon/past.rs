@@ -1,9 +1,8 @@
 //! The live page's look at the journal.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
-use crate::journal::{HistoryQuery, JournalReader, Window};
+use crate::journal::{HistoryQuery, JournalError, JournalReader, Statistics, Window};
 use crate::record::{PartKind, PartKinds, Seq};
 use crate::web;
 
@@ -16,6 +15,11 @@ pub(super) struct Past {
 impl Past {
     pub(super) fn new(reader: JournalReader) -> Self {
         Self { reader: Mutex::new(reader) }
+    }
+
+    /// How full the journal is. Blocks.
+    pub(super) fn statistics(&self) -> Result<Statistics, JournalError> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).statistics()
     }
 }
 

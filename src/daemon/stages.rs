@@ -107,7 +107,7 @@ impl Keeper {
         self.condition.inspected(inspection);
         self.metrics.record(inspection, SystemTime::now());
         let mut result = Vec::new();
-        self.append(|seq, published| {
+        let kept = self.append(|seq, published| {
             let entry = inspection_entry(seq, inspection, clock(), published);
             result = entry
                 .parts
@@ -116,7 +116,7 @@ impl Keeper {
                 .map_or_else(Vec::new, |part| part.payload.clone());
             entry
         });
-        if let Some(publisher) = &self.publisher {
+        if let Some(publisher) = self.publisher.as_ref().filter(|_| kept) {
             publisher.set_latest(Latest::Result, result.clone());
         }
         self.show(inspected, &result);
@@ -124,21 +124,24 @@ impl Keeper {
     }
 
     /// A record that cannot be written is lost, and the journal owns up to it in a gap record as soon as it can.
-    fn append(&self, build: impl FnOnce(Seq, PartKinds) -> Entry) {
-        match self.journal.append(|seq| build(seq, self.published)) {
+    /// True when it is kept.
+    fn append(&self, build: impl FnOnce(Seq, PartKinds) -> Entry) -> bool {
+        let appended = self.journal.append(|seq| build(seq, self.published));
+        match &appended {
             Ok(seq) => {
                 self.condition.relieve(condition::Part::Journal);
                 if let Some(publisher) = &self.publisher {
-                    publisher.notify_appended(seq);
+                    publisher.notify_appended(*seq);
                 }
             }
             Err(error) => {
-                let why = chain(&error);
+                let why = chain(error);
                 if self.condition.worry(condition::Part::Journal, Ne107::Failure, why.clone()) {
                     tracing::error!(%why, "the journal does not keep what is measured");
                 }
             }
         }
+        appended.is_ok()
     }
 
     fn show(&self, inspected: &Inspected, result: &[u8]) {

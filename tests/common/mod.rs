@@ -1,13 +1,14 @@
 //! What end-to-end tests share: real processes with deadlines, a real broker, measured data where it is present.
 
-#![expect(dead_code, reason = "every test crate uses its own part of this")]
+#![expect(dead_code, unreachable_pub, reason = "every test crate uses its own part of this")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, unbounded};
 
 /// How long anything may take that takes seconds when all is well; generous, because machines are busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,18 +57,28 @@ impl Process {
         found
     }
 
-    /// Waits for a line of stderr that contains `text`, and returns it.
-    pub fn wait_for(&mut self, text: &str) -> String {
+    /// Reads both streams until a line of either contains `text`, and returns that line.
+    pub fn until(&mut self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
-            match self.stderr.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    self.seen.push(line.clone());
-                    if line.contains(text) {
-                        return line;
+            crossbeam_channel::select! {
+                recv(self.stderr) -> line => match line {
+                    Ok(line) => {
+                        self.seen.push(line.clone());
+                        if line.contains(text) {
+                            return line;
+                        }
                     }
+                    Err(_) => self.fail(&format!("ended without saying {text:?}")),
+                },
+                recv(self.stdout) -> line => match line {
+                    Ok(line) if line.contains(text) => return line,
+                    Ok(_) => {}
+                    Err(_) => self.fail(&format!("ended without saying {text:?}")),
+                },
+                default(until.saturating_duration_since(Instant::now())) => {
+                    self.fail(&format!("never said {text:?}"));
                 }
-                Err(error) => self.fail(&format!("stderr never said {text:?}: {error}")),
             }
         }
     }
@@ -111,7 +122,7 @@ impl Drop for Process {
 }
 
 fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
+    let (sender, receiver) = unbounded();
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             if sender.send(line).is_err() {
@@ -153,7 +164,7 @@ pub fn mosquitto(folder: &Path) -> Option<(Process, u16)> {
     let mut command = Command::new(binary);
     command.arg("-c").arg(&config);
     let mut broker = Process::spawn(command);
-    broker.wait_for("running");
+    broker.until("running");
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the broker listens");
     Some((broker, port))
 }

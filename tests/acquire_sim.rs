@@ -1,0 +1,236 @@
+//! The driver against the simulated spectrometer: real bytes on a pseudo-terminal, real line speeds, faults as data, and the
+//! state of the laser after each of them as the device sees it.
+
+use std::time::{Duration, Instant};
+
+use ramand::acquire::{AcquireError, BaudRate, Driver, Event, Settings, Spectrometer, Station, Survey, survey};
+use ramand::failure::{Failure, Kind};
+use ramand::sim::faults::Fault;
+use ramand::sim::profile::Profile;
+use ramand::sim::{Pacing, Simulator};
+use ramand::spectrum::{Acquisition, IntegrationTime, Laser, RawSpectrum};
+use ramand::supervise::Stop;
+
+/// Long enough for three time-outs of the driver on a busy machine; only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Bench {
+    simulator: Simulator,
+    _folder: tempfile::TempDir,
+}
+
+fn bench(profile: Profile, baud: u32) -> Bench {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let link = folder.path().join("spectrometer");
+    let settings =
+        ramand::sim::Settings { baud, pacing: Pacing::Immediate, ..ramand::sim::Settings::new(profile, link) };
+    Bench { simulator: Simulator::start(settings).expect("a pseudo-terminal"), _folder: folder }
+}
+
+impl Bench {
+    fn settings(&self) -> Settings {
+        Settings {
+            baud: BaudRate::Fixed(115_200),
+            integration: IntegrationTime::from_micros(20_000),
+            laser_warmup: Duration::ZERO,
+            ..Settings::new(self.simulator.link())
+        }
+    }
+
+    fn open(&self) -> Driver {
+        Driver::open(self.settings(), &Stop::never()).expect("a good device")
+    }
+
+    fn inject(&self, fault: &str) {
+        self.simulator.inject(fault.parse::<Fault>().expect(fault));
+    }
+}
+
+fn acquisition(spectrum: &RawSpectrum) -> &Acquisition {
+    spectrum.acquisition().expect("measured")
+}
+
+#[test]
+fn both_models_are_identified_and_measured() {
+    for profile in Profile::ALL {
+        let bench = bench(profile, 115_200);
+        let mut driver = bench.open();
+        let spectrum = driver.measure().expect("a good device");
+        let Acquisition { instrument, laser, integration, .. } = acquisition(&spectrum);
+        assert_eq!(instrument.serial, bench.simulator.serial());
+        assert_eq!(*laser, Laser::On);
+        assert_eq!(integration.micros(), 20_000);
+        let dark = spectrum.dark().expect("taken");
+        let (light_sum, dark_sum): (f32, f32) = (spectrum.light().iter().sum(), dark.iter().sum());
+        assert!(light_sum > dark_sum, "{}: the sample scatters", profile.name());
+        assert_eq!(bench.simulator.laser(), Laser::On);
+        drop(driver);
+        assert_eq!(bench.simulator.laser(), Laser::Off);
+    }
+}
+
+#[test]
+fn a_survey_reads_and_does_not_touch() {
+    let bench = bench(Profile::QePro, 115_200);
+    let Survey { serial, axis, laser_on, tec_setpoint, .. } =
+        survey(&bench.settings(), &Stop::never()).expect("a good device");
+    assert_eq!(serial, bench.simulator.serial());
+    assert!(axis.first().per_cm() < 800.0 && axis.last().per_cm() > 1800.0);
+    assert_eq!(laser_on, Some(false));
+    assert!(tec_setpoint.is_some());
+}
+
+#[test]
+fn the_baud_rate_is_found_changed_and_kept() {
+    let bench = bench(Profile::QePro, 57_600);
+    let with = |baud| Settings { baud, ..bench.settings() };
+    let baud = |settings| survey(&settings, &Stop::never()).map(|survey| survey.baud);
+    assert_eq!(baud(with(BaudRate::Probe)).expect("found"), 57_600);
+    let wrong = baud(with(BaudRate::Fixed(38_400))).expect_err("another rate");
+    assert!(wrong.to_string().contains("at 38400 baud"), "{wrong}");
+    assert_eq!(wrong.kind(), Kind::Device);
+    assert_eq!(baud(with(BaudRate::Negotiate(230_400))).expect("changed"), 230_400);
+    assert_eq!(baud(with(BaudRate::Fixed(230_400))).expect("kept"), 230_400);
+}
+
+/// A fault before a measurement, what comes of it, and the laser afterwards.
+fn check(profile: Profile, fault: &str, expected: &str) {
+    let bench = bench(profile, 115_200);
+    let mut driver = bench.open();
+    bench.inject(fault);
+    let outcome = match driver.measure() {
+        Ok(spectrum) => {
+            let Acquisition { line, device_exception, saturated_pixels, .. } = acquisition(&spectrum);
+            let saturated = if *saturated_pixels > 0 { " saturated" } else { "" };
+            let exception = if device_exception.is_some() { " exception" } else { "" };
+            let (retries, stale, damaged) = (line.retries, line.stale_frames, line.damaged_frames);
+            format!("measured: retries {retries} stale {stale} damaged {damaged}{saturated}{exception}")
+        }
+        Err(error) => {
+            assert_eq!(bench.simulator.laser(), Laser::Off, "{fault}: after the error {error}");
+            assert_eq!(error.kind(), Kind::Device, "{fault}: {error}");
+            error.to_string()
+        }
+    };
+    assert!(outcome.contains(expected), "{} {fault}: {outcome}", profile.name());
+    drop(driver);
+    assert_eq!(bench.simulator.laser(), Laser::Off, "{} {fault}", profile.name());
+}
+
+#[test]
+fn every_fault_has_its_answer_and_leaves_the_laser_off() {
+    let cases = [
+        ("nack=7@3", "measured: retries 3 stale 0 damaged 0"),
+        ("nack=3@2", "measured: retries 2 stale 0 damaged 0"),
+        ("nack=13", "was refused"),
+        ("deferred=300", "measured: retries 0 stale 0 damaged 0"),
+        ("wrong-regarding", "measured: retries 1 stale 1 damaged 0"),
+        ("leftover", "measured: retries 0 stale 1 damaged 0"),
+        ("stall=1500", "measured: retries "),
+        ("silence", "measured: retries 1 stale 0 damaged 0"),
+        ("silence@3", "no answer to message"),
+        ("flip-byte=70", "measured: retries 1 stale 0 damaged 1"),
+        ("drop-byte=500", "measured: retries 1 "),
+        ("duplicate-byte=500", "measured: retries 1 "),
+        ("noise=200", "measured: retries 0 stale 0 damaged 0"),
+        ("fragment=61@5", "measured: retries 0 stale 0 damaged 0"),
+        ("duplicate-reply", "measured: retries 0 stale 1 damaged 0"),
+        ("bare-ack", "measured: retries 0 stale 0 damaged 0"),
+        ("old-version@5", "measured: retries 0 stale 0 damaged 0"),
+        ("short-data", "measured: retries 1 "),
+        ("exception@9", "measured: retries 0 stale 0 damaged 0 exception"),
+        // Twice, because the STS has its first spectrum with the laser on thrown away.
+        ("saturation@2", "saturated"),
+        ("brown-out", "was refused"),
+        ("interlock-open", "is the interlock closed?"),
+    ];
+    for profile in Profile::ALL {
+        std::thread::scope(|scope| {
+            for (fault, expected) in cases {
+                scope.spawn(move || check(profile, fault, expected));
+            }
+        });
+    }
+    check(Profile::QePro, "stale-buffer", "measured: retries 0 stale 0 damaged 0");
+}
+
+#[test]
+fn an_interlock_that_opens_while_the_laser_is_on_shows_in_the_spectrum_or_as_an_error() {
+    let bench = bench(Profile::QePro, 115_200);
+    let mut driver = bench.open();
+    driver.measure().expect("a good device");
+    bench.inject("interlock-open");
+    let dark = driver.measure().expect("the exposure itself succeeds");
+    assert_eq!(acquisition(&dark).laser, Laser::Off);
+    assert!(matches!(driver.measure(), Err(AcquireError::LaserNotOn { source: Some(_) })));
+    bench.inject("interlock-closed");
+    assert_eq!(acquisition(&driver.measure().expect("closed again")).laser, Laser::On);
+}
+
+#[test]
+fn a_pulled_plug_is_noticed_and_the_device_found_again() {
+    let bench = bench(Profile::QePro, 115_200);
+    let station = Station::start(bench.settings()).expect("a thread");
+    station.spectra.recv_timeout(PATIENCE).expect("a spectrum");
+    bench.simulator.hang_up();
+    wait_for(&station, |event| matches!(event, Event::Lost { .. }));
+    while station.spectra.try_recv().is_ok() {}
+    bench.simulator.come_back();
+    wait_for(&station, |event| matches!(event, Event::Recovered { .. }));
+    station.spectra.recv_timeout(PATIENCE).expect("a spectrum");
+    station.stop();
+    station.join().expect("stopped");
+    assert_eq!(bench.simulator.laser(), Laser::Off);
+}
+
+#[test]
+fn a_device_that_restarts_gets_all_its_settings_again() {
+    let bench = bench(Profile::Sts, 115_200);
+    let station = Station::start(bench.settings()).expect("a thread");
+    station.spectra.recv_timeout(PATIENCE).expect("a spectrum");
+    bench.inject("brown-out");
+    wait_for(&station, |event| matches!(event, Event::Lost { why } if why.contains("error 9")));
+    while station.spectra.try_recv().is_ok() {}
+    let spectrum = station.spectra.recv_timeout(PATIENCE).expect("a spectrum");
+    assert_eq!(acquisition(&spectrum).integration.micros(), 20_000);
+    drop(station);
+    assert_eq!(bench.simulator.laser(), Laser::Off);
+}
+
+/// Stops in the middle of a long light frame; how long the station took to end.
+fn stop_while_exposing(profile: Profile, integration: Duration) -> Duration {
+    let bench = bench(profile, 115_200);
+    let micros = u64::try_from(integration.as_micros()).expect("short");
+    let settings = Settings { integration: IntegrationTime::from_micros(micros), ..bench.settings() };
+    let station = Station::start(settings).expect("a thread");
+    assert!(bench.simulator.wait_for_laser(Laser::On, PATIENCE));
+    let asked = Instant::now();
+    station.stop();
+    // 200 ms by contract, and room for a machine that is busy with other tests.
+    assert!(bench.simulator.wait_for_laser(Laser::Off, Duration::from_millis(1_000)), "{}", profile.name());
+    station.join().expect("stopped, and the laser confirmed off");
+    assert_eq!(bench.simulator.laser(), Laser::Off);
+    asked.elapsed()
+}
+
+#[test]
+fn a_stop_does_not_wait_for_an_exposure_that_can_be_aborted() {
+    let exposure = Duration::from_secs(8);
+    assert!(stop_while_exposing(Profile::QePro, exposure) < exposure / 2);
+}
+
+#[test]
+fn a_stop_switches_the_laser_off_at_once_where_the_exposure_has_to_end_by_itself() {
+    let exposure = Duration::from_secs(2);
+    assert!(stop_while_exposing(Profile::Sts, exposure) < 3 * exposure);
+}
+
+fn wait_for(station: &Station, wanted: impl Fn(&Event) -> bool) {
+    let start = Instant::now();
+    loop {
+        let event = station.events.recv_timeout(PATIENCE.saturating_sub(start.elapsed()));
+        if wanted(&event.expect("the event comes in time")) {
+            return;
+        }
+    }
+}
