@@ -79,6 +79,8 @@ class Model:
         self.resampling = resampling(shifts, self.axis)
         self.baseline = Baseline(x_data=self.axis)
         self.channels = self.manifest.get("channel") or [{"steps": []}]
+        # Bundles that prepare alike share the prepared spectrum.
+        self.preparation = json.dumps([axis, self.manifest["pipeline"], self.channels])
 
         network = self.manifest["network"]
         options = ort.SessionOptions()
@@ -126,7 +128,7 @@ class Model:
                 return y / (np.abs(y).mean() if step["method"] == "area" else np.abs(y).max())
         raise ValueError(step)
 
-    def conclude(self, light, dark):
+    def prepare(self, light, dark):
         y = light
         for step in self.manifest["pipeline"]:
             y = self.step(y, dark, step)
@@ -136,8 +138,9 @@ class Model:
             for step in channel["steps"]:
                 row = self.step(row, dark, step)
             rows.append(row)
-        prepared = np.asarray(rows, np.float32)[None]
+        return np.asarray(rows, np.float32)[None]
 
+    def conclude(self, prepared):
         scores, *tensors = self.session.run(self.outputs, {self.input: prepared})
         scores = scores.reshape(-1).astype(float)
         if self.manifest["task"] == "classification":
@@ -231,7 +234,11 @@ def main():
 
     def one(number, light):
         sound = instrument_gate(light, dark)
-        concluded = [model.conclude(light, dark) for model in models]
+        prepared, concluded = {}, []
+        for model in models:
+            if model.preparation not in prepared:
+                prepared[model.preparation] = model.prepare(light, dark)
+            concluded.append(model.conclude(prepared[model.preparation]))
         head = {"v": 1, "id": f"peer-{number:08}", "seq": number}
         result = json.dumps(head | {"instrument": sound, "models": [result for result, _ in concluded]})
         cam = cbor2.dumps(head | {"models": [maps for _, maps in concluded]})
