@@ -9,6 +9,7 @@ use ramand::infer::{Model, Network};
 use ramand::preprocess::Workspace;
 use ramand::spectrum::{RamanShift, RawSpectrum, ShiftAxis};
 use serde_json::json;
+use tract_onnx::prelude::Framework;
 
 use super::{encode, inspector, measured, on_axis};
 

@@ -23,8 +23,8 @@ use ramand::record::Seq;
 use ramand::recording::Recording;
 use ramand::sim::dataset::Recipe;
 use ramand::spectrum::{
-    Acquisition, Counts, Instrument, IntegrationTime, Laser, LineStatistics, Origin, RamanShift, RawSpectrum,
-    ShiftAxis, Wavelength, WavelengthCalibration,
+    Acquisition, Counts, Instrument, IntegrationTime, Laser, LineStatistics, Origin, RawSpectrum, ShiftAxis,
+    Wavelength, WavelengthCalibration,
 };
 
 /// The pixels of a QE Pro that see light.

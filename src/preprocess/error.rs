@@ -1,7 +1,6 @@
 //! What can be wrong with a pipeline, and with a spectrum shown to it.
 
 use crate::failure::{Failure, Kind};
-use crate::outcome::Reason;
 
 /// Why a list of steps is no pipeline.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -112,17 +111,6 @@ impl Failure for PrepareError {
         match self {
             Self::AxisNotCovered { .. } | Self::TooFewPoints { .. } => Kind::Operator,
             Self::Flat { .. } | Self::NotFinite { .. } => Kind::Transient,
-        }
-    }
-}
-
-impl From<&PrepareError> for Reason {
-    fn from(error: &PrepareError) -> Self {
-        match *error {
-            PrepareError::AxisNotCovered { measured, needed } => Self::AxisNotCovered { measured, needed },
-            PrepareError::Flat { .. } | PrepareError::TooFewPoints { .. } | PrepareError::NotFinite { .. } => {
-                Self::NotPrepared { why: error.to_string() }
-            }
         }
     }
 }
