@@ -35,7 +35,7 @@ pub(super) struct OutOfFold {
     pub(super) fold: usize,
     /// One number per output.
     pub(super) prediction: Vec<f32>,
-    /// The same from PLS alone, fitted to the same spectra.
+    /// The same from the best PLS alone, fitted to the same spectra.
     pub(super) pls: Vec<f32>,
 }
 
@@ -134,7 +134,7 @@ pub(super) fn crossvalidate(
                 repeat: *repeat,
                 fold: *fold,
                 prediction: fit.predict(data.prepared(spectrum)),
-                pls: fit.predict_linear(data.prepared(spectrum)),
+                pls: fit.predict_baseline(data.prepared(spectrum)),
             })
             .collect::<Vec<_>>())
     };

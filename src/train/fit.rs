@@ -74,11 +74,13 @@ pub(super) struct Fit {
     pub(super) target_mean: Vec<f32>,
     /// Root mean square of the centred targets.
     pub(super) target_scale: f32,
-    /// PLS on centred, scaled spectra, in standardised targets.
+    /// PLS on centred, scaled spectra, in standardised targets: the part of the model.
     pub(super) skip: Affine<f32>,
+    /// The best PLS alone, which the model has to beat.
+    baseline: Affine<f32>,
     /// The network's.
     pub(super) parameters: Parameters<f32>,
-    /// PLS components.
+    /// PLS components of the skip.
     pub(super) components: usize,
 }
 
@@ -106,18 +108,22 @@ impl Fit {
         random: &mut ChaCha8Rng,
         progress: &Progress,
     ) -> Result<Self, TrainError> {
-        let components = choose_components(data, members, random, progress)?;
+        let chosen = choose_components(data, members, random, progress)?;
         let spectra = data.spectra(members);
         let targets = data.targets(members);
-        let pls = Pls::fit(&spectra, &targets, components);
+        let pls = Pls::fit(&spectra, &targets, chosen.least_error.max(chosen.parsimonious));
         let scale = spread(&spectra);
         if scale == 0.0 {
             return Err(TrainError::ConstantSpectra);
         }
         // Targets may be constant in one fold by accident: then there is nothing to scale.
         let target_scale = Some(spread(&targets)).filter(|&scale| scale > 0.0).unwrap_or(1.0);
-        let coefficients = pls.coefficients(components) * (scale / target_scale);
         let outputs = targets.ncols();
+        // Column-major p × m is row-major m × p.
+        let linear = |components: usize| Affine {
+            weights: pls.coefficients(components).iter().map(|&value| (value * scale / target_scale) as f32).collect(),
+            bias: vec![0.0; outputs],
+        };
         let network = Network::new(data.channels(), data.features / data.channels(), outputs);
         Ok(Self {
             network,
@@ -125,13 +131,10 @@ impl Fit {
             inverse_scale: (1.0 / scale) as f32,
             target_mean: pls.response_mean().iter().map(|&value| value as f32).collect(),
             target_scale: target_scale as f32,
-            // Column-major p × m is row-major m × p.
-            skip: Affine {
-                weights: coefficients.iter().map(|&value| value as f32).collect(),
-                bias: vec![0.0; outputs],
-            },
+            skip: linear(chosen.parsimonious),
+            baseline: linear(chosen.least_error),
             parameters: network.initial(random),
-            components: pls.components(),
+            components: chosen.parsimonious.min(pls.components()),
         })
     }
 
@@ -195,12 +198,12 @@ impl Fit {
         self.in_units(self.network.forward(&self.parameters, &self.skip, &standardised))
     }
 
-    /// What its PLS part says alone.
-    pub(super) fn predict_linear(&self, spectra: &[f32]) -> Vec<f32> {
+    /// What the best PLS says.
+    pub(super) fn predict_baseline(&self, spectra: &[f32]) -> Vec<f32> {
         let mut standardised = spectra.to_vec();
         self.standardise(&mut standardised);
         let mut output = vec![0.0; spectra.len() / self.mean.len() * self.network.skip.outputs];
-        self.network.skip.add_forward(&self.skip, &standardised, &mut output);
+        self.network.skip.add_forward(&self.baseline, &standardised, &mut output);
         self.in_units(output)
     }
 
@@ -221,29 +224,57 @@ fn spread(matrix: &DMatrix<f64>) -> f64 {
     (squares / matrix.len() as f64).sqrt()
 }
 
-/// The number of components with the least error on held-out samples of `members`: wrong labels for classes, squared error
-/// otherwise and where labels tie.
+/// Numbers of PLS components, chosen on held-out samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Components {
+    /// What PLS alone does best with: fewest wrong labels for classes, least squared error otherwise and where labels tie.
+    least_error: usize,
+    /// The fewest whose squared error is within one standard error of the least: the one-standard-error rule (T. Hastie,
+    /// R. Tibshirani, J. Friedman, "The elements of statistical learning", section 7.10). Components that hardly help PLS
+    /// fit the training spectra too well and leave the network nothing to learn from.
+    parsimonious: usize,
+}
+
 fn choose_components(
     data: &Dataset<'_>,
     members: &[usize],
     random: &mut ChaCha8Rng,
     progress: &Progress,
-) -> Result<usize, TrainError> {
-    let mut errors = vec![(0_usize, 0.0_f64); COMPONENTS_MAX + 1];
+) -> Result<Components, TrainError> {
+    let mut wrong = [0_usize; COMPONENTS_MAX + 1];
+    // By number of components, then by sample.
+    let mut squared = vec![vec![0.0_f64; data.samples()]; COMPONENTS_MAX + 1];
     let mut available = COMPONENTS_MAX;
     for Partition { training, held_out } in partition(data, members, INNER_FOLDS, random) {
         progress.check()?;
         let pls = Pls::fit(&data.spectra(&training), &data.targets(&training), COMPONENTS_MAX);
         available = available.min(pls.components());
         let targets = data.targets(&held_out);
-        for (error, predicted) in errors.iter_mut().zip(pls.predictions(&data.spectra(&held_out))) {
-            error.1 += (&predicted - &targets).norm_squared();
-            if let Truth::Classes { indices, .. } = &data.truth {
-                let named = predicted.row_iter().map(|row| row.transpose().imax());
-                error.0 += named.zip(&held_out).filter(|&(class, &spectrum)| class != indices[spectrum]).count();
+        for (components, predicted) in pls.predictions(&data.spectra(&held_out)).enumerate() {
+            for ((row, target), &spectrum) in predicted.row_iter().zip(targets.row_iter()).zip(&held_out) {
+                squared[components][data.groups[spectrum]] += (row - target).norm_squared();
+                if let Truth::Classes { indices, .. } = &data.truth {
+                    wrong[components] += usize::from(row.transpose().imax() != indices[spectrum]);
+                }
             }
         }
     }
-    let fewest = |a: &usize, b: &usize| errors[*a].partial_cmp(&errors[*b]).expect("errors are finite");
-    Ok((0..=available).min_by(fewest).unwrap_or(0))
+    let mut samples: Vec<usize> = members.iter().map(|&spectrum| data.groups[spectrum]).collect();
+    samples.sort_unstable();
+    samples.dedup();
+    let sums: Vec<f64> = squared.iter().map(|errors| errors.iter().sum()).collect();
+    let least_of = |key: &dyn Fn(usize) -> (usize, f64)| {
+        let fewer = |a: &usize, b: &usize| key(*a).partial_cmp(&key(*b)).expect("errors are finite");
+        (0..=available).min_by(fewer).unwrap_or(0)
+    };
+    let least_squared = least_of(&|components| (0, sums[components]));
+    let count = samples.len() as f64;
+    let mean = sums[least_squared] / count;
+    let variance = samples.iter().map(|&sample| (squared[least_squared][sample] - mean).powi(2)).sum::<f64>() / count;
+    // The standard error of a sum over `count` samples.
+    let allowed = sums[least_squared] + (count * variance).sqrt();
+    Ok(Components {
+        least_error: least_of(&|components| (wrong[components], sums[components])),
+        parsimonious: sums.iter().position(|&sum| sum <= allowed).unwrap_or(least_squared),
+    })
 }
