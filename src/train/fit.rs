@@ -235,6 +235,7 @@ struct Components {
     parsimonious: usize,
 }
 
+/// Predicts every sample of `members` out of fold with 0 to [`COMPONENTS_MAX`] components.
 fn choose_components(
     data: &Dataset<'_>,
     members: &[usize],

@@ -20,7 +20,6 @@ pub(super) trait Scalar:
     /// # Safety
     /// Every element of the `rows` × `inner` matrix A, the `inner` × `columns` matrix B and the row-major `rows` ×
     /// `columns` matrix C lies in memory that is valid for reading, and for C for writing.
-    #[expect(clippy::too_many_arguments, reason = "the calling convention of a matrix product")]
     unsafe fn product(
         rows: usize,
         inner: usize,
