@@ -1,6 +1,6 @@
 //! What end-to-end tests share: real processes with deadlines, a real broker, measured data where it is present.
 
-#![expect(dead_code, unreachable_pub, reason = "every test crate uses its own part of this")]
+#![expect(unreachable_pub, reason = "test crates share this module by path")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
