@@ -1,8 +1,8 @@
 //! Labelled spectra for training, made by the same instruments that answer on the simulated line.
 //!
 //! A recipe (TOML) says what the samples are; each replicate is one exposure on one of several units of the family: light
-//! minus dark counts, corrected by the unit's nonlinearity polynomial, interpolated linearly from the pixels onto
-//! 200..=2000 cm⁻¹ in steps of 2. Columns: `id`, `sample`, `instrument`, the label, then the shifts.
+//! minus dark counts, corrected by the unit's nonlinearity polynomial, interpolated from the pixels onto 201..=1999 cm⁻¹
+//! in steps of 2. Columns: `id`, `sample`, `instrument`, the label, then the shifts.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use serde::Deserialize;
 
 use super::detector::{Exposure, Light, Noise, Readout};
+use super::interpolate::cubic;
 use super::oils::{Oil, Sample};
 use super::profile::Profile;
 use super::unit::Unit;
@@ -24,14 +25,13 @@ pub const SPECTRA_MAX: usize = 100_000;
 /// Instruments in one set: each costs a few megabytes and milliseconds.
 const INSTRUMENTS_MAX: usize = 1_000;
 
-/// First shift, last shift and step of the grid, cm⁻¹.
-const GRID_PER_CM: [u32; 3] = [200, 2000, 2];
+/// First shift, last shift and step of the grid, cm⁻¹: about a pixel's width, and odd, so that a model's axis of even shifts
+/// takes the mean of whole neighbours, as many as it finds on a detector. A grid that made the training set less noisy than
+/// the line would set the gates too tight.
+const GRID_PER_CM: [u32; 3] = [201, 1999, 2];
 
 /// An operator shortens the exposure when the brightest pixel passes this part of full scale.
 const FULL_SCALE_MAX: f64 = 0.8;
-
-/// Scans averaged for the dark frame, so that its noise does not matter.
-const DARK_SCANS: u32 = 16;
 
 /// The recipes that come with the program, by name.
 const BUILT_IN: [(&str, &str); 2] = [
@@ -324,24 +324,16 @@ impl Instrument {
             readout: Readout::Corrected,
             noise: Noise::Physical,
         };
-        let dark = Exposure { scans: DARK_SCANS, ..light };
         let light_frame = self.unit.expose(Light::Sample { sample, power: 1.0 }, &light, rng);
-        let dark_frame = self.unit.expose(Light::None, &dark, rng);
+        // Of the same exposure, as on the line: its noise is part of every spectrum.
+        let dark_frame = self.unit.expose(Light::None, &light, rng);
         let counts: Vec<f32> = model
             .optical
             .clone()
             .map(|pixel| self.nonlinearity.correct(light_frame[pixel] as f32 - dark_frame[pixel] as f32))
             .collect();
-        grid.iter().map(|&shift| interpolated(&self.axis, &counts, shift)).collect()
+        grid.iter().map(|&shift| cubic(self.axis.per_cm(), &counts, shift) as f32).collect()
     }
-}
-
-/// Linear between pixels; every grid point lies within the simulated range.
-fn interpolated(axis: &ShiftAxis, counts: &[f32], shift_per_cm: f64) -> f32 {
-    let shifts = axis.per_cm();
-    let right = shifts.partition_point(|&pixel| pixel < shift_per_cm).clamp(1, shifts.len() - 1);
-    let fraction = (shift_per_cm - shifts[right - 1]) / (shifts[right] - shifts[right - 1]);
-    counts[right - 1] + fraction as f32 * (counts[right] - counts[right - 1])
 }
 
 #[cfg(test)]
@@ -374,7 +366,7 @@ mod tests {
         recipe.write(&path, 1).expect("written");
         let recording = crate::recording::Recording::read(&path).expect("readable");
         assert_eq!(recording.spectra.len(), 16 * recipe.replicates);
-        assert_eq!((recording.axis.first().per_cm(), recording.axis.last().per_cm()), (200.0, 2000.0));
+        assert_eq!((recording.axis.first().per_cm(), recording.axis.last().per_cm()), (201.0, 1999.0));
         let oils = recording.label_column("oil").expect("the label is there");
         let balanced = oils.iter().filter(|&&oil| oil == "olive").count() * 8;
         assert_eq!(balanced, oils.len());
