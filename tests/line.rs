@@ -32,7 +32,7 @@ fn simulator(folder: &Path, arguments: &[&str]) -> (Process, PathBuf) {
 fn configuration(folder: &Path, link: &Path, rest: &str) -> PathBuf {
     let path = folder.join("ramand.toml");
     let text = format!(
-        "[spectrometer]\nport = {link:?}\nperiod = \"0 s\"\nlaser_warm_up = \"50 ms\"\nintegration = \"20 ms\"\n\
+        "[spectrometer]\nport = {link:?}\nperiod = \"0 s\"\nlaser_warm_up = \"50 ms\"\nintegration = \"200 ms\"\n\
          [journal]\npath = {journal:?}\n[web]\nenabled = false\n[log]\nformat = \"text\"\n{rest}",
         journal = folder.join("journal.sqlite"),
     );

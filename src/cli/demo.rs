@@ -25,6 +25,9 @@ const MODELS: [&str; 2] = ["oil-type", "olive-adulteration"];
 /// More adulteration than this is rejected in the demo, % sunflower oil.
 const ADULTERATION_MAX: f32 = 5.0;
 
+/// Within the range the bundles were trained on.
+const EXPOSURE: Duration = Duration::from_millis(300);
+
 /// For the simulated device to confirm that its laser is off.
 const LASER_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -124,6 +127,7 @@ fn config(args: &DemoArgs, models: &Path, link: &Path, place: &Path) -> Config {
         spectrometer: Spectrometer {
             port: link.to_owned(),
             laser_warm_up: Duration::from_millis(100),
+            integration: EXPOSURE,
             period: Duration::ZERO,
             ..Spectrometer::default()
         },
