@@ -92,7 +92,8 @@ impl Inspector {
 
     /// Everything there is to conclude from a spectrum. What goes wrong with one model is that model's finding.
     pub fn inspect(&mut self, spectrum: Arc<RawSpectrum>) -> Inspection {
-        let mut timings = Timings::default();
+        let acquire = spectrum.acquisition().map_or(std::time::Duration::ZERO, |acquisition| acquisition.took);
+        let mut timings = Timings { acquire, ..Timings::default() };
         let started = Instant::now();
         let reasons = instrument_reasons(&spectrum, &self.instrument);
         timings.decide += started.elapsed();

@@ -296,6 +296,8 @@ pub struct Acquisition {
     pub instrument: Arc<Instrument>,
     /// End of the exposure, wall clock.
     pub taken: SystemTime,
+    /// From the request to the last byte: warm-up, exposures, transfer, and a dark frame where one was due.
+    pub took: Duration,
     /// Exposure of one scan.
     pub integration: IntegrationTime,
     /// Scans averaged.

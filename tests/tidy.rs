@@ -21,7 +21,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("decide", 1, &[]),
     ("infer::cam", 1, &[]),
     ("publish::forwarder", 1, &[]),
-    ("acquire", 2, &[]),
+    ("acquire", 2, &["supervise"]),
     ("infer", 2, &["infer::cam"]),
     ("journal", 2, &[]),
     ("publish", 2, &["publish::forwarder", "journal"]),

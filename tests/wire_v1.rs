@@ -52,6 +52,7 @@ fn acquisition() -> Acquisition {
         saturated_pixels: 0,
         dark_noise: Some(Counts::new(3.1)),
         detector_temperature: Some(Celsius::new(-10.0)),
+        took: std::time::Duration::ZERO,
         device_exception: None,
         line: LineStatistics { retries: 1, stale_frames: 2, damaged_frames: 3 },
     }

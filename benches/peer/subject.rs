@@ -114,6 +114,7 @@ fn measured(axis: Arc<ShiftAxis>, light: &[f32], dark: &[f32]) -> anyhow::Result
         saturated_pixels: 0,
         dark_noise: Some(Counts::new(3.0)),
         detector_temperature: None,
+        took: std::time::Duration::ZERO,
         device_exception: None,
         line: LineStatistics::default(),
     };

@@ -150,6 +150,7 @@ impl Driver {
     }
 
     fn take_spectrum(&mut self) -> Result<RawSpectrum, AcquireError> {
+        let asked = Instant::now();
         let temperature = self.detector_temperature()?;
         let (integration, scans) = (self.exposure, self.settings.scans);
         if self.line.is_switched() {
@@ -170,6 +171,7 @@ impl Driver {
         let acquisition = Acquisition {
             instrument: self.instrument.clone(),
             taken,
+            took: asked.elapsed(),
             integration,
             scans: scans.into(),
             laser,

@@ -145,6 +145,7 @@ mod tests {
             saturated_pixels: 0,
             dark_noise: None,
             detector_temperature: None,
+            took: std::time::Duration::ZERO,
             device_exception: None,
             line: LineStatistics::default(),
         }

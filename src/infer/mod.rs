@@ -12,6 +12,7 @@ pub mod npy;
 mod steps;
 #[cfg(test)]
 pub(crate) mod tests;
+mod validate;
 pub mod verify;
 
 pub use bundle::{Bundle, BundleError, ONNX_BYTES_MAX};

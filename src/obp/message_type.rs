@@ -1,4 +1,4 @@
-//! The message types a Raman daemon uses. A number reads 0xXXX_YYY_ZZ: feature, sub-feature, command.
+//! The message types a Raman daemon uses. A number's hexadecimal digits read feature (3), sub-feature (3), command (2).
 
 use std::fmt;
 

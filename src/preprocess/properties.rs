@@ -166,6 +166,7 @@ fn the_dark_frame_and_the_nonlinearity_are_taken_off() {
         saturated_pixels: 0,
         dark_noise: None,
         detector_temperature: None,
+        took: std::time::Duration::ZERO,
         device_exception: None,
         line: LineStatistics::default(),
     };

@@ -269,6 +269,7 @@ fn inspection() -> Inspection {
         saturated_pixels: 0,
         dark_noise: None,
         detector_temperature: Some(Celsius::new(-10.5)),
+        took: std::time::Duration::ZERO,
         device_exception: None,
         line: LineStatistics { retries: 2, stale_frames: 1, damaged_frames: 0 },
     };

@@ -262,6 +262,8 @@ fn decode_acquisition(d: &mut Decoder<'_>) -> Result<Acquisition, DecodeError> {
         saturated_pixels,
         dark_noise,
         detector_temperature,
+        // How long it took is told in the result, not here.
+        took: std::time::Duration::ZERO,
         device_exception,
         line,
     })
