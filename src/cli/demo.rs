@@ -168,9 +168,8 @@ fn line(inspection: &Inspection) -> String {
         });
         bands = spoken.collect::<Vec<_>>().join(", ");
     }
-    let decisions = inspection.findings.iter().map(|finding| finding.verdict.decision);
-    let standing = decisions.clone().filter(|decision| stands(*decision)).max();
-    let verdict = match standing.or_else(|| decisions.max()) {
+    // As in the result: one model that may not speak is enough to look twice.
+    let verdict = match inspection.findings.iter().map(|finding| finding.verdict.decision).max() {
         Some(Decision::Accept) => "accept",
         Some(Decision::Reject) => "REJECT",
         Some(Decision::Invalid) | None => "invalid",
