@@ -83,9 +83,9 @@ const DISCARDED_MAX: usize = 8;
 fn recorded_spectra_travel_the_whole_path() {
     let Some(csv) = shared_data("emulsions_raman.csv") else { return };
     let folder = tempfile::tempdir().expect("a folder");
-    let Some((_broker, port)) = mosquitto(folder.path()) else { return };
+    let Some((mut broker, port)) = mosquitto(folder.path()) else { return };
     let mut listener = subscriber(port, "ramand/v1/+/+/+/result");
-    listener.until("Subscribed");
+    broker.until("Received SUBSCRIBE");
 
     let recording = Recording::read(&csv).expect("readable");
     let truths = recording.number_column("pufa_pct_of_fat").expect("a label");

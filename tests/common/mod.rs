@@ -160,7 +160,8 @@ pub fn mosquitto(folder: &Path) -> Option<(Process, u16)> {
     }
     let port = free_port();
     let config = folder.join("mosquitto.conf");
-    std::fs::write(&config, format!("listener {port} 127.0.0.1\nallow_anonymous true\n")).expect("written");
+    std::fs::write(&config, format!("listener {port} 127.0.0.1\nallow_anonymous true\nlog_type all\n"))
+        .expect("written");
     let mut command = Command::new(binary);
     command.arg("-c").arg(&config);
     let mut broker = Process::spawn(command);
@@ -172,6 +173,6 @@ pub fn mosquitto(folder: &Path) -> Option<(Process, u16)> {
 /// An independent subscriber to everything below the root: one `topic payload` line a message.
 pub fn subscriber(port: u16, topic: &str) -> Process {
     let mut command = Command::new("mosquitto_sub");
-    command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1", "-v", "-t", topic, "-d"]);
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1", "-v", "-t", topic]);
     Process::spawn(command)
 }
