@@ -1,4 +1,5 @@
-// The table of bands: what each adds to the output, signed, and which part of the whole that is.
+// The table of bands: what each adds to the output, signed, and which part of |D| lies in it. The payload's signed share is
+// not shown: where D nearly cancels, it is thousands of percent of next to nothing.
 
 import { directions } from "./verdict.js";
 import { aligned, decimals, element, number, percent, shift } from "./text.js";
@@ -20,7 +21,7 @@ export function showBands(model, maps) {
   const places = decimals(Math.max(largest, Math.abs(total)));
   table.tBodies[0].replaceChildren(...bands.map((band) => row(band, largest, places, words)));
   if (bands.length === 0) {
-    table.tBodies[0].append(element("tr", {}, element("td", { colspan: 6 }, explanation ? "The model has no table of bands." : "There is no explanation.")));
+    table.tBodies[0].append(element("tr", {}, element("td", { colspan: 5 }, explanation ? "The model has no table of bands." : "There is no explanation.")));
     table.tFoot.replaceChildren();
     return;
   }
@@ -58,7 +59,6 @@ function row(band, largest, places, words) {
     element("td", { class: "number" }, `${shift(band.from_cm)}–${shift(band.to_cm)}`),
     element("td", { class: `number ${direction(value, places)}`, title: value < 0 ? words.down : words.up }, aligned(value, places)),
     element("td", { class: "spark", "aria-hidden": "true" }, element("div", {}, bar)),
-    element("td", { class: "number" }, percent(band.share)),
     element("td", { class: "number" }, percent(band.gross_share)));
 }
 
@@ -67,6 +67,5 @@ function summary(name, value, places, gross, words) {
     element("th", { scope: "row", colspan: 2 }, name),
     element("td", { class: `number ${direction(value, places)}`, title: value < 0 ? words.down : words.up }, aligned(value, places)),
     element("td", { class: "spark" }),
-    element("td", {}),
     element("td", { class: "number" }, gross === null ? "" : percent(gross)));
 }

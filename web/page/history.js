@@ -20,6 +20,11 @@ export class History {
     this.draw(order.slice(0, KEPT).map((seq) => this.results.get(seq)));
   }
 
+  /** Whether a kept result has this for a reason. */
+  gives(text) {
+    return [...this.results.values()].some((result) => reasons(result).some((reason) => reason.text === text));
+  }
+
   draw(newestFirst) {
     byId("strip").replaceChildren(...newestFirst.toReversed().map((result) => {
       const decision = known(result.verdict);
@@ -51,11 +56,12 @@ function cell(prediction) {
 function row(result, models) {
   const decision = known(result.verdict);
   const [first, ...others] = reasons(result);
+  const drifting = result.clock_synchronised === false;
   const why = first ? first.text + (others.length > 0 ? ` (and ${others.length} more)` : "") : "";
   return element("tr", {},
     element("td", { class: "number" }, String(result.seq)),
-    element("td", { title: String(result.time) }, clock(result.time), result.clock_synchronised === false ? " ⚠" : ""),
+    element("td", { title: `${result.time}${drifting ? ", clock not synchronised" : ""}` }, clock(result.time), drifting ? " ⚠" : ""),
     element("td", {}, element("span", { class: "chip", "data-decision": decision }, icon(decision), decision)),
-    models.map((name) => element("td", {}, cell(predictionOf(result, name)))),
+    models.map((name) => element("td", { "data-unit": predictionOf(result, name)?.unit }, cell(predictionOf(result, name)))),
     element("td", {}, why));
 }

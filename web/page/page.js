@@ -11,6 +11,7 @@ const byId = (id) => document.getElementById(id);
 const charts = new Charts();
 const history = new History();
 let update = null;
+let held = null; // an update whose explanation stays until it is released; the verdict never waits
 let chosen = null; // the model whose explanation is shown, by name
 let which = "difference";
 let drawn = true;
@@ -32,7 +33,6 @@ function draw() {
   history.add([result]);
   showMeasurement(result);
   showClaims(update.models ?? []);
-  showSwitch((result.models ?? []).map((model) => model.name));
   drawExplanation();
   const instrument = result.spectrometer;
   byId("instrument").textContent = instrument ? `${instrument.model ?? ""} ${instrument.serial ?? ""}` : "";
@@ -50,8 +50,11 @@ function announce(result) {
 }
 
 function drawExplanation() {
-  const model = update.result.models?.find(({ name }) => name === chosen);
-  const maps = update.models?.find(({ name }) => name === chosen);
+  const { result, models } = held ?? update;
+  showSwitch((result.models ?? []).map((model) => model.name));
+  byId("explanation-heading").textContent = `Why no. ${result.seq}${held ? ` at ${clock(result.time)}, held` : ""}`;
+  const model = result.models?.find(({ name }) => name === chosen);
+  const maps = models?.find(({ name }) => name === chosen);
   const words = directions(model);
   showExplained(model, maps, which);
   showBands(model, maps);
@@ -92,7 +95,8 @@ function showMeasurement(result) {
     ["Dark noise", typeof taken.dark_noise_counts === "number" ? `${number(taken.dark_noise_counts)} counts` : "–"],
     ["Detector", typeof temperature === "number" ? `${number(temperature)} °C` : "–"],
     ["Serial line", `${taken.retries ?? 0} retries, ${taken.damaged_frames ?? 0} damaged, ${taken.stale_frames ?? 0} stale`],
-    ...["acquire", "prepare", "infer", "decide"].map((stage) => [`Time to ${stage}`, micros(result.timings_us?.[stage])]),
+    // Nothing takes no time: 0 is a stage that was not timed.
+    ...["acquire", "prepare", "infer", "decide"].map((stage) => [`Time to ${stage}`, micros(result.timings_us?.[stage] || null)]),
   ];
   byId("measurement").replaceChildren(...facts.map(([name, value]) =>
     element("div", {}, element("dt", {}, name), element("dd", {}, String(value)))));
@@ -109,7 +113,8 @@ function showClaims(models) {
 let problems = [];
 /** The age ticks for the eye only: a screen reader would read it out every second. */
 function showAlerts(state, age) {
-  const lines = problems.map((problem) => [problem, ""]);
+  // What is wrong with a sample stands with its result, and is over with it: the beat may come later than the next result.
+  const lines = problems.filter((problem) => !history.gives(problem)).map((problem) => [problem, ""]);
   if (state === "lost") lines.unshift(["No connection to the station.", age === null ? "" : ` What you see is ${duration(age)} old.`]);
   if (state === "stale") lines.unshift(["Stale: do not act on this result.", ` It is ${duration(age)} old.`]);
   const shown = byId("alerts");
@@ -168,7 +173,23 @@ document.addEventListener("change", ({ target }) => {
   if (update) drawExplanation();
 });
 
+byId("hold").addEventListener("click", () => {
+  held = held ? null : update;
+  byId("hold").setAttribute("aria-pressed", String(held !== null));
+  document.body.classList.toggle("held", held !== null);
+  if (update) drawExplanation();
+});
+
+/** Fetches what was concluded before, or while there was no connection. */
+function fillHistory() {
+  fetch("api/v1/history?limit=50")
+    .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(`status ${answer.status}`))))
+    .then(({ results }) => history.add(results))
+    .catch((error) => console.warn("no history:", error));
+}
+
 watch({
+  connected: fillHistory,
   result(next) {
     update = next;
     const dot = document.querySelector(".dot");
@@ -179,8 +200,3 @@ watch({
   problems(list) { problems = list ?? []; },
   state: showState,
 });
-
-fetch(`api/v1/history?limit=50`)
-  .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(`status ${answer.status}`))))
-  .then(({ results }) => history.add(results))
-  .catch((error) => console.warn("no history:", error));

@@ -3,7 +3,7 @@
 const RETRY_MS = 3000;
 
 /**
- * Watches `api/v1/events`. Calls `handlers.result(update)`, `handlers.problems(list)`, and `handlers.state(state, ageMs)`
+ * Watches `api/v1/events`. Calls `handlers.connected()`, `handlers.result(update)`, `handlers.problems(list)`, and `handlers.state(state, ageMs)`
  * at least once a second; states are connecting, waiting (no result yet), live, stale, lost.
  */
 export function watch(handlers) {
@@ -28,6 +28,7 @@ export function watch(handlers) {
       const hello = heard(event);
       settings = hello;
       replayAge = hello.age_ms;
+      handlers.connected();
     });
     source.addEventListener("result", (event) => {
       const update = heard(event);

@@ -54,6 +54,7 @@ export function percent(fraction) {
   const shown = Math.abs(value) < 10 || (value > 90 && value < 100) ? value.toFixed(1) : value.toFixed(0);
   // 99.97 % must not read as certainty.
   if (value < 100 && shown === "100.0") return "> 99.9 %";
+  if (value > 0 && shown === "0.0") return "< 0.1 %";
   const signless = Number(shown) === 0 ? shown.replace("-", "") : shown;
   return `${signless.replace("-", MINUS)} %`;
 }
@@ -89,10 +90,12 @@ export function aligned(value, places) {
   return value > 0 ? `+${text}` : text.replace("-", MINUS);
 }
 
-/** A time of the station's clock, in this viewer's zone. */
+/** A time of the station's clock, in this viewer's zone; with its date unless that is today. */
 export function clock(time) {
   const at = new Date(time);
-  return Number.isNaN(at.getTime()) ? String(time ?? "–") : at.toLocaleTimeString([], { hour12: false });
+  if (Number.isNaN(at.getTime())) return String(time ?? "–");
+  const day = (date) => date.toLocaleDateString("sv"); // Swedish dates are those of ISO 8601
+  return `${day(at) === day(new Date()) ? "" : `${day(at)} `}${at.toLocaleTimeString([], { hour12: false })}`;
 }
 
 /** What a model says, in words. */

@@ -52,7 +52,7 @@ function panel(model) {
   const listed = model.verdict?.reasons ?? [];
   return element("article", { class: decision === "invalid" && prediction ? "model not-valid" : "model", "data-model": model.name },
     element("div", { class: "model-head" },
-      element("h3", { class: "quiet" }, model.name),
+      element("h3", { class: "quiet", title: `sha256 ${model.sha256 ?? "unknown"}` }, model.name, " ", element("small", {}, model.version ?? "")),
       element("span", { class: "chip", "data-decision": decision }, icon(decision), WORDS[decision])),
     headline(prediction),
     details(prediction),
@@ -81,7 +81,8 @@ function details(prediction) {
     const { lower, upper, confidence } = prediction.interval;
     return element("p", { class: "quiet" }, `${number(lower)} to ${number(upper)}, ${percent(confidence)} interval`);
   }
-  return prediction ? null : element("p", { class: "quiet" }, "The spectrum could not be shown to this model.");
+  if (prediction) return element("p", { class: "quiet" }, "The model states no interval.");
+  return element("p", { class: "quiet" }, "The spectrum could not be shown to this model.");
 }
 
 /** T² and Q against their limits: whether the model knows such spectra at all. */

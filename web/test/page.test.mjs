@@ -169,7 +169,7 @@ test("payloads as the wire contract freezes them are understood", async (t) => {
   await word(page, "reject");
   const models = await page.locator("#models").innerText();
   assert.match(models, /olive\s+98\.0 %[^]*next: peanut 1\.9 %[^]*7\.2\s+% sunflower oil\s+5\.10 to 9\.30, 95\.0 % interval/);
-  assert.match(await page.locator("#bands tbody").innerText(), /C=C stretch, cis\s+1640–1672\.5\s+−0\.31\d*\s+−34 %\s+20 %/);
+  assert.match(await page.locator("#bands tbody").innerText(), /C=C stretch, cis\s+1640–1672\.5\s+−0\.31\d*\s+20 %/);
   assert.match(await page.locator("#measurement").innerText(), /1 retries, 3 damaged, 2 stale/);
   await station("frozen result_invalid.json");
   await word(page, "invalid");
@@ -185,15 +185,43 @@ test("it fits a phone and a wall", async (t) => {
     await word(page, "reject");
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     assert.equal(wide, 0, `${name}: nothing sticks out sideways`);
+    for (const table of ["#bands", "#history"]) {
+      const hidden = await page.locator(table).evaluate(({ parentElement: box }) => box.scrollWidth - box.clientWidth);
+      assert.equal(hidden, 0, `${name}: all columns of ${table} are in sight`);
+    }
     assert.ok(await page.locator("#claims").isVisible());
     await shoot(page, name);
   }
+});
+
+test("an explanation can be held to be read, while the verdict goes on", async (t) => {
+  const page = await open(t);
+  await station("olive 0.9");
+  await page.locator("#models", { hasText: /0\.9\s+% sunflower oil/ }).waitFor();
+  await page.getByRole("button", { name: "hold" }).click();
+  const heading = await page.locator("#explanation-heading").innerText();
+  assert.match(heading, /^Why no\. \d+ at .*, held$/);
+  const bands = await page.locator("#bands").innerText();
+  await station("olive 7.2");
+  await word(page, "reject");
+  assert.equal(await page.locator("#explanation-heading").innerText(), heading);
+  assert.equal(await page.locator("#bands").innerText(), bands);
+  await page.getByRole("button", { name: "hold" }).click();
+  assert.doesNotMatch(await page.locator("#explanation-heading").innerText(), /held/);
+  assert.notEqual(await page.locator("#bands").innerText(), bands);
 });
 
 test("what the station says of itself is shown until it is mended", async (t) => {
   const page = await open(t);
   await station("problem the broker does not answer; 12 results wait");
   await page.locator("#alerts", { hasText: "the broker does not answer; 12 results wait" }).waitFor();
+  // A trouble of the sample is told with its result: as a banner it would outlive it.
+  await station("too-dark");
+  await station("problem 12 counts of signal are below the 200 a verdict needs");
+  await station("olive 0.4");
+  await station("problem the journal is full");
+  await page.locator("#alerts", { hasText: "the journal is full" }).waitFor();
+  assert.doesNotMatch(await page.locator("#alerts").innerText(), /12 counts/);
   await station("problem");
   await page.locator("#alerts .banner", { hasText: "broker" }).waitFor({ state: "detached" });
 });
@@ -217,6 +245,14 @@ test("a page without news looks stale, one without a station lost, and both reco
   await station("olive 0.8");
   await state(page, "live");
   assert.equal(await page.locator("#alerts .banner").count(), 0);
+  // Only the latest result comes over the new connection: what was concluded in between is in the history.
+  await station("stop");
+  await state(page, "lost");
+  await station("olive 8.1");
+  await station("olive 0.9");
+  await station("start");
+  await state(page, "live");
+  await page.locator("#history tbody tr", { hasText: "8.1 % sunflower oil is above the limit" }).waitFor();
 });
 
 test("text from outside stays text", async (t) => {
