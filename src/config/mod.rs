@@ -406,7 +406,7 @@ mod tests {
             .collect();
         let config = parse(&uncommented).expect("valid");
         assert_eq!(config.models.len(), 2);
-        assert_eq!(config.models[1].above, Some(5.0));
+        assert_eq!(config.models[1].above, Some(15.0));
         assert_eq!(config.spectrometer.serial_number.as_deref(), Some("QEP01234"));
         assert!(config.mqtt.ca_file.is_some());
     }
