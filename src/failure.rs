@@ -25,6 +25,12 @@ impl Kind {
     }
 }
 
+/// An error with its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+}
+
 /// An error that knows what it asks for.
 pub trait Failure: std::error::Error {
     /// What has to be done about it.

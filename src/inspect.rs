@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::decide::{InstrumentLimits, LimitError, Rules, instrument_reasons, invalid, verdict};
-use crate::failure::{Failure, Kind};
+use crate::failure::{self, Failure, Kind};
 use crate::infer::{Model, ModelError, Session};
 use crate::outcome::{Conclusion, Finding, Inspection, Reason, Timings};
 use crate::preprocess::{Pipeline, PrepareError, Workspace};
@@ -137,7 +137,7 @@ impl Seat {
         timings.infer += started.elapsed();
         let judgement = match judged {
             Ok(judgement) => judgement,
-            Err(error) => return without(reasons, Reason::NotJudged { why: chain(&error) }),
+            Err(error) => return without(reasons, Reason::NotJudged { why: failure::chain(&error) }),
         };
         let started = Instant::now();
         let applicability = self.model.gate().map(|gate| gate.assess(prepared));
@@ -159,12 +159,6 @@ fn reason_of(error: &PrepareError) -> Reason {
         PrepareError::AxisNotCovered { measured, needed } => Reason::AxisNotCovered { measured, needed },
         ref other => Reason::NotPrepared { why: other.to_string() },
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }
 
 #[cfg(test)]
@@ -220,6 +214,6 @@ mod tests {
     fn a_limit_for_another_kind_of_model_is_refused_at_the_start() {
         let rules = Rules { limits: vec![Limit::Above(5.0)], ungated: Ungated::Invalid };
         let error = Inspector::new(vec![(model(2), rules)], limits()).expect_err("a class has no upper limit");
-        assert!(chain(&error).contains("model 'random': the upper limit 5 is for a model that gives a value"));
+        assert!(failure::chain(&error).contains("model 'random': the upper limit 5 is for a model that gives a value"));
     }
 }

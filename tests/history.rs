@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use ramand::journal::{Journal, Settings};
 use ramand::publish::wire;
-use ramand::record::{Entry, Part, PartKey, PartKind, Seq};
+use ramand::record::{Audience, Entry, Part, PartKey, PartKind, Seq};
 
 fn history(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ramand")).arg("history").args(arguments).output().expect("starts")
@@ -17,6 +17,7 @@ fn journal(path: &std::path::Path) -> Journal {
         age_max: Duration::from_secs(1 << 20),
         first_seq: Seq::FIRST,
         encode_gap: wire::gap,
+        gap_audience: Audience::Subscribers,
     };
     let journal = Journal::open(path, settings).expect("opens");
     let frozen = |file: &str| {

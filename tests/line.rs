@@ -19,11 +19,15 @@ fn bundle(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
 }
 
-/// A simulated spectrometer in a process of its own.
+/// A simulated QE Pro in a process of its own.
 fn simulator(folder: &Path, arguments: &[&str]) -> (Process, PathBuf) {
+    simulator_of("qepro", folder, arguments)
+}
+
+fn simulator_of(profile: &str, folder: &Path, arguments: &[&str]) -> (Process, PathBuf) {
     let link = folder.join("spectrometer");
     let link_text = link.to_str().expect("UTF-8").to_owned();
-    let mut process = Process::ramand(["sim", "--profile", "qepro", "--link", &link_text].iter().chain(arguments));
+    let mut process = Process::ramand(["sim", "--profile", profile, "--link", &link_text].iter().chain(arguments));
     assert_eq!(process.line(), link_text, "the simulator says where it is");
     (process, link)
 }
@@ -162,6 +166,28 @@ fn a_lost_spectrometer_is_waited_for_and_nothing_is_lost() {
         let line: Value = serde_json::from_str(&line).expect("JSON");
         let (then, now) = (&line["then"]["models"][0]["prediction"], &line["now"]["models"][0]["prediction"]);
         assert_eq!(then, now, "the same model says the same to the same spectrum");
+    }
+}
+
+/// An STS cannot abort an exposure: the stop waits for it, with the laser confirmed off at the end, and so does the end of a
+/// session over SSH, whose hang-up must not leave a laser on.
+#[test]
+fn a_stop_in_the_middle_of_an_exposure_confirms_that_the_laser_is_off() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (_device, link) = simulator_of("sts", folder.path(), &["--no-pacing"]);
+        let config = configuration(folder.path(), &link, "[mqtt]\nenabled = false\n");
+        let text = std::fs::read_to_string(&config).expect("readable");
+        let text = text.replace("integration = \"200 ms\"", "integration = \"2 s\"\nprofile = \"sts\"");
+        std::fs::write(&config, text).expect("written");
+        let mut daemon = run(&config);
+        daemon.until("laser on");
+        daemon.signal(signal);
+        let (status, _) = daemon.wait();
+        let diagnostics = daemon.diagnostics();
+        assert!(status.success(), "{signal}: {status}\n{diagnostics}");
+        assert!(diagnostics.contains("laser_off"), "{signal}: {diagnostics}");
+        assert!(diagnostics.contains("stopped: laser off"), "{signal}: {diagnostics}");
     }
 }
 

@@ -17,7 +17,7 @@ use ramand::publish::{
     BrokerAddress, ClientCertificate, Credentials, Delivery, Latest, Link, Publisher, Security, Settings, Topics,
     broker, wire,
 };
-use ramand::record::{Entry, Part, PartKind, Seq};
+use ramand::record::{Audience, Entry, Part, PartKind, Seq};
 use tokio::sync::mpsc;
 
 /// Far longer than anything here takes: a test that waits for it has failed.
@@ -179,6 +179,7 @@ fn journal(folder: &Path) -> Arc<Journal> {
         age_max: Duration::from_secs(1 << 20),
         first_seq: Seq::FIRST,
         encode_gap: wire::gap,
+        gap_audience: Audience::Subscribers,
     };
     Arc::new(Journal::open(&folder.join("journal.sqlite"), settings).expect("opens"))
 }

@@ -285,7 +285,11 @@ impl Spectrometer for Driver {
     }
 }
 
-fn check_limits(settings: &Settings, profile: &'static Profile) -> Result<(), AcquireError> {
+/// Whether a model of this profile takes these settings: to be asked before anything is opened.
+///
+/// # Errors
+/// When it does not.
+pub fn check_limits(settings: &Settings, profile: &'static Profile) -> Result<(), AcquireError> {
     let (min, max) = (profile.integration_min, profile.integration_max);
     if !(min..=max).contains(&settings.integration) {
         return Err(AcquireError::IntegrationTime { asked: settings.integration, min, max, model: profile.model });

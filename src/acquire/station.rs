@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use super::driver::Driver;
 use super::settings::Settings;
 use super::{AcquireError, Spectrometer};
-use crate::failure::{Failure, Kind};
+use crate::failure::{self, Failure, Kind};
 use crate::obp::deadline::deadline;
 use crate::spectrum::{Instrument, Laser, RawSpectrum};
 use crate::supervise::{Stop, StopSignal};
@@ -167,6 +167,12 @@ pub fn silence_max(settings: &Settings) -> Duration {
     work.saturating_add(settings.period)
 }
 
+/// For the laser to be confirmed off after a stop request: a device that cannot abort finishes its exposure, and what is
+/// already on the line comes first.
+pub fn off_within(settings: &Settings) -> Duration {
+    deadline(settings.integration, settings.scans.into(), SPECTRUM_BYTES_MAX, BAUD_MIN)
+}
+
 fn opener(settings: Settings) -> impl FnMut(&Stop) -> Result<Driver, AcquireError> {
     move |stop| Driver::open(settings.clone(), stop)
 }
@@ -226,7 +232,7 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keepe
                 End::Failed(error) if self.stop.is_requested() => return Err(error),
                 End::Failed(error) => error,
             };
-            let why = chain(&error);
+            let why = failure::chain(&error);
             match error.kind() {
                 Kind::Operator | Kind::Bug => return Err(error),
                 Kind::Device | Kind::Transient => {}
@@ -326,15 +332,4 @@ fn pauses() -> impl Iterator<Item = Duration> {
         .with_max_delay(RETRY_PAUSE_MAX)
         .without_max_times()
         .build()
-}
-
-/// An error and its causes in one line.
-fn chain(error: &AcquireError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

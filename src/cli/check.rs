@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::CommandError;
+use super::{CommandError, logging};
 use crate::config::{Config, REFERENCE};
 use crate::daemon;
 use crate::publish::Topics;
@@ -48,6 +48,14 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), CommandError> {
     }
     if config.models.is_empty() {
         println!("note    there is no [[model]]: spectra are kept and published, nothing is concluded");
+    }
+    logging::filter(&config.log.level)?;
+    let mqtt = &config.mqtt;
+    let secrets = [&mqtt.ca_file, &mqtt.client_certificate_file, &mqtt.client_key_file, &mqtt.password_file];
+    for file in secrets.into_iter().flatten() {
+        std::fs::File::open(file)
+            .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", file.display())))?;
+        println!("ok      {} can be read", file.display());
     }
     let topics = Topics::new(&config.place.site, &config.place.line, &config.place.device)
         .map_err(|error| CommandError::from(error).context("[place]"))?;

@@ -19,9 +19,7 @@ const QUIET: [&str; 3] = [broker::LOG_DIRECTIVE, "tract_core=error", "tract_onnx
 /// # Errors
 /// When the level is no filter, or the system journal was asked for and is not there.
 pub(super) fn install(log: &Log) -> Result<(), CommandError> {
-    let wanted = std::env::var("RUST_LOG").unwrap_or_else(|_| log.level.clone());
-    let filter = EnvFilter::try_new(format!("{},{wanted}", QUIET.join(",")))
-        .map_err(|error| CommandError::operator(format!("log.level {wanted:?} is no filter: {error}")))?;
+    let filter = filter(&std::env::var("RUST_LOG").unwrap_or_else(|_| log.level.clone()))?;
     let layer = match resolve(log.format) {
         LogFormat::Journald => tracing_journald::layer()
             .map_err(|error| CommandError::operator(format!("failed to reach the system journal: {error}")))?
@@ -37,6 +35,15 @@ pub(super) fn install(log: &Log) -> Result<(), CommandError> {
         .with(layer.with_filter(filter))
         .try_init()
         .map_err(|error| CommandError::operator(format!("failed to install the log: {error}")))
+}
+
+/// What `wanted` lets through.
+///
+/// # Errors
+/// When it is no filter.
+pub(super) fn filter(wanted: &str) -> Result<EnvFilter, CommandError> {
+    EnvFilter::try_new(format!("{},{wanted}", QUIET.join(",")))
+        .map_err(|error| CommandError::operator(format!("log.level {wanted:?} is no filter: {error}")))
 }
 
 /// systemd sets JOURNAL_STREAM for a service whose stderr goes to the journal.

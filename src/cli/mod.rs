@@ -76,9 +76,22 @@ impl<E: Failure + Send + Sync + 'static> From<E> for CommandError {
     }
 }
 
+/// Gives SIGPIPE its meaning back, which Rust's runtime takes away: `ramand history | head` ends, without a panic.
+fn end_on_closed_pipe() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: the default action is no handler, so no code of ours runs in a signal's context.
+    if let Err(error) = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) } {
+        tracing::debug!(%error, "SIGPIPE stays ignored");
+    }
+}
+
 /// Parses the arguments, runs the command, and turns its failure into a message and an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // The long-lived commands handle a reader that goes away themselves; all others end like any filter.
+    if !matches!(cli.command, Command::Run(_) | Command::Demo(_) | Command::Sim(_)) {
+        end_on_closed_pipe();
+    }
     let outcome: Result<(), CommandError> = match cli.command {
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),

@@ -18,6 +18,15 @@ pub const REFERENCE: &str = include_str!("../../ramand.toml");
 /// A configuration file is a few kilobytes; anything larger is not one.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// The longest time between two spectra, or of anything that makes one.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// MQTT counts whole seconds, 0 is never, and a dead link should be noticed after minutes, not at once.
+const KEEP_ALIVE_MIN: Duration = Duration::from_secs(5);
+
+/// 16 bits of seconds.
+const KEEP_ALIVE_MAX: Duration = Duration::from_secs(65_535);
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -364,6 +373,23 @@ impl Config {
         if mqtt.client_certificate_file.is_some() != mqtt.client_key_file.is_some() {
             return refuse("mqtt.client_certificate_file", "a client certificate and its key go together");
         }
+        if mqtt.client_certificate_file.is_some() && mqtt.ca_file.is_none() {
+            return refuse("mqtt.ca_file", "a client certificate is shown over TLS only: name the broker's authority");
+        }
+        if !(KEEP_ALIVE_MIN..=KEEP_ALIVE_MAX).contains(&mqtt.keep_alive) {
+            return refuse("mqtt.keep_alive", "a keep-alive is between 5 s and 18 h");
+        }
+        let paces =
+            [spectrometer.integration, spectrometer.period, spectrometer.laser_warm_up, spectrometer.dark_every];
+        if paces.iter().any(|pace| *pace > DAY) {
+            return refuse("spectrometer", "no exposure, pause, warm-up or dark frame's life is longer than a day");
+        }
+        if spectrometer.baud_raise_to.is_some() && spectrometer.baud != Baud::Probe {
+            return refuse(
+                "spectrometer.baud_raise_to",
+                "a rate is negotiated once somebody answers: baud = \"probe\"",
+            );
+        }
         if mqtt.password_file.is_some() != mqtt.username.is_some() {
             return refuse("mqtt.password_file", "mqtt.username and mqtt.password_file go together");
         }
@@ -422,6 +448,9 @@ mod tests {
             ("[journal]\ncapacity = \"12 parsecs\"\n", ["line 2", "capacity"]),
             ("[spectrometer]\nlaser_nm = 7850.0\n", ["spectrometer.laser_nm", "2000 nm"]),
             ("[[model]]\npath = \"m\"\nprobability_min = 80\n", ["model.probability_min", "between 0 and 1"]),
+            ("[mqtt]\nkeep_alive = \"500 ms\"\n", ["mqtt.keep_alive", "5 s"]),
+            ("[mqtt]\nclient_certificate_file = \"a\"\nclient_key_file = \"b\"\n", ["mqtt.ca_file", "TLS"]),
+            ("[spectrometer]\nperiod = \"400 days\"\n", ["spectrometer", "longer than a day"]),
             ("[mqtt]\npassword_file = \"p\"\n", ["mqtt.password_file", "mqtt.username"]),
         ];
         for (text, expected) in cases {

@@ -14,6 +14,7 @@ use crate::web;
 pub(super) enum Part {
     Spectrometer,
     Journal,
+    Outbox,
     Broker,
     Sample,
     Program,
@@ -70,6 +71,11 @@ impl Condition {
             self.spectrometer_troubled.send_replace(false);
         }
         self.lock().troubles.remove(&part).is_some()
+    }
+
+    /// Whether the part has a trouble now.
+    pub(super) fn is_troubled(&self, part: Part) -> bool {
+        self.lock().troubles.contains_key(&part)
     }
 
     /// What an inspection says about the instrument.

@@ -29,21 +29,27 @@ pub(super) async fn tell(reporter: Reporter) {
     let Reporter { publisher, condition, metrics, past, supervisor } = reporter;
     let mut delivery = publisher.as_ref().map(|publisher| publisher.delivery());
     let mut interval = tokio::time::interval(EVERY);
+    let mut said: Option<Link> = None;
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let changed = async {
-            match &mut delivery {
-                Some(delivery) => drop(delivery.changed().await),
-                None => std::future::pending().await,
+        // Deliveries count up with every acknowledgement; only a change of the connection is news before the interval.
+        let news = async {
+            let Some(delivery) = &mut delivery else { return std::future::pending().await };
+            let differs = |now: &Delivery| said.as_ref() != Some(&now.link);
+            let ended = delivery.wait_for(differs).await.is_err();
+            if ended {
+                // The publisher has stopped: there will be no more news.
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {
             _ = interval.tick() => {}
-            () = changed => {}
+            () = news => {}
         }
         if let Some(delivery) = &mut delivery {
             let now = delivery.borrow_and_update().clone();
-            note_link(&now, &condition, &metrics);
+            note_delivery(&now, &condition, &metrics);
+            said = Some(now.link);
         }
         match supervisor.silent().first() {
             Some(silence) => condition.worry(Part::Program, Ne107::Failure, silence.to_string()),
@@ -60,7 +66,7 @@ pub(super) async fn tell(reporter: Reporter) {
     }
 }
 
-fn note_link(delivery: &Delivery, condition: &Condition, metrics: &Metrics) {
+fn note_delivery(delivery: &Delivery, condition: &Condition, metrics: &Metrics) {
     let up = matches!(delivery.link, Link::Connected { .. });
     metrics.connection(Peer::Broker, if up { Connection::Up } else { Connection::Down });
     match &delivery.link {
@@ -77,4 +83,10 @@ fn note_link(delivery: &Delivery, condition: &Condition, metrics: &Metrics) {
         }
         Link::Connecting | Link::Stopped => {}
     }
+    match &delivery.outbox_failure {
+        Some(why) => {
+            condition.worry(Part::Outbox, Ne107::MaintenanceRequired, format!("nothing can be delivered: {why}"))
+        }
+        None => condition.relieve(Part::Outbox),
+    };
 }

@@ -43,14 +43,14 @@ const EVENTS_MAX: usize = 64;
 /// seconds.
 const WORK_SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// For everything to be off, kept and said after a stop request.
-const SHUTDOWN_WITHIN: Duration = Duration::from_secs(5);
+/// For what was measured to be inspected after a stop request, and again for it to be kept.
+const FINISH_WITHIN: Duration = Duration::from_secs(1);
 
-/// Of which the publisher may use this much to deliver what is still owed.
-const DELIVER_WITHIN: Duration = Duration::from_secs(2);
+/// For what is still owed to be delivered.
+const DELIVER_WITHIN: Duration = Duration::from_millis(1500);
 
-/// Parts stop in the order of the data: laser off first, then everything measured is inspected, kept and delivered.
-const STOP_ORDER: [&str; 4] = ["acquire", "inspect", "keep", "publish"];
+/// For the publisher to say goodbye after that, and for everybody else to end.
+const GOODBYE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Where a started daemon can be reached.
 #[derive(Debug, Clone)]
@@ -138,6 +138,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
         stages::inspect(inspector, &spectra, &inspected_sender, &part);
     })?;
     let silence_max = acquire::station::silence_max(&instrument);
+    let off_within = acquire::station::off_within(&instrument);
     supervisor.spawn_thread("acquire", silence_max, move |part| {
         acquire::station::run(instrument, &part.stop, || part.pulse.beat(), spectra_sender, events_sender)
     })?;
@@ -182,8 +183,18 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     if let Err(error) = systemd.stopping("stopping") {
         tracing::warn!(%error, "systemd cannot be told");
     }
-    let shutdown = supervisor.shutdown(&STOP_ORDER, SHUTDOWN_WITHIN).await;
+    let order = [
+        ("acquire", off_within),
+        ("inspect", FINISH_WITHIN),
+        ("keep", FINISH_WITHIN),
+        ("publish", DELIVER_WITHIN + GOODBYE_WITHIN),
+    ];
+    let shutdown = supervisor.shutdown(&order, GOODBYE_WITHIN).await;
     match shutdown.failure() {
+        None if condition.is_troubled(condition::Part::Journal) => {
+            tracing::error!(reason = %shutdown.reason, "stopped: laser off; the journal did not keep everything");
+            Ok(())
+        }
         None => {
             tracing::info!(reason = %shutdown.reason, "stopped: laser off, everything measured is in the journal");
             Ok(())

@@ -12,7 +12,7 @@ use crate::journal;
 use crate::obp::{Checksum, LaserControl, Profile};
 use crate::publish::forwarder::Pace;
 use crate::publish::{self, BrokerAddress, ClientCertificate, Credentials, Security, Topics, wire};
-use crate::record::Seq;
+use crate::record::{Audience, Seq};
 use crate::spectrum::{IntegrationTime, Wavelength};
 use crate::web;
 
@@ -60,7 +60,7 @@ pub fn instrument(config: &Config) -> Result<acquire::Settings, DaemonError> {
         .ok_or_else(|| DaemonError::Profile { profile: spectrometer.profile.clone() })?;
     let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let defaults = acquire::Settings::new(&spectrometer.port);
-    Ok(acquire::Settings {
+    let settings = acquire::Settings {
         baud: match (spectrometer.baud, spectrometer.baud_raise_to) {
             (_, Some(rate)) => acquire::BaudRate::Negotiate(rate),
             (config::Baud::Probe, None) => acquire::BaudRate::Probe,
@@ -83,7 +83,9 @@ pub fn instrument(config: &Config) -> Result<acquire::Settings, DaemonError> {
             config::Checksum::None => Checksum::None,
         },
         ..defaults
-    })
+    };
+    acquire::driver::check_limits(&settings, profile)?;
+    Ok(settings)
 }
 
 /// The store.
@@ -93,6 +95,7 @@ pub(super) fn journal(config: &Config) -> journal::Settings {
         age_max: config.journal.keep,
         first_seq: Seq::new(config.journal.first_seq),
         encode_gap: wire::gap,
+        gap_audience: if publishes(config) { Audience::Subscribers } else { Audience::JournalOnly },
     }
 }
 
@@ -121,7 +124,7 @@ pub(super) fn publisher(config: &Config, topics: Topics, own: Option<SocketAddr>
                 .map(|(user, password_file)| Credentials { user, password_file }),
         },
     };
-    (mqtt.enabled || own.is_some()).then(|| publish::Settings {
+    publishes(config).then(|| publish::Settings {
         broker,
         client_id: mqtt.client_id.clone(),
         topics,
@@ -131,6 +134,11 @@ pub(super) fn publisher(config: &Config, topics: Topics, own: Option<SocketAddr>
     })
 }
 
+/// Whether anybody is told.
+fn publishes(config: &Config) -> bool {
+    config.mqtt.enabled || config.broker.enabled
+}
+
 /// The live page.
 pub(super) fn web(config: &Config) -> Option<web::Settings> {
     // A result is late when three periods have passed without one, and never earlier than the page's own default.
@@ -138,7 +146,7 @@ pub(super) fn web(config: &Config) -> Option<web::Settings> {
     config.web.enabled.then(|| web::Settings {
         listen: config.web.listen,
         hosts: config.web.hosts.clone(),
-        stale_after: defaults.stale_after.max(config.spectrometer.period * 3),
+        stale_after: defaults.stale_after.max(config.spectrometer.period.saturating_mul(3)),
         ..defaults
     })
 }

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
 
 use crate::acquire;
 use crate::delivery::inspection_entry;
+use crate::failure;
 use crate::inspect::Inspector;
 use crate::journal::Journal;
 use crate::outcome::Inspection;
@@ -135,7 +136,7 @@ impl Keeper {
                 }
             }
             Err(error) => {
-                let why = chain(error);
+                let why = failure::chain(error);
                 if self.condition.worry(condition::Part::Journal, Ne107::Failure, why.clone()) {
                     tracing::error!(%why, "the journal does not keep what is measured");
                 }
@@ -182,27 +183,25 @@ impl Keeper {
             Event::LaserOff => (PartKind::Event, "laser_off", "the laser is off, read back from the device".to_owned()),
         };
         tracing::info!(code, "{text}");
+        if matches!(event, Event::Connected(_)) {
+            // Nobody here knows what the broker last heard: an alarm of the run before may still stand.
+            self.write_notice(PartKind::Alarm, "spectrometer_lost", text.clone(), AlarmState::Cleared);
+        }
         let state = if matches!(event, Event::Lost { .. }) { AlarmState::Raised } else { AlarmState::Cleared };
+        self.write_notice(kind, code, text, state);
+    }
+
+    fn write_notice(&self, kind: PartKind, code: &str, text: String, state: AlarmState) {
         let time = SystemTime::now();
         self.append(|seq, published| {
             let stamp = Stamp { seq, time, clock: clock() };
-            let (code, text) = (code.to_owned(), text);
+            let code = code.to_owned();
             let payload = match kind {
                 PartKind::Alarm => wire::alarm(&stamp, &wire::Alarm { code, text, category: Ne107::Failure, state }),
                 _ => wire::event(&stamp, &wire::Event { code, text }),
             };
             let part = if published.contains(kind) { RecordPart::owed } else { RecordPart::kept };
-            Entry {
-                id: format!("{code_id}-{:08}", seq.number(), code_id = kind.name()),
-                time,
-                parts: vec![part(kind, payload)],
-            }
+            Entry { id: format!("{}-{:08}", kind.name(), seq.number()), time, parts: vec![part(kind, payload)] }
         });
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }

@@ -220,7 +220,7 @@ fn insert_gap(
     gap: &Gap,
 ) -> rusqlite::Result<()> {
     let payload = (settings.encode_gap)(seq, now, gap);
-    let parts = vec![Part::owed(PartKind::Gap, payload)];
+    let parts = vec![Part { kind: PartKind::Gap, payload, audience: settings.gap_audience }];
     insert(transaction, seq, &Entry { id: format!("gap-{seq}"), time: now, parts })?;
     let mut insert =
         transaction.prepare_cached("INSERT INTO loss (seq, first, last, kinds, reason) VALUES (?1, ?2, ?3, ?4, ?5)")?;

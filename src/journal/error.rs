@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rusqlite::ErrorCode;
+
 use crate::failure::{Failure, Kind};
 use crate::record::Seq;
 
@@ -108,16 +110,25 @@ pub enum JournalError {
 impl Failure for JournalError {
     fn kind(&self) -> Kind {
         match self {
+            Self::Open { source, .. } => match source.sqlite_error_code() {
+                Some(
+                    ErrorCode::DiskFull
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::SystemIoFailure,
+                ) => Kind::Transient,
+                _ => Kind::Operator,
+            },
+            Self::Place { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Kind::Transient,
             Self::Place { .. }
             | Self::InUse { .. }
-            | Self::Open { .. }
             | Self::NotAJournal { .. }
             | Self::Newer { .. }
             | Self::Damaged { .. }
             | Self::TooSmall { .. } => Kind::Operator,
             Self::Full { .. } => Kind::Transient,
             Self::Append { source, .. } | Self::Access { source, .. } => match source.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => Kind::Operator,
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Kind::Operator,
                 _ => Kind::Transient,
             },
             Self::Entry { .. } => Kind::Bug,

@@ -23,7 +23,7 @@ use rusqlite::Connection;
 pub use error::JournalError;
 pub use reader::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Statistics, Window};
 
-use crate::record::{Entry, Gap, PartKey, Seq};
+use crate::record::{Audience, Entry, Gap, PartKey, Seq};
 
 /// The largest part: a spectrum of 100,000 pixels with its maps is below a tenth of it.
 pub const PART_BYTES_MAX: usize = 16 << 20;
@@ -42,6 +42,8 @@ pub struct Settings {
     pub first_seq: Seq,
     /// How a gap record is written down for its subscribers.
     pub encode_gap: EncodeGap,
+    /// Whether gap records are owed to subscribers, or only kept: where nothing is published, nobody acknowledges.
+    pub gap_audience: Audience,
 }
 
 /// Turns a gap record with its number and time into the payload of its part.

@@ -9,12 +9,18 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::failure::{Failure, Kind};
-use crate::record::{LossReason, Part, PartKind, PartKinds};
+use crate::record::{Audience, LossReason, Part, PartKind, PartKinds};
 
 const ROOMY_BYTES: u64 = 1 << 30;
 
 fn settings(bytes_max: u64) -> Settings {
-    Settings { bytes_max, age_max: Duration::from_secs(1000), first_seq: Seq::FIRST, encode_gap }
+    Settings {
+        bytes_max,
+        age_max: Duration::from_secs(1000),
+        first_seq: Seq::FIRST,
+        encode_gap,
+        gap_audience: Audience::Subscribers,
+    }
 }
 
 /// Tests read gaps back from their payload.

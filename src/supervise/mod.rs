@@ -145,7 +145,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// SIGTERM and SIGINT request the stop of the whole.
+    /// SIGTERM, SIGINT, SIGHUP (a closed terminal) and SIGQUIT request the stop of the whole: none of them may leave a
+    /// laser on.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
@@ -153,11 +154,14 @@ impl Supervisor {
         let _context = runtime.enter();
         let install = |kind| signal(kind).map_err(|source| SuperviseError::Signals { source });
         let (mut terminate, mut interrupt) = (install(SignalKind::terminate())?, install(SignalKind::interrupt())?);
+        let (mut hangup, mut quit) = (install(SignalKind::hangup())?, install(SignalKind::quit())?);
         let stop = self.shared.stop.clone();
         runtime.spawn(async move {
             let name = tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
+                _ = hangup.recv() => "SIGHUP",
+                _ = quit.recv() => "SIGQUIT",
             };
             stop.request(name);
         });
@@ -192,29 +196,24 @@ impl Supervisor {
     }
 
     /// Asks the parts named in `order` to stop, one after the other, each when its predecessor has ended; then all
-    /// others at once. A part that hangs is left behind when its equal share of the remaining time is over, so that its
-    /// successors still have theirs. Tasks that outlive the deadline are aborted, threads cannot be.
-    pub async fn shutdown(&self, order: &[&str], deadline: Duration) -> Shutdown {
+    /// others at once, which have `rest` for it. A part that hangs is left behind when the time named beside it is over, so
+    /// that its successors still have theirs. Tasks that outlive their time are aborted, threads cannot be.
+    pub async fn shutdown(&self, order: &[(&str, Duration)], rest: Duration) -> Shutdown {
         self.shared.stop.request("shutdown");
         let reason = self.shared.stop.token().requested().await;
         let mut parts = std::mem::take(&mut *lock(&self.shared.parts));
-        let mut stages: Vec<Vec<Supervised>> = Vec::new();
-        for name in order {
-            stages.push(parts.extract_if(.., |part| part.name == *name).collect());
+        let mut stages: Vec<(Vec<Supervised>, Duration)> = Vec::new();
+        for (name, within) in order {
+            stages.push((parts.extract_if(.., |part| part.name == *name).collect(), *within));
         }
-        stages.push(parts);
-        stages.retain(|stage| !stage.is_empty());
+        stages.push((parts, rest));
 
-        let end = tokio::time::Instant::now() + deadline;
         let mut stragglers = Vec::new();
-        let mut left = u32::try_from(stages.len()).unwrap_or(u32::MAX);
-        for mut stage in stages {
+        for (mut stage, within) in stages {
             for part in &stage {
                 part.stop.request(&reason);
             }
-            let now = tokio::time::Instant::now();
-            let until = now + end.saturating_duration_since(now) / left;
-            left -= 1;
+            let until = tokio::time::Instant::now() + within;
             for part in &mut stage {
                 if tokio::time::timeout_at(until, part.ended.wait_for(|ended| *ended)).await.is_err() {
                     tracing::error!(part = part.name, "did not end in time");

@@ -49,7 +49,7 @@ async fn a_part_that_ends_unasked_stops_the_whole_and_says_how() {
             supervisor.spawn_task(&Handle::current(), "acquire", NEVER, |_part| task).expect("started");
         }
         assert_eq!(stop_reason(&supervisor).await, reason);
-        let shutdown = supervisor.shutdown(&["acquire"], NEVER).await;
+        let shutdown = supervisor.shutdown(&[("acquire", NEVER)], NEVER).await;
         assert_eq!((&*shutdown.reason, shutdown.failure()), (reason, failure));
         assert_eq!(shutdown.ends.iter().map(End::to_string).collect::<Vec<_>>(), [reason]);
         assert!(shutdown.stragglers.is_empty());
@@ -89,7 +89,7 @@ async fn the_order_of_the_shutdown_is_the_declared_one() {
     };
     supervisor.spawn_task(&Handle::current(), "web", NEVER, waits).expect("started");
     supervisor.stop_signal().request("SIGTERM");
-    let shutdown = supervisor.shutdown(&["acquire", "journal", "publish"], NEVER).await;
+    let shutdown = supervisor.shutdown(&[("acquire", NEVER), ("journal", NEVER), ("publish", NEVER)], NEVER).await;
     let ends: Vec<&str> = shutdown.ends.iter().map(|end| end.part).collect();
     assert_eq!(ends, ["acquire", "journal", "publish", "web"]);
     assert_eq!((&*shutdown.reason, shutdown.failure()), ("SIGTERM", None));
@@ -105,7 +105,7 @@ async fn who_hangs_is_named_and_does_not_take_the_time_of_the_others() {
     let waits = |part: Part| assert!(part.stop.requested_within(NEVER));
     supervisor.spawn_thread("journal", NEVER, waits).expect("started");
 
-    let shutdown = supervisor.shutdown(&["acquire", "mqtt", "journal"], SHORT).await;
+    let shutdown = supervisor.shutdown(&[("acquire", SHORT), ("mqtt", SHORT), ("journal", NEVER)], SHORT).await;
     assert_eq!(shutdown.stragglers, ["acquire", "mqtt"]);
     assert!(shutdown.ends.iter().any(|end| end.part == "journal"), "the journal had its share of the time");
     assert_eq!(shutdown.failure(), Some(Kind::Bug));
