@@ -28,20 +28,41 @@ from scipy.signal import savgol_filter
 from scipy.sparse import csr_array
 
 
+def spike_end(difference, start, window, limit):
+    """Where the spike ends that begins with the jump after `start`, by the rule of src/preprocess/despike.rs: an opposite
+    jump answers within `window` points, leads back, and both are isolated. The published rule cuts the flanks of bands."""
+    rise, before = difference[start], abs(difference[start - 1]) if start else 0.0
+    if abs(rise) < 2 * before:
+        return None
+    level, height, found = rise, abs(rise), None
+    for end in range(start + 1, min(start + window, len(difference) - 1) + 1):
+        fall = difference[end]
+        level += fall
+        after = abs(difference[end + 1]) if end + 1 < len(difference) else 0.0
+        if abs(fall) > limit and fall * rise < 0 and abs(fall) >= 2 * after and abs(level) <= 0.5 * height:
+            found = end
+        height = max(height, abs(level))
+    return found
+
+
 def despike(y, threshold, window):
-    """Whitaker and Hayes 2018, vectorised up to the replacement of the points found."""
+    """Whitaker and Hayes 2018, vectorised up to the few jumps found."""
     difference = np.diff(y)
-    centre = np.median(difference)
-    deviation = np.median(np.abs(difference - centre))
-    jumps = np.flatnonzero(np.abs(0.6745 * (difference - centre)) > threshold * deviation)
-    if len(jumps) == 0:
-        return y
-    result, sound = y.copy(), np.ones(len(y), bool)
-    sound[jumps] = False
-    for i in jumps:
-        near = slice(max(0, i - window), i + window + 1)
-        if sound[near].any():
-            result[i] = y[near][sound[near]].mean()
+    difference -= np.median(difference)
+    limit = threshold * np.median(np.abs(difference)) / 0.6744897501960817
+    sound, next_start = np.ones(len(y), bool), 0
+    for start in np.flatnonzero(np.abs(difference) > limit):
+        end = spike_end(difference, start, window, limit) if start >= next_start else None
+        if end is not None:
+            sound[start + 1 : end + 1] = False
+            next_start = end + 1
+    result = y.copy()
+    for i in np.flatnonzero(~sound):
+        reach = window
+        while not sound[max(0, i - reach) : i + reach + 1].any():
+            reach += window
+        near = slice(max(0, i - reach), i + reach + 1)
+        result[i] = y[near][sound[near]].mean()
     return result
 
 

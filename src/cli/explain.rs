@@ -113,6 +113,10 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), CommandError> {
     };
     let mut inspector = Inspector::new(models, instrument)?;
     let recording = Recording::read(&args.spectra)?;
+    for model in inspector.models() {
+        eprintln!("{}: {}", model.identity().name, model.manifest().claim);
+    }
+    eprintln!("Maps explain the network, not the chemistry; bands that vary together share credit arbitrarily.");
     let mut out = io::BufWriter::new(io::stdout().lock());
     let written = (|| {
         if !args.json {
