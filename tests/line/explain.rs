@@ -1,12 +1,10 @@
 //! `ramand explain` and `ramand model`, through the binary, on the bundles that ship.
 
-mod common;
-
 use std::path::Path;
 
 use serde_json::Value;
 
-use common::{Process, shared_data};
+use crate::common::{Process, shared_data};
 
 #[test]
 fn explain_says_value_verdict_bands_and_maps_that_add_up() {

@@ -1,7 +1,5 @@
 //! What end-to-end tests share: real processes with deadlines, a real broker, measured data where it is present.
 
-#![expect(unreachable_pub, reason = "test crates share this module by path")]
-
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -11,10 +9,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, unbounded};
 
 /// How long anything may take that takes seconds when all is well; generous, because machines are busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A child process whose output is read line by line; killed when dropped.
-pub struct Process {
+pub(crate) struct Process {
     name: String,
     child: Child,
     stdout: Receiver<String>,
@@ -24,13 +22,13 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn ramand<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
+    pub(crate) fn ramand<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ramand"));
         command.args(arguments).env("RUST_LOG", "info").env_remove("NOTIFY_SOCKET");
         Self::spawn(command)
     }
 
-    pub fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let name = format!("{command:?}");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -40,7 +38,7 @@ impl Process {
     }
 
     /// The next line of stdout.
-    pub fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         match self.stdout.recv_timeout(PATIENCE) {
             Ok(line) => line,
             Err(error) => self.fail(&format!("no further line on stdout: {error}")),
@@ -48,7 +46,7 @@ impl Process {
     }
 
     /// All further lines of stdout, until it is closed.
-    pub fn rest(&mut self) -> Vec<String> {
+    pub(crate) fn rest(&mut self) -> Vec<String> {
         let until = Instant::now() + PATIENCE;
         let mut found = Vec::new();
         while let Ok(line) = self.stdout.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -58,7 +56,7 @@ impl Process {
     }
 
     /// Reads both streams until a line of either contains `text`, and returns that line.
-    pub fn until(&mut self, text: &str) -> String {
+    pub(crate) fn until(&mut self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
             crossbeam_channel::select! {
@@ -84,20 +82,20 @@ impl Process {
     }
 
     /// Everything stderr says until it is closed, with what was read before.
-    pub fn diagnostics(&mut self) -> String {
+    pub(crate) fn diagnostics(&mut self) -> String {
         while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
             self.seen.push(line);
         }
         self.seen.join("\n")
     }
 
-    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = i32::try_from(self.child.id()).expect("a process number");
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).expect("the process is there");
     }
 
     /// Waits for the end and says how long it took.
-    pub fn wait(&mut self) -> (ExitStatus, Duration) {
+    pub(crate) fn wait(&mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();
         // Output closes when the process ends; reading it until then is how the end is awaited without polling.
         self.diagnostics();
@@ -134,13 +132,13 @@ fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
 }
 
 /// A loopback port nobody listens on at this moment.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback");
     listener.local_addr().expect("bound").port()
 }
 
 /// A file of measured data, or a printed reason for skipping.
-pub fn shared_data(file: &str) -> Option<PathBuf> {
+pub(crate) fn shared_data(file: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let folder = std::env::var_os("RAMAND_SHARED_DATA").map_or(beside, PathBuf::from);
     let path = folder.join(file);
@@ -152,7 +150,7 @@ pub fn shared_data(file: &str) -> Option<PathBuf> {
 }
 
 /// A real Mosquitto on a free port, or a printed reason for skipping.
-pub fn mosquitto(folder: &Path) -> Option<(Process, u16)> {
+pub(crate) fn mosquitto(folder: &Path) -> Option<(Process, u16)> {
     let binary = std::env::var_os("RAMAND_TEST_MOSQUITTO").map_or("/usr/sbin/mosquitto".into(), PathBuf::from);
     if !binary.exists() {
         println!("skipped: there is no {}; install mosquitto or set RAMAND_TEST_MOSQUITTO", binary.display());
@@ -171,7 +169,7 @@ pub fn mosquitto(folder: &Path) -> Option<(Process, u16)> {
 }
 
 /// An independent subscriber to everything below the root: one `topic payload` line a message.
-pub fn subscriber(port: u16, topic: &str) -> Process {
+pub(crate) fn subscriber(port: u16, topic: &str) -> Process {
     let mut command = Command::new("mosquitto_sub");
     command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1", "-v", "-t", topic]);
     Process::spawn(command)

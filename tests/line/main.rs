@@ -2,6 +2,7 @@
 //! Mosquitto, measured spectra where they are present.
 
 mod common;
+mod explain;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
