@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::CommandError;
 use crate::gradient::geometry::reaches;
-use crate::gradient::{Graph, Target, attach, proto};
+use crate::gradient::{Graph, Seed, Target, attach, proto};
 use crate::infer::verify::verify;
 use crate::infer::{Bundle, ONNX_BYTES_MAX};
 
@@ -144,7 +144,7 @@ fn inspect(path: &Path, json: bool) -> Result<(), CommandError> {
             continue;
         }
         let target = Target { tensor: name, activation: name, gradient: "ramand/gradient" };
-        let gradient = match attach(&model, &output, &[target]) {
+        let gradient = match attach(&model, &output, Seed::All, &[target]) {
             Err(error) => error.to_string(),
             Ok(attached) => {
                 let own = &attached.targets[0];

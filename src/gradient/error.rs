@@ -69,6 +69,16 @@ pub enum GradientError {
         /// Its operator.
         op: String,
     },
+    /// An operator that mixes the batch axis with others, where every output has a row of its own on that axis.
+    #[error(
+        "node '{node}' ({op}) mixes the batch axis, on which the seed 'all' puts one row for each output: use argmax, class-index or cotangent"
+    )]
+    Rows {
+        /// Which node.
+        node: String,
+        /// Its operator.
+        op: String,
+    },
     /// A known operator with an attribute, operand or shape that is not supported or makes no sense.
     #[error("node '{node}' ({op}): {problem}")]
     Node {

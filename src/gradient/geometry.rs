@@ -90,8 +90,10 @@ pub fn reaches(graph: &Graph, input: &str, axis: usize) -> Result<HashMap<String
         if operands.iter().all(Option::is_none) || graph.shape(node.output()).is_err() {
             continue;
         }
-        if let Some(reach) = operator.reach(graph, node, &operands) {
-            reaches.insert(node.output().to_owned(), reach);
+        for (name, reach) in node.outputs.iter().zip(operator.reaches(graph, node, &operands)) {
+            if let Some(reach) = reach {
+                reaches.insert(name.clone(), reach);
+            }
         }
     }
     Ok(reaches)

@@ -12,12 +12,17 @@ pub mod geometry;
 mod graph;
 mod node;
 mod ops;
+mod positions;
 pub mod proto;
+mod seed;
 mod tensor;
 #[cfg(test)]
 pub(crate) mod tests;
+mod walk;
 
 pub use attach::{Attached, AttachedTarget, Target, attach};
 pub use error::GradientError;
 pub use graph::Graph;
-pub use tensor::Tensor;
+pub use positions::Positions;
+pub use seed::{CLASS_INDEX, COTANGENT, Seed};
+pub use tensor::{Element, Tensor};

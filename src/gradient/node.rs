@@ -1,9 +1,12 @@
 //! One node of a graph, as the operators see it.
 
+use std::collections::HashSet;
+
 use tract_onnx::pb::attribute_proto::AttributeType;
-use tract_onnx::pb::{AttributeProto, NodeProto};
+use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
 
 use super::error::GradientError;
+use super::tensor::{Element, Tensor};
 
 /// An operator with its operands and attributes.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +17,8 @@ pub(super) struct Node {
     /// Names; an optional operand that is left out is empty.
     pub(super) inputs: Vec<String>,
     pub(super) outputs: Vec<String>,
+    /// What the subgraphs of an If, Loop or Scan read from the graph around them.
+    pub(super) captured: Vec<String>,
     attributes: Vec<AttributeProto>,
 }
 
@@ -28,6 +33,7 @@ impl Node {
             },
             inputs: proto.input.clone(),
             outputs: proto.output.clone(),
+            captured: proto.attribute.iter().flat_map(subgraphs).flat_map(captured).collect(),
             attributes: proto.attribute.clone(),
         }
     }
@@ -42,6 +48,16 @@ impl Node {
         self.inputs.get(index).map(String::as_str).filter(|name| !name.is_empty())
     }
 
+    /// Everything the node reads, in its operands or in its subgraphs.
+    pub(super) fn reads(&self) -> impl Iterator<Item = &str> {
+        self.inputs.iter().chain(&self.captured).map(String::as_str).filter(|name| !name.is_empty())
+    }
+
+    /// An error that says that this node cannot be differentiated.
+    pub(super) fn no_rule(&self) -> GradientError {
+        GradientError::NoRule { node: self.name.clone(), op: self.op.clone() }
+    }
+
     /// An error that names this node.
     pub(super) fn fault(&self, problem: impl Into<String>) -> GradientError {
         GradientError::Node { node: self.name.clone(), op: self.op.clone(), problem: problem.into() }
@@ -49,6 +65,22 @@ impl Node {
 
     pub(super) fn attribute(&self, name: &str) -> Option<&AttributeProto> {
         self.attributes.iter().find(|attribute| attribute.name == name)
+    }
+
+    /// The value of a Constant node; `None` where it is of a type no gradient is computed with.
+    pub(super) fn constant(&self) -> Result<Option<Tensor>, GradientError> {
+        if let Some(tensor) = self.attribute("value").and_then(|attribute| attribute.t.as_ref()) {
+            return Tensor::read(tensor);
+        }
+        let scalar = |value: f64| Tensor::new(Vec::new(), vec![value]);
+        let list = |values: Vec<f64>| Tensor::new(vec![values.len()], values);
+        Ok(self.attributes.iter().find_map(|attribute| match attribute.name.as_str() {
+            "value_float" => Some(scalar(f64::from(attribute.f))),
+            "value_int" => Some(scalar(attribute.i as f64).with_element(Element::Integer)),
+            "value_floats" => Some(list(attribute.floats.iter().map(|&value| f64::from(value)).collect())),
+            "value_ints" => Some(Tensor::integers(&attribute.ints)),
+            _ => None,
+        }))
     }
 
     /// An integer attribute or its default.
@@ -87,4 +119,20 @@ impl Node {
         let inside = resolved.filter(|axis| (0..signed).contains(axis)).map(|axis| axis as usize);
         inside.ok_or_else(|| self.fault(format!("axis {axis} of a value of rank {rank}")))
     }
+}
+
+fn subgraphs(attribute: &AttributeProto) -> impl Iterator<Item = &GraphProto> {
+    attribute.g.iter().chain(&attribute.graphs)
+}
+
+/// The names that a subgraph reads and does not provide itself. The protobuf reader limits how deep they nest.
+fn captured(graph: &GraphProto) -> Vec<String> {
+    let inner = graph.node.iter().flat_map(|node| node.attribute.iter().flat_map(subgraphs).flat_map(captured));
+    let read = graph.node.iter().flat_map(|node| node.input.iter().cloned());
+    let given = graph.output.iter().map(|output| output.name.clone());
+    let own: HashSet<&str> = (graph.node.iter().flat_map(|node| node.output.iter().map(String::as_str)))
+        .chain(graph.input.iter().map(|input| input.name.as_str()))
+        .chain(graph.initializer.iter().map(|initializer| initializer.name.as_str()))
+        .collect();
+    read.chain(inner).chain(given).filter(|name| !name.is_empty() && !own.contains(name.as_str())).collect()
 }

@@ -12,9 +12,13 @@ use tract_onnx::pb::{
 };
 
 use super::GradientError;
+use super::graph::Fact;
+use super::tensor::Element;
 
 /// The operator set this crate writes: tract is tested up to it, every runtime of the last years reads it.
 pub const OPERATOR_SET: i64 = 17;
+/// ONNX's number for f32, as Cast takes it.
+pub(super) const FLOAT: i64 = DataType::Float as i64;
 /// The file format version that goes with [`OPERATOR_SET`].
 const IR_VERSION: i64 = 8;
 
@@ -79,16 +83,36 @@ pub fn floats(name: &str, shape: &[usize], data: &[f32]) -> TensorProto {
 
 /// A one-dimensional i64 initialiser: a shape, axes.
 pub fn integers(name: &str, data: &[i64]) -> TensorProto {
+    shaped_integers(name, &[data.len()], data)
+}
+
+/// An i64 initialiser, row-major.
+pub(super) fn shaped_integers(name: &str, shape: &[usize], data: &[i64]) -> TensorProto {
     let raw_data = data.iter().flat_map(|value| value.to_le_bytes()).collect();
-    tensor(name, &[data.len()], DataType::Int64, raw_data)
+    tensor(name, shape, DataType::Int64, raw_data)
+}
+
+/// A boolean initialiser, row-major, a byte a value.
+pub(super) fn booleans(name: &str, shape: &[usize], raw_data: Vec<u8>) -> TensorProto {
+    tensor(name, shape, DataType::Bool, raw_data)
 }
 
 /// An f32 input or output of a graph.
 pub fn value(name: &str, shape: &[usize]) -> ValueInfoProto {
+    typed_value(name, &Fact { shape: shape.to_vec(), element: Element::Float })
+}
+
+/// An input or output of a graph.
+pub(super) fn typed_value(name: &str, fact: &Fact) -> ValueInfoProto {
     let dimension =
         |&size: &usize| Dimension { value: Some(dimension::Value::DimValue(size as i64)), ..Dimension::default() };
-    let shape = TensorShapeProto { dim: shape.iter().map(dimension).collect() };
-    let tensor = type_proto::Tensor { elem_type: DataType::Float.into(), shape: Some(shape) };
+    let shape = TensorShapeProto { dim: fact.shape.iter().map(dimension).collect() };
+    let elem_type = match fact.element {
+        Element::Float => DataType::Float,
+        Element::Integer => DataType::Int64,
+        Element::Boolean => DataType::Bool,
+    };
+    let tensor = type_proto::Tensor { elem_type: elem_type.into(), shape: Some(shape) };
     let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
     ValueInfoProto { name: name.into(), r#type: Some(r#type), ..ValueInfoProto::default() }
 }

@@ -1,45 +1,61 @@
-//! Constants and reference values: row-major arrays of f64, and lists of integers.
+//! Constants and reference values: row-major arrays, calculated in f64 whatever the file holds.
 
 use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::GradientError;
+use super::proto;
 
 /// Elements of one value: 128 MB of f64, hundreds of times the largest activation of a network for spectra.
 pub(super) const ELEMENTS_MAX: usize = 1 << 24;
 /// No operator of such a network has more dimensions.
 const RANK_MAX: usize = 8;
 
-/// A row-major array.
+/// What the numbers of a value stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    /// f32 in the file: what is differentiated.
+    Float,
+    /// i64 or narrower in the file: shapes, axes, places.
+    Integer,
+    /// True is 1, false is 0.
+    Boolean,
+}
+
+/// A row-major array. Every element is held as an f64, which is exact for integers up to 2⁵³; the two sentinels of the
+/// file format that are larger, the least and the greatest i64, survive the conversion as well.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
     shape: Vec<usize>,
     data: Vec<f64>,
-}
-
-/// What a name can stand for before the graph runs.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Constant {
-    /// Numbers to calculate with.
-    Floats(Tensor),
-    /// A shape, axes, positions: rank 0 or 1.
-    Integers(Vec<i64>),
+    element: Element,
 }
 
 impl Tensor {
-    /// `data` has as many elements as `shape` says.
+    /// Floating-point numbers; `data` has as many elements as `shape` says.
     ///
     /// # Panics
     /// When it does not.
     pub fn new(shape: Vec<usize>, data: Vec<f64>) -> Self {
         assert_eq!(shape.iter().product::<usize>(), data.len(), "a tensor has one value for each place");
-        Self { shape, data }
+        Self { shape, data, element: Element::Float }
+    }
+
+    /// A list of integers: a shape, axes.
+    pub(super) fn integers(values: &[i64]) -> Self {
+        let data = values.iter().map(|&value| value as f64).collect();
+        Self { shape: vec![values.len()], data, element: Element::Integer }
+    }
+
+    /// The same numbers, standing for something else.
+    pub(super) fn with_element(self, element: Element) -> Self {
+        Self { element, ..self }
     }
 
     /// Zeros.
     pub fn zeros(shape: Vec<usize>) -> Self {
         let elements = shape.iter().product();
-        Self { shape, data: vec![0.0; elements] }
+        Self { shape, data: vec![0.0; elements], element: Element::Float }
     }
 
     /// Ones on the diagonal.
@@ -54,6 +70,11 @@ impl Tensor {
         &self.shape
     }
 
+    /// What the numbers stand for.
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
     /// The values, row-major.
     pub fn data(&self) -> &[f64] {
         &self.data
@@ -66,7 +87,12 @@ impl Tensor {
 
     /// The same values in another shape of as many elements.
     pub(super) fn reshaped(&self, shape: Vec<usize>) -> Self {
-        Self::new(shape, self.data.clone())
+        Self::new(shape, self.data.clone()).with_element(self.element)
+    }
+
+    /// The values as i64; fractions are cut off.
+    pub(super) fn to_i64(&self) -> Vec<i64> {
+        self.data.iter().map(|&value| value as i64).collect()
     }
 
     /// The values as f32.
@@ -100,51 +126,64 @@ pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-impl Constant {
+impl Tensor {
     /// An initialiser of the file; `None` for element types no gradient is computed with.
     pub(super) fn read(proto: &TensorProto) -> Result<Option<Self>, GradientError> {
         let failed = |problem: String| GradientError::Initializer { name: proto.name.clone(), problem };
         let sizes = proto.dims.iter().map(|&size| usize::try_from(size)).collect::<Result<Vec<_>, _>>();
         let shape = sizes.map_err(|_| failed(format!("negative size in the shape {:?}", proto.dims)))?;
         let count = elements(&shape)?;
-        if !proto.external_data.is_empty() {
+        if !proto.external_data.is_empty() || proto.data_location.is_some_and(|place| place != 0) {
             return Err(failed("its numbers are in another file: store them in the ONNX file itself".into()));
         }
-        let raw = &proto.raw_data;
-        let whole = |size: usize| match raw.len() % size {
-            0 => Ok(()),
-            _ => Err(failed(format!("{} bytes are no whole number of elements", raw.len()))),
-        };
-        let (found, constant) = match DataType::try_from(proto.data_type) {
+        let raw = proto.raw_data.as_slice();
+        let narrow = || proto.int32_data.iter().map(|&value| f64::from(value)).collect();
+        let (element, data) = match DataType::try_from(proto.data_type) {
             Ok(DataType::Float) => {
-                whole(4)?;
-                let data: Vec<f64> = match raw.is_empty() {
-                    true => proto.float_data.iter().map(|&value| f64::from(value)).collect(),
-                    false => raw.as_chunks().0.iter().map(|&bytes| f64::from(f32::from_le_bytes(bytes))).collect(),
-                };
-                (data.len(), (data.len() == count).then(|| Self::Floats(Tensor::new(shape, data))))
+                let typed = || proto.float_data.iter().map(|&value| f64::from(value)).collect();
+                (Element::Float, numbers(raw, |bytes| f64::from(f32::from_le_bytes(bytes)), typed))
             }
-            Ok(DataType::Double) => {
-                whole(8)?;
-                let data: Vec<f64> = match raw.is_empty() {
-                    true => proto.double_data.clone(),
-                    false => raw.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect(),
-                };
-                (data.len(), (data.len() == count).then(|| Self::Floats(Tensor::new(shape, data))))
-            }
+            Ok(DataType::Double) => (Element::Float, numbers(raw, f64::from_le_bytes, || proto.double_data.clone())),
             Ok(DataType::Int64) => {
-                whole(8)?;
-                let data: Vec<i64> = match raw.is_empty() {
-                    true => proto.int64_data.clone(),
-                    false => raw.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect(),
-                };
-                (data.len(), (data.len() == count && shape.len() <= 1).then_some(Self::Integers(data)))
+                let typed = || proto.int64_data.iter().map(|&value| value as f64).collect();
+                (Element::Integer, numbers(raw, |bytes| i64::from_le_bytes(bytes) as f64, typed))
             }
+            Ok(DataType::Int32) => {
+                (Element::Integer, numbers(raw, |bytes| f64::from(i32::from_le_bytes(bytes)), narrow))
+            }
+            Ok(DataType::Bool) => (Element::Boolean, numbers(raw, |[byte]| f64::from(u8::from(byte != 0)), narrow)),
             _ => return Ok(None),
         };
-        match constant {
-            Some(constant) => Ok(Some(constant)),
-            None => Err(failed(format!("{found} numbers for the shape {:?}", proto.dims))),
+        let data = data.ok_or_else(|| failed(format!("{} bytes are no whole number of elements", raw.len())))?;
+        match data.len() {
+            found if found == count => Ok(Some(Self { shape, data, element })),
+            found => Err(failed(format!("{found} numbers for the shape {:?}", proto.dims))),
         }
     }
+
+    /// As an initialiser: f32, i64 or bool.
+    pub(super) fn write(&self, name: &str) -> TensorProto {
+        match self.element {
+            Element::Float => proto::floats(name, &self.shape, &self.to_f32()),
+            Element::Integer => proto::shaped_integers(name, &self.shape, &self.to_i64()),
+            Element::Boolean => {
+                let bytes = self.data.iter().map(|&value| u8::from(value != 0.0)).collect();
+                proto::booleans(name, &self.shape, bytes)
+            }
+        }
+    }
+}
+
+/// The numbers of an initialiser: little-endian bytes, or the field of its type where there are none. `None` when the
+/// bytes are no whole number of elements.
+fn numbers<const SIZE: usize>(
+    raw: &[u8],
+    decode: impl Fn([u8; SIZE]) -> f64,
+    typed: impl FnOnce() -> Vec<f64>,
+) -> Option<Vec<f64>> {
+    if raw.is_empty() {
+        return Some(typed());
+    }
+    let (elements, rest) = raw.as_chunks::<SIZE>();
+    rest.is_empty().then(|| elements.iter().map(|&bytes| decode(bytes)).collect())
 }

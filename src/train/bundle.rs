@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::gradient::{self, Attached, AttachedTarget, GradientError, Target, proto};
+use crate::gradient::{self, Attached, AttachedTarget, GradientError, Seed, Target, proto};
 use crate::infer::manifest::{
     AxisRecord, FORMAT, GateRecord, Manifest, MetricsRecord, NetworkRecord, OutputRecord, ReferenceRecord,
     TargetRecord, TrainingRecord,
@@ -151,7 +151,7 @@ const CUTS: [Cut; 2] = [
 /// The exported graph with the gradients of both cuts.
 fn attach(fit: &Fit) -> Result<Attached, GradientError> {
     let target = |cut: &Cut| Target { tensor: cut.activation, activation: cut.activation, gradient: cut.gradient };
-    gradient::attach(&onnx::forward_graph(fit), onnx::OUTPUT, &CUTS.each_ref().map(target))
+    gradient::attach(&onnx::forward_graph(fit), onnx::OUTPUT, Seed::All, &CUTS.each_ref().map(target))
 }
 
 /// The records of both cuts, with their reference maps as files.

@@ -147,7 +147,7 @@ fn padded(shape: &[usize], rank: usize) -> Vec<usize> {
 }
 
 /// NumPy's rule: sizes agree, or one of them is 1.
-fn common_shape(left: &[usize], right: &[usize]) -> Option<Vec<usize>> {
+pub(super) fn common_shape(left: &[usize], right: &[usize]) -> Option<Vec<usize>> {
     let rank = left.len().max(right.len());
     let pairs = padded(left, rank).into_iter().zip(padded(right, rank));
     pairs
@@ -159,7 +159,7 @@ fn common_shape(left: &[usize], right: &[usize]) -> Option<Vec<usize>> {
         .collect()
 }
 
-fn broadcast_shape(graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
+pub(super) fn broadcast_shape(graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
     let (left, right) = (graph.operand_shape(node, 0)?, graph.operand_shape(node, 1)?);
     common_shape(left, right).ok_or_else(|| node.fault(format!("operands of shapes {left:?} and {right:?}")))
 }
@@ -170,10 +170,10 @@ fn map(node: &Node, operands: &[Option<&Tensor>], function: fn(f64) -> f64) -> R
     Ok(value)
 }
 
-fn broadcast(
+pub(super) fn broadcast(
     node: &Node,
     operands: &[Option<&Tensor>],
-    function: fn(f64, f64) -> f64,
+    function: impl Fn(f64, f64) -> f64,
 ) -> Result<Tensor, GradientError> {
     let (left, right) = (operand(node, operands, 0)?, operand(node, operands, 1)?);
     let shape = common_shape(left.shape(), right.shape())
@@ -197,7 +197,9 @@ fn gather(graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Resu
     let own = cotangent_shape(graph, node, index, cotangent)?;
     let given = graph.shape(cotangent)?.to_vec();
     let operand = padded(graph.operand_shape(node, index)?, given.len());
-    let repeated: Vec<usize> = (1..given.len()).filter(|&axis| operand[axis] == 1 && given[axis] > 1).collect();
+    // With several rows, the batch axis counts outputs: it was not repeated.
+    let first = usize::from(graph.rows() > 1);
+    let repeated: Vec<usize> = (first..given.len()).filter(|&axis| operand[axis] == 1 && given[axis] > 1).collect();
     let summed = if repeated.is_empty() { cotangent.to_owned() } else { graph.emit_sum(cotangent, &repeated)? };
     graph.emit_reshape(&summed, &own)
 }

@@ -1,6 +1,6 @@
 //! Operators that move elements without changing them.
 
-use super::{Operator, cotangent_shape, operand};
+use super::{Operator, cotangent_shape, operand, whole_batch};
 use crate::gradient::error::GradientError;
 use crate::gradient::geometry::Reach;
 use crate::gradient::graph::Graph;
@@ -150,9 +150,7 @@ impl Operator for Transpose {
 
     fn backward(&self, graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Result<String, GradientError> {
         let permutation = permutation(graph, node)?;
-        if permutation.first() != Some(&0) {
-            return Err(node.fault("it moves the batch axis"));
-        }
+        whole_batch(graph, node, permutation.first() == Some(&0))?;
         cotangent_shape(graph, node, index, cotangent)?;
         let mut inverse = vec![0; permutation.len()];
         permutation.iter().enumerate().for_each(|(axis, &old)| inverse[old] = axis as i64);
@@ -204,9 +202,7 @@ impl Operator for Concat {
 
     fn backward(&self, graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Result<String, GradientError> {
         let axis = Self::axis(graph, node)?;
-        if axis == 0 {
-            return Err(node.fault("it joins along the batch axis"));
-        }
+        whole_batch(graph, node, axis != 0)?;
         cotangent_shape(graph, node, index, cotangent)?;
         let sizes = (0..=index).map(|part| Ok(graph.operand_shape(node, part)?[axis]));
         let ends: usize = sizes.sum::<Result<usize, GradientError>>()?;
@@ -227,7 +223,7 @@ fn kept(graph: &Graph, node: &Node) -> Result<Vec<std::ops::Range<usize>>, Gradi
     let missing = || node.fault("starts and ends are missing");
     let starts = graph.integers(node, 1)?.ok_or_else(missing)?;
     let ends = graph.integers(node, 2)?.ok_or_else(missing)?;
-    let axes = graph.integers(node, 3)?.map_or_else(|| (0..starts.len() as i64).collect(), <[i64]>::to_vec);
+    let axes = graph.integers(node, 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
     if graph.integers(node, 4)?.is_some_and(|steps| steps.iter().any(|&step| step != 1)) {
         return Err(node.fault("steps other than 1"));
     }
@@ -235,7 +231,7 @@ fn kept(graph: &Graph, node: &Node) -> Result<Vec<std::ops::Range<usize>>, Gradi
         return Err(node.fault("starts, ends and axes differ in number"));
     }
     let mut kept: Vec<_> = shape.iter().map(|&size| 0..size).collect();
-    for ((&start, &end), &axis) in starts.iter().zip(ends).zip(&axes) {
+    for ((&start, &end), &axis) in starts.iter().zip(&ends).zip(&axes) {
         let axis = node.axis(axis, shape.len())?;
         let size = shape[axis] as i64;
         let resolved = |place: i64| if place < 0 { place.saturating_add(size) } else { place }.clamp(0, size) as usize;
@@ -268,9 +264,11 @@ impl Operator for Slice {
     /// Zeros on both sides of what was kept.
     fn backward(&self, graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Result<String, GradientError> {
         let kept = kept(graph, node)?;
+        whole_batch(graph, node, kept.first().is_some_and(|batch| *batch == (0..1)))?;
         let own = cotangent_shape(graph, node, index, cotangent)?;
         let mut padded = cotangent.to_owned();
-        for (axis, range) in kept.iter().enumerate().skip(1) {
+        // Several rows were not cut: they lie on the batch axis, which is kept whole.
+        for (axis, range) in kept.iter().enumerate().skip(usize::from(graph.rows() > 1)) {
             for (before, zeros) in [(true, range.start), (false, own[axis] - range.end)] {
                 if zeros == 0 {
                     continue;

@@ -1,25 +1,66 @@
 //! The operators: what shape they give, what value, and what their vector-Jacobian product is.
 
 mod elementwise;
+mod fold;
 mod layout;
 mod linear;
 mod reduce;
 
 use super::error::GradientError;
 use super::geometry::Reach;
-use super::graph::Graph;
+use super::graph::{Fact, Graph};
 use super::node::Node;
-use super::tensor::{Tensor, elements};
+use super::tensor::{Element, Tensor, elements};
 
-/// One ONNX operator.
+/// One ONNX operator, as the graph sees it: any number of outputs.
 ///
-/// Values carry the batch, of size 1, as their first axis. A cotangent of a value has the value's shape, except that its
-/// first axis counts the outputs that are differentiated.
+/// A cotangent has the shape of its value; with [`Graph::rows`] above one it counts the outputs that are differentiated
+/// on the first axis, the batch, which is of size 1 in the value.
+pub(super) trait Rule: Sync {
+    /// Shape and element type of the outputs. Optional outputs at the end may be missing: nothing is known of them.
+    fn facts(&self, graph: &Graph, node: &Node) -> Result<Vec<Fact>, GradientError>;
+
+    /// The value of the first output, where the shapes alone determine it.
+    fn known(&self, _graph: &Graph, _node: &Node) -> Option<Tensor> {
+        None
+    }
+
+    /// The outputs in f64. An operand is `None` where it is left out.
+    fn values(&self, graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Vec<Tensor>, GradientError>;
+
+    /// Appends the nodes that turn the cotangents of the outputs into the one of operand `index`, whose name they return.
+    /// `None` stands for zero, for what is given as for what is returned.
+    fn cotangent(
+        &self,
+        graph: &mut Graph,
+        node: &Node,
+        index: usize,
+        cotangents: &[Option<String>],
+    ) -> Result<Option<String>, GradientError>;
+
+    /// Where the outputs' cells look on the input axis, from where the operands' do; `None` where position is lost.
+    fn reaches(&self, graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Vec<Option<Reach>>;
+
+    /// About how many multiplications [`Rule::values`] takes.
+    fn work(&self, graph: &Graph, node: &Node, outputs: &[Fact]) -> u64;
+}
+
+/// An operator of which only the first output matters: nearly every one.
 pub(super) trait Operator: Sync {
     /// The shape of the output.
     fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError>;
 
-    /// The output in f64. An operand is `None` where it is left out or a list of integers.
+    /// What the output's numbers stand for: the same as the first operand's, unless the operator says otherwise.
+    fn element(&self, graph: &Graph, node: &Node) -> Result<Element, GradientError> {
+        graph.operand_element(node, 0)
+    }
+
+    /// The output's value, where the shapes alone determine it.
+    fn known(&self, _graph: &Graph, _node: &Node) -> Option<Tensor> {
+        None
+    }
+
+    /// The output in f64. An operand is `None` where it is left out.
     fn evaluate(&self, graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError>;
 
     /// Appends the nodes that turn the cotangent of the output into the one of operand `index`, whose name they return.
@@ -36,8 +77,45 @@ pub(super) trait Operator: Sync {
     }
 }
 
+impl<T: Operator> Rule for T {
+    fn facts(&self, graph: &Graph, node: &Node) -> Result<Vec<Fact>, GradientError> {
+        Ok(vec![Fact { shape: self.shape(graph, node)?, element: self.element(graph, node)? }])
+    }
+
+    fn known(&self, graph: &Graph, node: &Node) -> Option<Tensor> {
+        Operator::known(self, graph, node)
+    }
+
+    fn values(&self, graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Vec<Tensor>, GradientError> {
+        Ok(vec![self.evaluate(graph, node, operands)?])
+    }
+
+    fn cotangent(
+        &self,
+        graph: &mut Graph,
+        node: &Node,
+        index: usize,
+        cotangents: &[Option<String>],
+    ) -> Result<Option<String>, GradientError> {
+        match cotangents {
+            [cotangent, others @ ..] if others.iter().all(Option::is_none) => {
+                cotangent.as_ref().map(|cotangent| self.backward(graph, node, index, cotangent)).transpose()
+            }
+            _ => Err(node.fault("an output after its first leads to the differentiated one")),
+        }
+    }
+
+    fn reaches(&self, graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Vec<Option<Reach>> {
+        vec![self.reach(graph, node, operands)]
+    }
+
+    fn work(&self, graph: &Graph, node: &Node, outputs: &[Fact]) -> u64 {
+        outputs.first().map_or(0, |output| self.cost(graph, node, &output.shape))
+    }
+}
+
 /// The operator of that name.
-pub(super) fn operator(op: &str) -> Option<&'static dyn Operator> {
+pub(super) fn operator(op: &str) -> Option<&'static dyn Rule> {
     Some(match op {
         "Add" => &elementwise::Add,
         "Sub" => &elementwise::Sub,
@@ -58,7 +136,7 @@ pub(super) fn operator(op: &str) -> Option<&'static dyn Operator> {
         "GlobalAveragePool" => &reduce::GlobalAveragePool,
         "ReduceMean" => &reduce::ReduceMean,
         "ReduceSum" => &reduce::ReduceSum,
-        _ => return None,
+        _ => return fold::operator(op),
     })
 }
 
@@ -67,12 +145,23 @@ fn operand<'t>(node: &Node, operands: &[Option<&'t Tensor>], index: usize) -> Re
     operands.get(index).copied().flatten().ok_or_else(|| node.fault(format!("operand {index} has no value")))
 }
 
-/// The shape of an operand's cotangent: the operand's, with the cotangent's own first axis.
-fn cotangent_shape(graph: &Graph, node: &Node, index: usize, cotangent: &str) -> Result<Vec<usize>, GradientError> {
+/// The shape of an operand's cotangent: the operand's, with as many rows on the batch axis as the cotangents have.
+fn cotangent_shape(graph: &Graph, node: &Node, index: usize, _cotangent: &str) -> Result<Vec<usize>, GradientError> {
     let mut shape = graph.operand_shape(node, index)?.to_vec();
-    match (shape.first_mut(), graph.shape(cotangent)?.first()) {
-        (Some(first), Some(&batch)) if *first == 1 => *first = batch,
-        _ => return Err(node.fault(format!("operand {index} has no first axis of size 1, the batch"))),
+    if graph.rows() > 1 {
+        match shape.first_mut() {
+            Some(first) if *first == 1 => *first = graph.rows(),
+            _ => return Err(one_row(node)),
+        }
     }
     Ok(shape)
+}
+
+/// Refuses several rows where an operator moves, joins, sums or splits the axis they lie on.
+fn whole_batch(graph: &Graph, node: &Node, whole: bool) -> Result<(), GradientError> {
+    if whole || graph.rows() == 1 { Ok(()) } else { Err(one_row(node)) }
+}
+
+fn one_row(node: &Node) -> GradientError {
+    GradientError::Rows { node: node.name.clone(), op: node.op.clone() }
 }

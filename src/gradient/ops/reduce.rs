@@ -1,6 +1,6 @@
 //! Operators that sum or average over axes.
 
-use super::{Operator, cotangent_shape, operand};
+use super::{Operator, cotangent_shape, operand, whole_batch};
 use crate::gradient::error::GradientError;
 use crate::gradient::geometry::Reach;
 use crate::gradient::graph::Graph;
@@ -62,9 +62,7 @@ impl Reduction {
 
     /// Spreads the cotangent over the reduced axes, each element `scale` times.
     fn backward(&self, graph: &mut Graph, node: &Node, cotangent: &str, scale: f64) -> Result<String, GradientError> {
-        if self.axes.contains(&0) {
-            return Err(node.fault("it reduces the batch axis"));
-        }
+        whole_batch(graph, node, !self.axes.contains(&0))?;
         let own = cotangent_shape(graph, node, 0, cotangent)?;
         let mut kept = own.clone();
         self.axes.iter().for_each(|&axis| kept[axis] = 1);

@@ -6,7 +6,7 @@ use tract_onnx::pb::ModelProto;
 
 use super::networks::{Convolution, Head, Network, Residual, residual};
 use crate::gradient::proto::{self, float, int, ints};
-use crate::gradient::{Attached, GradientError, Graph, Target, Tensor, attach};
+use crate::gradient::{Attached, GradientError, Graph, Seed, Target, Tensor, attach};
 
 /// Largest difference from the finite difference, relative to the largest gradient: 1e-4 would barely notice a weight
 /// that is wrong by 0.1 %.
@@ -29,7 +29,7 @@ fn attached(model: &ModelProto, tensors: &[&str]) -> Result<Attached, GradientEr
     let targets = tensors.iter().zip(&names);
     let targets: Vec<Target<'_>> =
         targets.map(|(&tensor, (activation, gradient))| Target { tensor, activation, gradient }).collect();
-    attach(model, "y", &targets)
+    attach(model, "y", Seed::All, &targets)
 }
 
 /// The largest difference between `dYdA0` of the attached graph and central differences of the original one, relative to

@@ -5,7 +5,7 @@ use tract_onnx::pb::{GraphProto, ModelProto};
 
 use super::networks::{Convolution, Head, Network, Residual, residual};
 use crate::gradient::proto::{self, int, ints, value};
-use crate::gradient::{GradientError, Graph, Target, attach};
+use crate::gradient::{GradientError, Graph, Seed, Target, attach};
 
 const TARGET: Target<'_> = Target { tensor: "stage", activation: "A", gradient: "dYdA" };
 
@@ -54,11 +54,11 @@ fn every_fault_names_its_place() {
     for (expected, damage) in cases {
         let mut model = small();
         damage(model.graph.as_mut().expect("a graph"));
-        let message = attach(&model, "y", &[TARGET]).expect_err(expected).to_string();
+        let message = attach(&model, "y", Seed::All, &[TARGET]).expect_err(expected).to_string();
         assert!(message.contains(expected), "{expected}: {message}");
     }
     let model = small();
-    let of = |tensor| attach(&model, "y", &[Target { tensor, ..TARGET }]).expect_err(tensor);
+    let of = |tensor| attach(&model, "y", Seed::All, &[Target { tensor, ..TARGET }]).expect_err(tensor);
     assert_eq!(of("nothing"), GradientError::NoValue { name: "nothing".into() });
     assert!(matches!(of("hidden"), GradientError::Shape { .. }));
     assert_eq!(Graph::new(&ModelProto::default()).expect_err("empty"), GradientError::NoGraph);
@@ -68,7 +68,7 @@ fn every_fault_names_its_place() {
     let mut network = Network::new(1);
     network.conv("x", "apart", [1, 1, 1], Convolution::new(1, [0, 0])).op("Flatten", &["x"], "f", vec![]);
     let apart = network.dense("f", "y", 4, 1).build(&[1, 1, 4], 1);
-    assert!(matches!(attach(&apart, "y", &[other]), Err(GradientError::Independent { .. })));
+    assert!(matches!(attach(&apart, "y", Seed::All, &[other]), Err(GradientError::Independent { .. })));
 }
 
 #[test]
@@ -78,12 +78,12 @@ fn an_operator_before_the_target_may_be_unknown() {
     graph.node.iter_mut().find(|node| node.name == "stem").expect("the stem").op_type = "Celu".into();
     // Without a declared shape, ignorance reaches the target.
     assert_eq!(
-        attach(&model, "y", &[TARGET]).expect_err("unknown shape"),
+        attach(&model, "y", Seed::All, &[TARGET]).expect_err("unknown shape"),
         GradientError::NoShape { name: "stage".into() }
     );
     let graph = model.graph.as_mut().expect("a graph");
     graph.value_info.push(value("stem", &[1, 16, 6]));
-    attach(&model, "y", &[TARGET]).expect("the gradient needs no rule for it");
+    attach(&model, "y", Seed::All, &[TARGET]).expect("the gradient needs no rule for it");
     assert!(matches!(Graph::new(&model).expect("valid").understood(), Err(GradientError::NoRule { .. })));
 }
 
@@ -98,7 +98,7 @@ proptest! {
             bytes[place] = byte;
         }
         if let Ok(model) = proto::decode(&bytes) {
-            let _ = attach(&model, "y", &[TARGET]);
+            let _ = attach(&model, "y", Seed::All, &[TARGET]);
         }
     }
 
@@ -115,6 +115,6 @@ proptest! {
             chosen.f = value;
             chosen.ints.iter_mut().for_each(|place| *place = number);
         }
-        let _ = attach(&model, "y", &[TARGET]);
+        let _ = attach(&model, "y", Seed::All, &[TARGET]);
     }
 }

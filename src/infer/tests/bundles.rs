@@ -8,7 +8,7 @@ use tract_onnx::pb::ModelProto;
 
 use crate::gradient::geometry::Reach;
 use crate::gradient::tests::networks::{Head, Network as Random, Residual, residual};
-use crate::gradient::{Attached, Graph, Target, attach, proto};
+use crate::gradient::{Attached, Graph, Seed, Target, attach, proto};
 use crate::infer::cam::maps_by_cell;
 use crate::infer::manifest::{
     AxisRecord, BandRecord, FORMAT, GateRecord, Manifest, MetricsRecord, NetworkRecord, NormaliseMethod, OutputRecord,
@@ -39,7 +39,7 @@ pub(crate) fn network(outputs: usize, head: Head) -> Attached {
     let trunk = Target { tensor: "stage", activation: "A0", gradient: "dYdA0" };
     let skip = Target { tensor: "scaled", activation: "A1", gradient: "dYdA1" };
     let targets = if head == Head::FlattenAndSkip { vec![trunk, skip] } else { vec![trunk] };
-    attach(&model, "y", &targets).expect("differentiable")
+    attach(&model, "y", Seed::All, &targets).expect("differentiable")
 }
 
 /// A regression for one output, a classification for more.

@@ -1,0 +1,55 @@
+//! What the walk starts from: which output, or which mixture of outputs, is differentiated.
+
+use super::error::GradientError;
+use super::graph::{Fact, Graph};
+use super::proto;
+use super::tensor::{Element, Tensor};
+
+/// Name of the input that [`Seed::ClassIndex`] adds: i64, a scalar. An index that no output has gives a gradient of zero.
+pub const CLASS_INDEX: &str = "class_index";
+/// Name of the input that [`Seed::Cotangent`] adds: f32 [1, outputs].
+pub const COTANGENT: &str = "cotangent";
+
+/// Which outputs are differentiated, as decided when the graph is made or when it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seed {
+    /// The greatest output of this very run; the first of equals.
+    ArgMax,
+    /// The output whose index is given in the input [`CLASS_INDEX`].
+    ClassIndex,
+    /// The sum of the outputs weighted by the input [`COTANGENT`]: 1 and −1 for the contrast of two classes.
+    Cotangent,
+    /// Every output, as one row of the gradient each.
+    All,
+}
+
+impl Seed {
+    /// Rows of the gradient.
+    pub fn rows(self, outputs: usize) -> usize {
+        if self == Self::All { outputs } else { 1 }
+    }
+
+    /// Tells the graph how many rows there will be, and gives the cotangent of `output`, [rows, outputs].
+    pub(super) fn plant(self, graph: &mut Graph, output: &str, outputs: usize) -> Result<String, GradientError> {
+        graph.set_rows(self.rows(outputs));
+        let chosen = match self {
+            Self::All => return graph.emit_constant(Tensor::identity(outputs)),
+            Self::Cotangent => {
+                graph.emit_input(COTANGENT, Fact { shape: vec![1, outputs], element: Element::Float })?;
+                return Ok(COTANGENT.to_owned());
+            }
+            // There is nothing to choose.
+            Self::ArgMax if outputs == 1 => return graph.emit_constant(Tensor::identity(1)),
+            Self::ArgMax => graph.emit("ArgMax", &[output], vec![proto::int("axis", 1)])?,
+            Self::ClassIndex => {
+                graph.emit_input(CLASS_INDEX, Fact { shape: Vec::new(), element: Element::Integer })?;
+                CLASS_INDEX.to_owned()
+            }
+        };
+        let indices: Vec<f64> = (0..outputs).map(|index| index as f64).collect();
+        let indices = Tensor::new(vec![1, outputs], indices).with_element(Element::Integer);
+        let indices = graph.emit_constant(indices)?;
+        let one_hot = graph.emit("Equal", &[&indices, &chosen], Vec::new())?;
+        graph.emit("Cast", &[&one_hot], vec![proto::int("to", proto::FLOAT)])
+    }
+}
