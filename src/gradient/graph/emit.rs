@@ -94,7 +94,7 @@ impl Graph {
     pub(in crate::gradient) fn emit_sum(&mut self, value: &str, axes: &[usize]) -> Result<String, GradientError> {
         let axes: Vec<i64> = axes.iter().map(|&axis| axis as i64).collect();
         // The axes became an operand with operator set 13.
-        if self.operator_set < 13 {
+        if self.operator_set() < 13 {
             return self.emit("ReduceSum", &[value], vec![proto::ints("axes", &axes)]);
         }
         let axes = self.emit_integers(axes)?;

@@ -120,16 +120,19 @@ fn what_never_fitted_is_noticed_though_the_hashes_are_right() {
         let message = refusal(&path);
         assert!(message.contains(expected), "{expected}: {message}");
     }
-    // An operator nobody here understands could ask tract for any amount of memory.
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("random");
-    let mut unknown = draft(1);
-    onnx(&mut unknown, |graph| {
-        graph.initializer.push(proto::integers("huge", &[1 << 40]));
-        graph.node.push(proto::node("ConstantOfShape", &["huge"], "zeros", vec![]));
-    });
-    unknown.write(&path);
-    assert!(refusal(&path).contains("ConstantOfShape"), "{}", refusal(&path));
+    // These could ask tract for any amount of memory; an operator nobody here understands, too.
+    let cases = [("ConstantOfShape", "1099511627776 elements of one tensor"), ("RandomNormalLike", "RandomNormalLike")];
+    for (op, expected) in cases {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("random");
+        let mut asking = draft(1);
+        onnx(&mut asking, |graph| {
+            graph.initializer.push(proto::integers("huge", &[1 << 40]));
+            graph.node.push(proto::node(op, &["huge"], "zeros", vec![]));
+        });
+        asking.write(&path);
+        assert!(refusal(&path).contains(expected), "{expected}: {}", refusal(&path));
+    }
 }
 
 #[test]
