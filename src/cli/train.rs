@@ -1,21 +1,22 @@
 //! `ramand train`: from labelled spectra to a model bundle.
 
+mod report;
+mod request;
+
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
+use self::request::{parse_axis, parse_reference};
 use super::CommandError;
-use crate::infer::manifest::{BandRecord, ChannelRecord, MetricsRecord, NormaliseMethod, StepRecord, Task};
-use crate::preprocess::{Pipeline, Step};
+use crate::infer::manifest::Task;
 use crate::recording::Recording;
-use crate::spectrum::{RamanShift, ShiftAxis};
-use crate::train::{Progress, Provenance, Reference, Request, STEPS, Split, Trained, train};
+use crate::spectrum::ShiftAxis;
+use crate::train::{Progress, Reference, train};
 
 /// How often the progress bar looks at the training.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -44,9 +45,19 @@ pub(super) struct TrainArgs {
     /// Every random choice follows from this number
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// TOML file with [[pipeline]] and [[channel]] as in a bundle's manifest [default: dark, resample, snv]
+    /// TOML file with [[pipeline]] and [[channel]] as in a bundle's manifest; given more than once, the best is chosen on
+    /// held-out training samples [default: dark, resample, snv]
     #[arg(long, value_name = "FILE.toml")]
-    pipeline: Option<PathBuf>,
+    pipeline: Vec<PathBuf>,
+    /// Input channels: the pipeline's own, or the spectrum without a polynomial background and its first derivative
+    #[arg(long, value_enum, default_value_t = ChannelsName::Identity)]
+    channels: ChannelsName,
+    /// Whether PLS is part of the model
+    #[arg(long, value_enum, default_value_t = SkipName::Pls)]
+    skip: SkipName,
+    /// Networks, started differently, whose mean is the model
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    seeds: u16,
     /// TOML file with [[band]] entries: name, from, to
     #[arg(long, value_name = "FILE.toml")]
     bands: Option<PathBuf>,
@@ -83,6 +94,9 @@ pub(super) struct TrainArgs {
     /// How often to cross-validate, each time dealt anew
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     repeats: u16,
+    /// How often to do all again with labels dealt out anew among the samples, as a control
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    permutations: u16,
     /// Fits at a time; the result does not depend on it [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
@@ -106,6 +120,26 @@ impl From<TaskName> for Task {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ChannelsName {
+    /// What the pipeline says
+    Identity,
+    /// Background removed, and first derivative: for raw spectra with strong fluorescence
+    Two,
+    /// What is better on held-out training samples
+    Auto,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SkipName {
+    /// PLS and a network that learns what PLS leaves over
+    Pls,
+    /// A network alone
+    None,
+    /// What is better on held-out training samples
+    Auto,
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -116,125 +150,17 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), CommandError> {
         return Err(CommandError::operator(format!("{out} exists: a bundle never changes, name another folder")));
     }
     let recording = Recording::read(&arguments.spectra)?;
-    let request = request(arguments, &recording)?;
+    let request = request::request(arguments, &recording)?;
     let progress = Arc::new(Progress::default());
     interrupt_on_ctrl_c(&progress);
     let trained = watched(&progress, request.steps_altogether(), || train(&recording, &request, &progress))?;
     trained.write(&arguments.out)?;
     if arguments.json {
-        print_json(&trained)
+        report::print_json(&trained.manifest)?;
     } else {
-        print_table(&trained, &arguments.out)
+        report::print_table(&trained.manifest, &arguments.out);
     }
     Ok(())
-}
-
-fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Request, CommandError> {
-    let task = Task::from(arguments.task);
-    if matches!(task, Task::Regression) == arguments.unit.is_empty() {
-        return Err(CommandError::operator("--unit goes with a regression, and a regression needs one"));
-    }
-    let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let data = arguments.data.clone().or_else(|| file_name(&arguments.spectra));
-    let name = arguments.name.clone().or_else(|| file_name(&arguments.out));
-    Ok(Request {
-        name: name.ok_or_else(|| CommandError::operator("--out has no name to give to the bundle: use --name"))?,
-        version: arguments.model_version.clone(),
-        task,
-        target: arguments.target.clone(),
-        unit: arguments.unit.clone(),
-        pipeline: pipeline(arguments)?,
-        bands: match &arguments.bands {
-            Some(path) => read_toml::<BandsFile>(path)?.band,
-            None => Vec::new(),
-        },
-        reference: arguments.reference.clone(),
-        split: Split {
-            group: arguments.group.clone(),
-            folds: usize::from(arguments.folds),
-            repeats: usize::from(arguments.repeats),
-        },
-        steps: STEPS,
-        seed: arguments.seed,
-        threads: arguments
-            .threads
-            .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from),
-        provenance: Provenance {
-            claim: arguments.claim.clone(),
-            licence: arguments.licence.clone(),
-            laser_nm: arguments.laser_nm,
-            data: data.unwrap_or_default(),
-            data_sha256: sha256(&recording.path)?,
-            measured: arguments.measured,
-        },
-    })
-}
-
-/// `[[band]]` tables.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BandsFile {
-    band: Vec<BandRecord>,
-}
-
-/// `[[pipeline]]` and `[[channel]]` tables.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PipelineFile {
-    pipeline: Vec<StepRecord>,
-    #[serde(default)]
-    channel: Vec<ChannelRecord>,
-}
-
-fn pipeline(arguments: &TrainArgs) -> Result<Pipeline, CommandError> {
-    let simple = [StepRecord::Dark {}, StepRecord::Resample {}, StepRecord::Normalise { method: NormaliseMethod::Snv }];
-    let (place, file) = match &arguments.pipeline {
-        Some(path) => (path.display().to_string(), read_toml(path)?),
-        None => ("the default pipeline".into(), PipelineFile { pipeline: simple.into(), channel: Vec::new() }),
-    };
-    let failed = |problem: String| CommandError::operator(format!("{place}: {problem}"));
-    let steps = |records: &[StepRecord]| -> Result<Vec<Step>, CommandError> {
-        let step = |(index, record): (usize, &StepRecord)| {
-            Step::try_from(record).map_err(|problem| failed(format!("step {}: {problem}", index + 1)))
-        };
-        records.iter().enumerate().map(step).collect()
-    };
-    let channels = file.channel.iter().map(|channel| steps(&channel.steps)).collect::<Result<_, _>>()?;
-    let axis = Arc::new(arguments.axis.clone());
-    Pipeline::new(axis, steps(&file.pipeline)?, channels).map_err(|error| failed(error.to_string()))
-}
-
-fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, CommandError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", path.display())))?;
-    toml::from_str(&text).map_err(|error| CommandError::operator(format!("{}: {error}", path.display())))
-}
-
-fn sha256(path: &Path) -> Result<String, CommandError> {
-    let content = std::fs::read(path)
-        .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", path.display())))?;
-    Ok(Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn parse_axis(text: &str) -> Result<ShiftAxis, String> {
-    let parts: Vec<&str> = text.split(':').collect();
-    let [first, last, points] = parts[..] else {
-        return Err("expected first shift, last shift and number of points, as in 800:1800:251".into());
-    };
-    let shift = |text: &str| text.parse().map(RamanShift::from_per_cm).map_err(|error| format!("'{text}': {error}"));
-    let points = points.parse().map_err(|error| format!("'{points}': {error}"))?;
-    if points > crate::preprocess::POINTS_MAX {
-        return Err(format!("at most {} points", crate::preprocess::POINTS_MAX));
-    }
-    ShiftAxis::even(shift(first)?, shift(last)?, points).map_err(|error| error.to_string())
-}
-
-fn parse_reference(text: &str) -> Result<Reference, String> {
-    match text.split_once('=') {
-        None if text == "all" => Ok(Reference::All),
-        Some((column, value)) => Ok(Reference::Labelled { column: column.into(), value: value.into() }),
-        None => Err("expected 'all' or COLUMN=VALUE".into()),
-    }
 }
 
 /// The first Ctrl-C ends the training at its next step.
@@ -269,43 +195,4 @@ fn watched<T: Send>(progress: &Progress, steps: u64, work: impl FnOnce() -> T + 
     });
     bar.finish_and_clear();
     result
-}
-
-fn print_json(trained: &Trained) {
-    let manifest = &trained.manifest;
-    let summary = serde_json::json!({
-        "name": manifest.name,
-        "version": manifest.version,
-        "samples": manifest.training.samples,
-        "spectra": manifest.training.spectra,
-        "split": manifest.training.split,
-        "components": trained.components,
-        "metrics": manifest.metrics,
-        "gate": manifest.gate.as_ref().map(|gate| gate.components),
-    });
-    println!("{summary}");
-}
-
-fn print_table(trained: &Trained, out: &Path) {
-    let manifest = &trained.manifest;
-    let MetricsRecord { rmsecv, rmsecv_pls, r2, bias, slope, accuracy, accuracy_pls } = manifest.metrics;
-    let training = &manifest.training;
-    println!("{}: {} spectra of {} samples, {}", out.display(), training.spectra, training.samples, training.split);
-    println!("{:28}{:>10}{:>10}", "out of fold", "model", "PLS");
-    let line = |what: &str, model: Option<f64>, pls: Option<f64>| {
-        let cell = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.4}"));
-        if model.is_some() {
-            println!("{what:28}{:>10}{:>10}", cell(model), cell(pls));
-        }
-    };
-    let unit = manifest.output.unit.as_deref().unwrap_or_default();
-    line(&format!("RMSECV, {unit}"), rmsecv, rmsecv_pls);
-    line("R2", r2, None);
-    line(&format!("bias, {unit}"), bias, None);
-    line("slope", slope, None);
-    line("accuracy", accuracy, accuracy_pls);
-    println!("PLS components of the final model: {}", trained.components);
-    if let Some(gate) = &manifest.gate {
-        println!("gate: {} components, T2 <= {:.2}, Q <= {:.4}", gate.components, gate.t2_limit, gate.q_limit);
-    }
 }

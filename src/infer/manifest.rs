@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use super::evidence::{CandidateRecord, MetricsRecord};
 use crate::failure::{Failure, Kind};
 use crate::outcome::Band;
 use crate::spectrum::{RamanShift, ShiftAxis};
@@ -326,35 +327,17 @@ pub struct TrainingRecord {
     pub split: String,
     /// Of every random choice.
     pub seed: u64,
+    /// Networks whose mean the model is; 1 where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub networks: Option<usize>,
+    /// PLS components of the linear part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub components: Option<usize>,
     /// Program and version.
     pub made_by: String,
-}
-
-/// `[metrics]`: out of fold; `_pls` is nested PLS on the same folds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MetricsRecord {
-    /// Root mean square error of cross-validation, in the output's unit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rmsecv: Option<f64>,
-    /// The same for PLS.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rmsecv_pls: Option<f64>,
-    /// Coefficient of determination.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub r2: Option<f64>,
-    /// Mean of prediction − truth.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bias: Option<f64>,
-    /// Of prediction on truth.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub slope: Option<f64>,
-    /// Share of spectra named rightly.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub accuracy: Option<f64>,
-    /// The same for PLS-DA.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub accuracy_pls: Option<f64>,
+    /// What the model was chosen among; empty where there was no choice.
+    #[serde(rename = "candidate", default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<CandidateRecord>,
 }
 
 impl Manifest {

@@ -5,6 +5,7 @@
 
 mod bundle;
 pub mod cam;
+mod evidence;
 pub mod manifest;
 mod model;
 mod network;

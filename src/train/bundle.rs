@@ -1,11 +1,11 @@
 //! From a recording to the files of a bundle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::gradient::{self, Attached, AttachedTarget, GradientError, Seed, Target, proto};
 use crate::infer::manifest::{
-    AxisRecord, FORMAT, GateRecord, Manifest, MetricsRecord, NetworkRecord, OutputRecord, ReferenceRecord,
+    AxisRecord, CandidateRecord, FORMAT, GateRecord, Manifest, NetworkRecord, OutputRecord, ReferenceRecord,
     TargetRecord, TrainingRecord,
 };
 use crate::infer::npy::Table;
@@ -13,14 +13,19 @@ use crate::infer::{Bundle, BundleError, Network, NetworkError, records};
 use crate::outcome::ModelIdentity;
 use crate::recording::Recording;
 
-use super::crossvalidate::{OutOfFold, Plan, Purpose, crossvalidate, random};
+use super::bootstrap::Draws;
+use super::candidate::Skip;
+use super::choose::{Choices, Loss, Nested};
+use super::crossvalidate::{OutOfFold, Plan, Purpose, Validated, crossvalidate, random};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
-use super::figures::{RegressionFigures, best, temperature};
-use super::fit::{Fit, Progress};
+use super::figures::temperature;
+use super::fit::Fit;
 use super::gate::GateFit;
-use super::onnx;
+use super::merit::metrics;
+use super::progress::Progress;
 use super::request::Request;
+use super::{onnx, tables};
 
 /// The network's file in every bundle.
 const NETWORK_FILE: &str = "model.onnx";
@@ -28,6 +33,8 @@ const NETWORK_FILE: &str = "model.onnx";
 const GATE_FILE: &str = "gate.npy";
 /// The out-of-fold predictions'.
 const FOLDS_FILE: &str = "folds.csv";
+/// The predictions' of permuted labels.
+const PERMUTED_FILE: &str = "permuted.csv";
 
 /// A bundle in memory: nothing is on disk yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,8 +43,6 @@ pub struct Trained {
     pub manifest: Manifest,
     /// Content by file name, without the manifest.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// PLS components of the final fit.
-    pub components: usize,
 }
 
 impl Trained {
@@ -59,26 +64,36 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
     let truth = request.truth(recording)?;
     let (groups, group_names) = request.groups(recording, &truth)?;
     let (reference_rows, population) = request.reference_rows(recording)?;
-    let data = Dataset::prepare(recording, &request.pipeline, truth, groups)?;
-
-    let recipe = request.recipe();
+    let pipelines = request.preparations.iter().map(|preparation| &preparation.pipeline);
+    let preparations = pipelines.map(|pipeline| Dataset::prepare(recording, pipeline, truth.clone(), groups.clone()));
+    let preparations: Vec<Dataset<'_>> = preparations.collect::<Result<_, _>>()?;
+    let candidates = request.candidates();
+    let choices = Choices {
+        preparations: &preparations,
+        candidates: &candidates,
+        networks: request.networks,
+        recipe: &|skip| request.recipe(skip),
+        progress,
+    };
     let plan = Plan {
         folds: request.split.folds,
         repeats: request.split.repeats,
+        permutations: request.permutations,
         seed: request.seed,
         threads: request.threads,
     };
-    let held_out = crossvalidate(&data, &plan, &recipe, progress)?;
-    let everything: Vec<usize> = (0..data.len()).collect();
-    let mut chance = random(request.seed, Purpose::Final);
-    let fit = Fit::new(&data, &everything, &recipe, &mut chance, progress)?;
-    let gate = GateFit::new(&data, &mut random(request.seed, Purpose::Gate)).ok_or(TrainError::ConstantSpectra)?;
+    let Validated { held_out, permuted, last } = crossvalidate(&choices, &plan)?;
+    let kept = candidates[last.candidate];
+    let data = &preparations[kept.preparation];
+    let pipeline = &request.preparations[kept.preparation].pipeline;
+    let fit = &last.fit;
+    let gate = GateFit::new(data, &mut random(request.seed, Purpose::Gate)).ok_or(TrainError::ConstantSpectra)?;
 
     let mut files = BTreeMap::new();
-    let attached = attach(&fit)?;
-    let means = reference(&attached, &data, &reference_rows)?;
+    let attached = attach(fit)?;
+    let means = reference(fit.skip, &attached, data, &reference_rows)?;
     files.insert(NETWORK_FILE.to_owned(), proto::encode(&attached.model));
-    let targets = targets(&attached, means.maps, &mut files);
+    let targets = targets(fit.skip, &attached, means.maps, &mut files);
     files.insert(GATE_FILE.to_owned(), Table::new(data.features, gate.rows).to_bytes());
     let gate = GateRecord {
         file: GATE_FILE.into(),
@@ -88,11 +103,18 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
         t2_limit: gate.t2_limit,
         q_limit: gate.q_limit,
     };
-    files.insert(FOLDS_FILE.to_owned(), folds_table(recording, &data, &group_names, &held_out));
+    let candidate_names: Vec<String> =
+        candidates.iter().map(|candidate| candidate.in_words(&request.preparations)).collect();
+    let names = tables::Names { recording, groups: &group_names, candidates: &candidate_names };
+    files.insert(FOLDS_FILE.to_owned(), tables::folds(&names, data, &held_out));
+    if !permuted.is_empty() {
+        files.insert(PERMUTED_FILE.to_owned(), tables::permuted(&names, data, &permuted));
+    }
+    let draws = Draws::new(data.samples(), &mut random(request.seed, Purpose::Bootstrap));
 
-    let (pipeline, channels) = records(&request.pipeline);
-    let axis = request.pipeline.axis();
-    let (first, last) = (axis.first().per_cm(), axis.last().per_cm());
+    let (steps, channels) = records(pipeline);
+    let axis = pipeline.axis();
+    let (first, last_shift) = (axis.first().per_cm(), axis.last().per_cm());
     let provenance = request.provenance.clone();
     let manifest = Manifest {
         format: FORMAT,
@@ -103,8 +125,8 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
         licence: provenance.licence,
         laser_nm: provenance.laser_nm,
         output: output(request, &data.truth, &held_out),
-        axis: AxisRecord { first, last, points: axis.len() },
-        pipeline,
+        axis: AxisRecord { first, last: last_shift, points: axis.len() },
+        pipeline: steps,
         channels,
         network: NetworkRecord {
             file: NETWORK_FILE.into(),
@@ -116,7 +138,7 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
         },
         reference: ReferenceRecord { population, output: means.output },
         gate: Some(gate),
-        bands: request.bands.iter().filter(|band| first <= band.from && band.to <= last).cloned().collect(),
+        bands: request.bands.iter().filter(|band| first <= band.from && band.to <= last_shift).cloned().collect(),
         training: TrainingRecord {
             data: provenance.data,
             data_sha256: provenance.data_sha256,
@@ -126,12 +148,33 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
             group: request.split.group.clone().unwrap_or_else(|| "none: every row is a sample".into()),
             split: split_in_words(request),
             seed: request.seed,
+            networks: Some(fit.trunks.len()),
+            components: (fit.skip == Skip::Pls).then_some(fit.components),
             made_by: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
+            candidates: candidate_records(&candidate_names, &last, data, &held_out),
         },
-        metrics: metrics(&data.truth, &held_out),
+        metrics: metrics(data, &held_out, &permuted, &draws),
         files: BTreeMap::new(),
     };
-    Ok(Trained { manifest, files, components: fit.components })
+    Ok(Trained { manifest, files })
+}
+
+/// What the model was chosen among; nothing where there was no choice.
+fn candidate_records(
+    names: &[String],
+    last: &Nested,
+    data: &Dataset<'_>,
+    held_out: &[OutOfFold],
+) -> Vec<CandidateRecord> {
+    let folds: BTreeSet<(usize, usize, usize)> =
+        held_out.iter().map(|row| (row.candidate, row.repeat, row.fold)).collect();
+    let record = |(place, (name, loss)): (usize, (&String, &Loss))| CandidateRecord {
+        name: name.clone(),
+        chosen: folds.iter().filter(|(candidate, ..)| *candidate == place).count(),
+        error: (loss.squared / (data.len() * data.truth.outputs()) as f64).sqrt(),
+        kept: place == last.candidate,
+    };
+    names.iter().zip(&last.losses).enumerate().map(record).collect()
 }
 
 /// A cut through the network behind which all is linear.
@@ -142,21 +185,34 @@ struct Cut {
     linear: bool,
 }
 
-/// y depends on the spectrum through these two, and no other way.
 const CUTS: [Cut; 2] = [
     Cut { name: "residual network", activation: onnx::NETWORK_ACTIVATION, gradient: "dYdA0", linear: false },
     Cut { name: "linear part (PLS)", activation: onnx::SKIP_ACTIVATION, gradient: "dYdA1", linear: true },
 ];
 
-/// The exported graph with the gradients of both cuts.
-fn attach(fit: &Fit) -> Result<Attached, GradientError> {
-    let target = |cut: &Cut| Target { tensor: cut.activation, activation: cut.activation, gradient: cut.gradient };
-    gradient::attach(&onnx::forward_graph(fit), onnx::OUTPUT, Seed::All, &CUTS.each_ref().map(target))
+/// y depends on the spectrum through these, and no other way.
+fn cuts(skip: Skip) -> &'static [Cut] {
+    match skip {
+        Skip::Pls => &CUTS,
+        Skip::None => &CUTS[..1],
+    }
 }
 
-/// The records of both cuts, with their reference maps as files.
-fn targets(attached: &Attached, maps: Vec<Vec<f32>>, files: &mut BTreeMap<String, Vec<u8>>) -> Vec<TargetRecord> {
-    let records = CUTS.iter().zip(&attached.targets).zip(maps).enumerate();
+/// The exported graph with the gradients of its cuts.
+fn attach(fit: &Fit) -> Result<Attached, GradientError> {
+    let target = |cut: &Cut| Target { tensor: cut.activation, activation: cut.activation, gradient: cut.gradient };
+    let targets: Vec<Target<'_>> = cuts(fit.skip).iter().map(target).collect();
+    gradient::attach(&onnx::forward_graph(fit), onnx::OUTPUT, Seed::All, &targets)
+}
+
+/// The records of the cuts, with their reference maps as files.
+fn targets(
+    skip: Skip,
+    attached: &Attached,
+    maps: Vec<Vec<f32>>,
+    files: &mut BTreeMap<String, Vec<u8>>,
+) -> Vec<TargetRecord> {
+    let records = cuts(skip).iter().zip(&attached.targets).zip(maps).enumerate();
     records
         .map(|(index, ((cut, target), map))| {
             let reach = target.reach.expect("convolutions keep their place on the axis");
@@ -186,9 +242,9 @@ struct Means {
 }
 
 /// Runs the exported model, as inference will, on the spectra of the reference population.
-fn reference(attached: &Attached, data: &Dataset<'_>, rows: &[usize]) -> Result<Means, NetworkError> {
+fn reference(skip: Skip, attached: &Attached, data: &Dataset<'_>, rows: &[usize]) -> Result<Means, NetworkError> {
     let shape = (data.channels(), data.features / data.channels());
-    let names: Vec<(&str, &str)> = CUTS.iter().map(|cut| (cut.activation, cut.gradient)).collect();
+    let names: Vec<(&str, &str)> = cuts(skip).iter().map(|cut| (cut.activation, cut.gradient)).collect();
     let network = Network::load(&attached.model, shape, onnx::OUTPUT, &names)?;
     let mut session = network.session()?;
     let zeros = |target: &AttachedTarget| vec![0.0; target.outputs * target.cells];
@@ -225,68 +281,6 @@ fn output(request: &Request, truth: &Truth, held_out: &[OutOfFold]) -> OutputRec
             OutputRecord { unit: None, labels: Some(labels.clone()), temperature: Some(temperature(&scores)) }
         }
     }
-}
-
-fn metrics(truth: &Truth, held_out: &[OutOfFold]) -> MetricsRecord {
-    match truth {
-        Truth::Values(values) => {
-            let pairs = |predicted: fn(&OutOfFold) -> &[f32]| -> Vec<(f64, f64)> {
-                held_out.iter().map(|row| (values[row.spectrum], f64::from(predicted(row)[0]))).collect()
-            };
-            let figures = RegressionFigures::new(&pairs(|row| &row.prediction));
-            MetricsRecord {
-                rmsecv: Some(figures.rmse),
-                rmsecv_pls: Some(RegressionFigures::new(&pairs(|row| &row.pls)).rmse),
-                r2: Some(figures.r2),
-                bias: Some(figures.bias),
-                slope: Some(figures.slope),
-                ..MetricsRecord::default()
-            }
-        }
-        Truth::Classes { indices, .. } => {
-            let accuracy = |predicted: fn(&OutOfFold) -> &[f32]| {
-                let right = held_out.iter().filter(|row| best(predicted(row)) == indices[row.spectrum]).count();
-                right as f64 / held_out.len() as f64
-            };
-            MetricsRecord {
-                accuracy: Some(accuracy(|row| &row.prediction)),
-                accuracy_pls: Some(accuracy(|row| &row.pls)),
-                ..MetricsRecord::default()
-            }
-        }
-    }
-}
-
-/// `id,group,repeat,fold,truth,prediction,pls`; for classes the labels, then one column of scores a label.
-fn folds_table(recording: &Recording, data: &Dataset<'_>, groups: &[String], held_out: &[OutOfFold]) -> Vec<u8> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    let mut header: Vec<String> =
-        ["id", "group", "repeat", "fold", "truth", "prediction", "pls"].map(ToOwned::to_owned).to_vec();
-    if let Truth::Classes { labels, .. } = &data.truth {
-        header.extend(labels.iter().map(|label| format!("score {label}")));
-    }
-    let in_memory = "writing to memory does not fail";
-    table.write_record(&header).expect(in_memory);
-    for row in held_out {
-        let mut record = vec![
-            recording.spectra[row.spectrum].id.clone(),
-            groups[data.groups[row.spectrum]].clone(),
-            row.repeat.to_string(),
-            row.fold.to_string(),
-        ];
-        match &data.truth {
-            Truth::Values(values) => {
-                record.extend([values[row.spectrum].to_string(), row.prediction[0].to_string(), row.pls[0].to_string()])
-            }
-            Truth::Classes { labels, indices } => {
-                let named = [indices[row.spectrum], best(&row.prediction), best(&row.pls)];
-                record.extend(named.map(|class| labels[class].clone()));
-                record.extend(row.prediction.iter().map(ToString::to_string));
-            }
-        }
-        table.write_record(&record).expect(in_memory);
-    }
-    table.into_inner().expect(in_memory)
 }
 
 fn split_in_words(request: &Request) -> String {

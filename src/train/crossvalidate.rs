@@ -1,15 +1,15 @@
 //! Cross-validation by independent sample: every spectrum is predicted by models that saw no replicate of it.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
+use super::choose::{BestKernel, Choices, Nested};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
-use super::fit::{Fit, Progress, Recipe};
 
 /// How spectra are held out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +18,15 @@ pub(super) struct Plan {
     pub(super) folds: usize,
     /// How often, each time dealt anew.
     pub(super) repeats: usize,
+    /// How often with permuted labels.
+    pub(super) permutations: usize,
     /// Of every random choice.
     pub(super) seed: u64,
     /// Fits at a time; the result does not depend on it.
     pub(super) threads: usize,
 }
 
-/// One spectrum predicted by a model that saw no replicate of it.
+/// One spectrum predicted by models that saw no replicate of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct OutOfFold {
     /// Index into the dataset.
@@ -33,10 +35,35 @@ pub(super) struct OutOfFold {
     pub(super) repeat: usize,
     /// Which part was held out, from 0.
     pub(super) fold: usize,
-    /// One number per output.
+    /// Which candidate was chosen without it.
+    pub(super) candidate: usize,
+    /// What the model says, one number per output: the mean over networks.
     pub(super) prediction: Vec<f32>,
-    /// The same from the best PLS alone, fitted to the same spectra.
+    /// What each network says, `[networks][outputs]`.
+    pub(super) each: Vec<Vec<f32>>,
+    /// The same from PLS alone, chosen and fitted on the same spectra.
     pub(super) pls: Vec<f32>,
+    /// The same from kernel ridge, for quantities.
+    pub(super) kernel: Option<f32>,
+}
+
+/// What is left to learn once the labels were dealt out anew among the samples.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Permuted {
+    /// What each spectrum was said to be.
+    pub(super) truth: Truth,
+    /// Predictions of the first network, in the order of fold and dataset.
+    pub(super) rows: Vec<OutOfFold>,
+}
+
+/// Everything that was fitted.
+pub(super) struct Validated {
+    /// In the order of repeat, fold and dataset.
+    pub(super) held_out: Vec<OutOfFold>,
+    /// One per permutation.
+    pub(super) permuted: Vec<Permuted>,
+    /// Chosen and fitted on all samples: what is kept.
+    pub(super) last: Nested,
 }
 
 /// One split of spectra by sample.
@@ -60,19 +87,40 @@ pub(super) enum Purpose {
         /// Of all repeats, in order.
         index: usize,
     },
+    /// Dealing out labels anew.
+    Permutation {
+        /// Which one.
+        permutation: usize,
+    },
+    /// Dealing the samples that have new labels.
+    PermutedDealing {
+        /// Which permutation.
+        permutation: usize,
+    },
+    /// A fit to permuted labels.
+    PermutedFold {
+        /// Of all permutations, in order.
+        index: usize,
+    },
     /// The fit that is kept.
-    Final,
+    Last,
     /// The gate's limits.
     Gate,
+    /// Bootstrap intervals.
+    Bootstrap,
 }
 
 /// The generator of one purpose: what is drawn for one never moves what is drawn for another.
 pub(super) fn random(seed: u64, purpose: Purpose) -> ChaCha8Rng {
     let stream = match purpose {
-        Purpose::Final => 0,
+        Purpose::Last => 0,
         Purpose::Gate => 1,
+        Purpose::Bootstrap => 2,
         Purpose::Dealing { repeat } => 1 << 32 | repeat as u64,
         Purpose::Fold { index } => 2 << 32 | index as u64,
+        Purpose::Permutation { permutation } => 3 << 32 | permutation as u64,
+        Purpose::PermutedDealing { permutation } => 4 << 32 | permutation as u64,
+        Purpose::PermutedFold { index } => 5 << 32 | index as u64,
     };
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(stream);
@@ -105,64 +153,131 @@ pub(super) fn partition(
     (0..folds).map(split).collect()
 }
 
-/// Predicts every spectrum out of fold, `plan.repeats` times, in the order of repeat, fold and dataset.
+/// One thing to fit, with the streams of its random numbers.
+enum Job {
+    /// To all samples.
+    Last,
+    /// To the samples outside one fold.
+    Fold { repeat: usize, fold: usize, index: usize, part: Partition },
+    /// The same with permuted labels.
+    Permuted { permutation: usize, fold: usize, index: usize, part: Partition },
+}
+
+/// What becomes of it.
+enum Done {
+    Last(Box<Nested>),
+    Fold(Vec<OutOfFold>),
+    Permuted(usize, Vec<OutOfFold>),
+}
+
+/// Predicts every spectrum out of fold, `plan.repeats` times; does the same with labels permuted among samples,
+/// `plan.permutations` times; and fits to all samples.
 ///
 /// # Errors
-/// The first failure of a fit, in the order of the folds.
-pub(super) fn crossvalidate(
-    data: &Dataset<'_>,
-    plan: &Plan,
-    recipe: &Recipe,
-    progress: &Progress,
-) -> Result<Vec<OutOfFold>, TrainError> {
+/// The first failure of a fit.
+pub(super) fn crossvalidate(choices: &Choices<'_>, plan: &Plan) -> Result<Validated, TrainError> {
+    let data = &choices.preparations[0];
     let everything: Vec<usize> = (0..data.len()).collect();
-    let jobs: Vec<(usize, usize, Partition)> = (0..plan.repeats)
-        .flat_map(|repeat| {
-            let mut random = random(plan.seed, Purpose::Dealing { repeat });
-            let parts = partition(data, &everything, plan.folds, &mut random).into_iter().enumerate();
-            parts.map(move |(fold, part)| (repeat, fold, part))
+    let relabelled: Vec<Vec<Dataset<'_>>> = (0..plan.permutations)
+        .map(|permutation| {
+            let truth = permute(data, &mut random(plan.seed, Purpose::Permutation { permutation }));
+            choices.preparations.iter().map(|data| data.relabelled(truth.clone())).collect()
         })
         .collect();
-    let run = |index: usize| {
-        let (repeat, fold, Partition { training, held_out }) = &jobs[index];
-        let mut random = random(plan.seed, Purpose::Fold { index });
-        let fit = Fit::new(data, training, recipe, &mut random, progress)?;
-        Ok(held_out
-            .iter()
-            .map(|&spectrum| OutOfFold {
-                spectrum,
-                repeat: *repeat,
-                fold: *fold,
-                prediction: fit.predict(data.prepared(spectrum)),
-                pls: fit.predict_baseline(data.prepared(spectrum)),
-            })
-            .collect::<Vec<_>>())
+    // The fit to all samples takes longest, so it starts first.
+    let mut jobs = vec![Job::Last];
+    for repeat in 0..plan.repeats {
+        let parts = partition(data, &everything, plan.folds, &mut random(plan.seed, Purpose::Dealing { repeat }));
+        for (fold, part) in parts.into_iter().enumerate() {
+            jobs.push(Job::Fold { repeat, fold, index: repeat * plan.folds + fold, part });
+        }
+    }
+    for (permutation, data) in relabelled.iter().enumerate() {
+        let mut random = random(plan.seed, Purpose::PermutedDealing { permutation });
+        for (fold, part) in partition(&data[0], &everything, plan.folds, &mut random).into_iter().enumerate() {
+            jobs.push(Job::Permuted { permutation, fold, index: permutation * plan.folds + fold, part });
+        }
+    }
+    let run = |index: usize| match &jobs[index] {
+        Job::Last => Nested::new(choices, &everything, &mut random(plan.seed, Purpose::Last))
+            .map(|last| Done::Last(Box::new(last))),
+        Job::Fold { repeat, fold, index, part } => {
+            let mut random = random(plan.seed, Purpose::Fold { index: *index });
+            let nested = Nested::new(choices, &part.training, &mut random)?;
+            let kernel = BestKernel::choose(choices.preparations, &part.training, &mut random);
+            let predict = |&spectrum: &usize| nested.predict(choices, kernel.as_ref(), spectrum, *repeat, *fold);
+            Ok(Done::Fold(part.held_out.iter().map(predict).collect()))
+        }
+        Job::Permuted { permutation, fold, index, part } => {
+            let choices = Choices { preparations: &relabelled[*permutation], networks: 1, ..*choices };
+            let mut random = random(plan.seed, Purpose::PermutedFold { index: *index });
+            let nested = Nested::new(&choices, &part.training, &mut random)?;
+            let predict = |&spectrum: &usize| nested.predict(&choices, None, spectrum, 0, *fold);
+            Ok(Done::Permuted(*permutation, part.held_out.iter().map(predict).collect()))
+        }
     };
-    Ok(in_parallel(jobs.len(), plan.threads, run)?.concat())
+    let truths = relabelled.iter().map(|data| data[0].truth.clone());
+    let mut permuted: Vec<Permuted> = truths.map(|truth| Permuted { truth, rows: Vec::new() }).collect();
+    let (mut held_out, mut last) = (Vec::new(), None);
+    for done in in_parallel(jobs.len(), plan.threads, run)? {
+        match done {
+            Done::Last(nested) => last = Some(*nested),
+            Done::Fold(rows) => held_out.extend(rows),
+            Done::Permuted(permutation, rows) => permuted[permutation].rows.extend(rows),
+        }
+    }
+    Ok(Validated { held_out, permuted, last: last.expect("the first job is the last fit") })
+}
+
+/// Labels dealt out anew among samples: a sample gets those of another one, replicate by replicate.
+fn permute(data: &Dataset<'_>, random: &mut ChaCha8Rng) -> Truth {
+    let mut members: Vec<Vec<usize>> = vec![Vec::new(); data.samples()];
+    for (spectrum, &group) in data.groups.iter().enumerate() {
+        members[group].push(spectrum);
+    }
+    let mut source: Vec<usize> = (0..members.len()).collect();
+    source.shuffle(random);
+    let mut from = vec![0; data.len()];
+    for (own, &other) in members.iter().zip(&source) {
+        for (place, &spectrum) in own.iter().enumerate() {
+            from[spectrum] = members[other][place % members[other].len()];
+        }
+    }
+    match &data.truth {
+        Truth::Values(values) => Truth::Values(from.iter().map(|&spectrum| values[spectrum]).collect()),
+        Truth::Classes { labels, indices } => {
+            let indices = from.iter().map(|&spectrum| indices[spectrum]).collect();
+            Truth::Classes { labels: labels.clone(), indices }
+        }
+    }
 }
 
 /// Runs jobs 0..count on `threads` threads; each has its own random numbers, so that the result is the same on any number.
+/// After a failure no further job starts.
 fn in_parallel<T: Send>(
     count: usize,
     threads: usize,
     job: impl Fn(usize) -> Result<T, TrainError> + Sync,
 ) -> Result<Vec<T>, TrainError> {
     let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
     let results: Mutex<Vec<Option<Result<T, TrainError>>>> = Mutex::new((0..count).map(|_| None).collect());
     std::thread::scope(|scope| {
         for _ in 0..threads.clamp(1, count.max(1)) {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= count {
+                    if index >= count || failed.load(Ordering::Relaxed) {
                         break;
                     }
                     let result = job(index);
+                    failed.fetch_or(result.is_err(), Ordering::Relaxed);
                     results.lock().expect("no job panics while it holds the lock")[index] = Some(result);
                 }
             });
         }
     });
     let results = results.into_inner().expect("no job panics while it holds the lock");
-    results.into_iter().map(|result| result.expect("every job ran")).collect()
+    // Jobs start in order: whatever did not run comes after a failure.
+    results.into_iter().map(|result| result.expect("every job ran, or one before it failed")).collect()
 }

@@ -1,5 +1,7 @@
 //! The labelled spectra as training sees them: prepared once, and disturbed afresh for every step.
 
+use std::sync::Arc;
+
 use nalgebra::DMatrix;
 use rand::rngs::ChaCha8Rng;
 
@@ -45,9 +47,9 @@ impl Truth {
 pub(super) struct Dataset<'a> {
     pipeline: &'a Pipeline,
     /// Before the first normalisation, on the model's axis.
-    rows: Vec<Vec<f64>>,
+    rows: Arc<[Vec<f64>]>,
     /// `[spectra][channels · points]`.
-    prepared: Vec<f32>,
+    prepared: Arc<[f32]>,
     /// Channels · points.
     pub(super) features: usize,
     /// What each spectrum is.
@@ -79,7 +81,13 @@ impl<'a> Dataset<'a> {
             pipeline.finish(&row, &mut workspace, &mut prepared[last..]).map_err(failed)?;
             rows.push(row);
         }
-        Ok(Self { pipeline, rows, prepared, features, truth, groups })
+        Ok(Self { pipeline, rows: rows.into(), prepared: prepared.into(), features, truth, groups })
+    }
+
+    /// The same spectra, said to be something else.
+    pub(super) fn relabelled(&self, truth: Truth) -> Self {
+        let (rows, prepared) = (self.rows.clone(), self.prepared.clone());
+        Self { pipeline: self.pipeline, rows, prepared, features: self.features, truth, groups: self.groups.clone() }
     }
 
     /// How many spectra.

@@ -13,23 +13,56 @@ pub(super) struct RegressionFigures {
     pub(super) slope: f64,
 }
 
-impl RegressionFigures {
-    /// From pairs of truth and prediction; at least one.
-    pub(super) fn new(pairs: &[(f64, f64)]) -> Self {
-        let count = pairs.len() as f64;
-        let mean = |of: fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>() / count;
-        let (truth, prediction) = (mean(|pair| pair.0), mean(|pair| pair.1));
-        let sum = |of: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(of).sum::<f64>();
-        let squared_error = sum(&|(t, p)| (p - t).powi(2));
-        let variation = sum(&|(t, _)| (t - truth).powi(2));
-        let covariation = sum(&|(t, p)| (t - truth) * (p - prediction));
-        Self {
-            rmse: (squared_error / count).sqrt(),
-            r2: 1.0 - squared_error / variation,
-            bias: prediction - truth,
+/// What [`RegressionFigures`] are computed from; sums of parts are the sums of the whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct RegressionSums {
+    count: f64,
+    truth: f64,
+    prediction: f64,
+    truth_squared: f64,
+    product: f64,
+    error_squared: f64,
+}
+
+impl RegressionSums {
+    /// One more spectrum.
+    pub(super) fn add(&mut self, truth: f64, prediction: f64) {
+        self.count += 1.0;
+        self.truth += truth;
+        self.prediction += prediction;
+        self.truth_squared += truth * truth;
+        self.product += truth * prediction;
+        self.error_squared += (prediction - truth).powi(2);
+    }
+
+    /// All spectra of a part, `times` times.
+    pub(super) fn add_times(&mut self, part: Self, times: f64) {
+        self.count += times * part.count;
+        self.truth += times * part.truth;
+        self.prediction += times * part.prediction;
+        self.truth_squared += times * part.truth_squared;
+        self.product += times * part.product;
+        self.error_squared += times * part.error_squared;
+    }
+
+    /// Of at least one spectrum; where all have the same truth, R² and slope are no numbers.
+    pub(super) fn figures(&self) -> RegressionFigures {
+        let variation = self.truth_squared - self.truth * self.truth / self.count;
+        let covariation = self.product - self.truth * self.prediction / self.count;
+        RegressionFigures {
+            rmse: (self.error_squared / self.count).sqrt(),
+            r2: 1.0 - self.error_squared / variation,
+            bias: (self.prediction - self.truth) / self.count,
             slope: covariation / variation,
         }
     }
+}
+
+/// The middle value, or the mean of the two middle ones; at least one value.
+pub(super) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { 0.5 * (values[middle - 1] + values[middle]) }
 }
 
 /// The softmax temperature that makes the out-of-fold probabilities most likely: the minimum over T of
@@ -81,7 +114,12 @@ mod tests {
 
     #[test]
     fn figures_by_hand() {
-        let figures = RegressionFigures::new(&[(0.0, 1.0), (2.0, 2.0), (4.0, 6.0)]);
+        let mut sums = RegressionSums::default();
+        [(0.0, 1.0), (2.0, 2.0), (4.0, 6.0)].into_iter().for_each(|(truth, prediction)| sums.add(truth, prediction));
+        let mut twice = RegressionSums::default();
+        twice.add_times(sums, 2.0);
+        assert_eq!(twice.figures(), sums.figures());
+        let figures = sums.figures();
         assert!((figures.rmse - (5.0_f64 / 3.0).sqrt()).abs() < 1e-12);
         assert!((figures.r2 - (1.0 - 5.0 / 8.0)).abs() < 1e-12);
         assert!((figures.bias - 1.0).abs() < 1e-12);
@@ -97,6 +135,12 @@ mod tests {
         assert!((temperature(&scores) - 1.0 / 3.0_f64.ln()).abs() < 1e-4);
         // Always right: as cold as allowed.
         assert!(temperature(&scores[..3]) < 0.011);
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]), 2.5);
     }
 
     #[test]

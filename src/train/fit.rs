@@ -1,24 +1,23 @@
-//! One fit: y = PLS(x) + network(x), with the number of PLS components chosen by an inner cross-validation.
-
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+//! One fit: y = PLS(x) + network(x), or the network alone; several networks that started differently are averaged.
 
 use nalgebra::DMatrix;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
 use super::augment::Augmentation;
-use super::crossvalidate::{Partition, partition};
+use super::candidate::Skip;
 use super::dataset::{Dataset, DrawWorkspace, Truth};
 use super::error::TrainError;
 use super::layers::Affine;
 use super::network::{Network, Parameters};
 use super::optimise::Adam;
 use super::pls::Pls;
+use super::progress::Progress;
 
-/// Components beyond this describe noise in every set of spectra this was tried on.
-const COMPONENTS_MAX: usize = 20;
-/// Folds of the inner cross-validation that chooses the number of components.
-const INNER_FOLDS: usize = 10;
+/// Share of the spectra of a step that are mixed with another one, where spectra are mixed.
+const MIXED_SHARE: f64 = 0.5;
+/// The most of the other spectrum.
+const MIXED_MAX: f32 = 0.5;
 
 /// How a network is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,41 +30,23 @@ pub(super) struct Recipe {
     pub(super) rate: f32,
     /// Disturbances.
     pub(super) augmentation: Augmentation,
+    /// Whether spectra are mixed.
+    pub(super) mixing: Mixing,
 }
 
-/// How far a training is, and whether it shall go on; shared between threads.
-#[derive(Debug, Default)]
-pub struct Progress {
-    steps: AtomicU64,
-    interrupted: AtomicBool,
+/// Whether a step sees blends of two training spectra, with the targets blended alike (H. Zhang et al., "mixup", ICLR 2018).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mixing {
+    /// Each spectrum for itself.
+    Never,
+    /// Some of them: spectra of mixtures are about mixtures of spectra. A network without a linear part learns from it
+    /// that the target is about linear between the samples it was shown.
+    Some,
 }
 
-impl Progress {
-    /// Steps of gradient descent done, over all fits.
-    pub fn steps(&self) -> u64 {
-        self.steps.load(Ordering::Relaxed)
-    }
-
-    /// Ends the training at the next step with [`TrainError::Interrupted`].
-    pub fn interrupt(&self) {
-        self.interrupted.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn step(&self) -> Result<(), TrainError> {
-        self.steps.fetch_add(1, Ordering::Relaxed);
-        self.check()
-    }
-
-    pub(super) fn check(&self) -> Result<(), TrainError> {
-        if self.interrupted.load(Ordering::Relaxed) { Err(TrainError::Interrupted) } else { Ok(()) }
-    }
-}
-
-/// A fitted model: standardisation, PLS and network.
+/// What brings spectra and targets to unit size.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Fit {
-    /// The shapes.
-    pub(super) network: Network,
+pub(super) struct Standard {
     /// Mean training spectrum, `[channels · points]`.
     pub(super) mean: Vec<f32>,
     /// One over the root mean square of the centred training spectra: one number, so that the map keeps its shape.
@@ -74,208 +55,196 @@ pub(super) struct Fit {
     pub(super) target_mean: Vec<f32>,
     /// Root mean square of the centred targets.
     pub(super) target_scale: f32,
-    /// PLS on centred, scaled spectra, in standardised targets: the part of the model.
-    pub(super) skip: Affine<f32>,
-    /// The best PLS alone, which the model has to beat.
-    baseline: Affine<f32>,
-    /// The network's.
-    pub(super) parameters: Parameters<f32>,
-    /// PLS components of the skip.
+}
+
+/// A fitted model: standardisation, PLS and networks.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Fit {
+    /// The shapes.
+    pub(super) network: Network,
+    /// Of spectra and targets.
+    pub(super) standard: Standard,
+    /// Whether PLS is part of the model.
+    pub(super) skip: Skip,
+    /// PLS on centred, scaled spectra, in standardised targets; all zero without a skip.
+    pub(super) linear: Affine<f32>,
+    /// Of each network; the model's is the mean of their outputs.
+    pub(super) trunks: Vec<Parameters<f32>>,
+    /// PLS components of the skip, 0 without one.
     pub(super) components: usize,
 }
 
 impl Fit {
-    /// Fits to the spectra `members` of `data`.
+    /// Fits `recipes.len()` networks to the spectra `members` of `data`, each with its own random numbers, beside PLS with at
+    /// most `components` components where there is a skip.
     ///
     /// # Errors
     /// When there is nothing to learn, a step was interrupted, or the training diverged.
     pub(super) fn new(
         data: &Dataset<'_>,
         members: &[usize],
+        skip: Skip,
+        components: usize,
         recipe: &Recipe,
-        random: &mut ChaCha8Rng,
+        chances: &mut [ChaCha8Rng],
         progress: &Progress,
     ) -> Result<Self, TrainError> {
-        let mut fit = Self::linear(data, members, random, progress)?;
-        fit.descend(data, members, recipe, random, progress)?;
+        let mut fit = Self::linear(data, members, skip, components)?;
+        for random in chances {
+            let trunk = fit.descend(data, members, recipe, random, progress)?;
+            fit.trunks.push(trunk);
+        }
         Ok(fit)
     }
 
-    /// PLS alone: the network's head is zero.
-    fn linear(
-        data: &Dataset<'_>,
-        members: &[usize],
-        random: &mut ChaCha8Rng,
-        progress: &Progress,
-    ) -> Result<Self, TrainError> {
-        let chosen = choose_components(data, members, random, progress)?;
+    /// PLS alone, or with no skip the mean of the targets.
+    fn linear(data: &Dataset<'_>, members: &[usize], skip: Skip, components: usize) -> Result<Self, TrainError> {
+        let components = if skip == Skip::Pls { components } else { 0 };
         let spectra = data.spectra(members);
         let targets = data.targets(members);
-        let pls = Pls::fit(&spectra, &targets, chosen.least_error.max(chosen.parsimonious));
+        let pls = Pls::fit(&spectra, &targets, components);
         let scale = spread(&spectra);
         if scale == 0.0 {
             return Err(TrainError::ConstantSpectra);
         }
         // Targets may be constant in one fold by accident: then there is nothing to scale.
         let target_scale = Some(spread(&targets)).filter(|&scale| scale > 0.0).unwrap_or(1.0);
-        let outputs = targets.ncols();
         // Column-major p × m is row-major m × p.
-        let linear = |components: usize| Affine {
-            weights: pls.coefficients(components).iter().map(|&value| (value * scale / target_scale) as f32).collect(),
-            bias: vec![0.0; outputs],
+        let coefficients = pls.coefficients(components);
+        let linear = Affine {
+            weights: coefficients.iter().map(|&value| (value * scale / target_scale) as f32).collect(),
+            bias: vec![0.0; targets.ncols()],
         };
-        let network = Network::new(data.channels(), data.features / data.channels(), outputs);
         Ok(Self {
-            network,
-            mean: spectra.row_mean().iter().map(|&value| value as f32).collect(),
-            inverse_scale: (1.0 / scale) as f32,
-            target_mean: pls.response_mean().iter().map(|&value| value as f32).collect(),
-            target_scale: target_scale as f32,
-            skip: linear(chosen.parsimonious),
-            baseline: linear(chosen.least_error),
-            parameters: network.initial(random),
-            components: chosen.parsimonious.min(pls.components()),
+            network: Network::new(data.channels(), data.features / data.channels(), targets.ncols()),
+            standard: Standard {
+                mean: spectra.row_mean().iter().map(|&value| value as f32).collect(),
+                inverse_scale: (1.0 / scale) as f32,
+                target_mean: pls.response_mean().iter().map(|&value| value as f32).collect(),
+                target_scale: target_scale as f32,
+            },
+            skip,
+            linear,
+            trunks: Vec::new(),
+            components: components.min(pls.components()),
         })
     }
 
     fn descend(
-        &mut self,
+        &self,
         data: &Dataset<'_>,
         members: &[usize],
         recipe: &Recipe,
         random: &mut ChaCha8Rng,
         progress: &Progress,
-    ) -> Result<(), TrainError> {
+    ) -> Result<Parameters<f32>, TrainError> {
+        let mut parameters = self.network.initial(random);
         let unit = data.mean_deviation(members);
         let outputs = self.network.head.outputs;
         let weight = 1.0 / (recipe.batch * outputs) as f32;
-        let mut adam = Adam::new(&self.parameters, recipe.steps, recipe.rate);
+        let mut adam = Adam::new(&parameters, recipe.steps, recipe.rate);
         let mut workspace = DrawWorkspace::default();
         let mut spectra = vec![0.0; recipe.batch * data.features];
-        let mut targets = Vec::new();
+        let mut other = vec![0.0; data.features];
+        let mut targets = vec![0.0; recipe.batch * outputs];
         for step in 0..recipe.steps {
             progress.step()?;
-            targets.clear();
-            for drawn in spectra.chunks_exact_mut(data.features) {
-                let spectrum = members[random.random_range(0..members.len())];
-                data.draw(spectrum, &recipe.augmentation, unit, random, &mut workspace, drawn)
-                    .map_err(|source| TrainError::Disturbed { step, source })?;
-                targets.extend((0..outputs).map(|output| {
-                    (data.truth.target(spectrum, output) as f32 - self.target_mean[output]) / self.target_scale
-                }));
+            let rows = spectra.chunks_exact_mut(data.features).zip(targets.chunks_exact_mut(outputs));
+            for (drawn, target) in rows {
+                let mut draw = |random: &mut ChaCha8Rng, drawn: &mut [f32]| {
+                    let spectrum = members[random.random_range(0..members.len())];
+                    data.draw(spectrum, &recipe.augmentation, unit, random, &mut workspace, drawn)
+                        .map_err(|source| TrainError::Disturbed { step, source })?;
+                    Ok::<_, TrainError>(spectrum)
+                };
+                let spectrum = draw(random, drawn)?;
+                self.standardised_target(&data.truth, spectrum, target);
+                if recipe.mixing == Mixing::Some && random.random_bool(MIXED_SHARE) {
+                    let share = random.random_range(0.0..MIXED_MAX);
+                    let second = draw(random, &mut other)?;
+                    let mix = |value: &mut f32, other: f32| *value += share * (other - *value);
+                    drawn.iter_mut().zip(&other).for_each(|(value, &other)| mix(value, other));
+                    let mut second_target = vec![0.0; outputs];
+                    self.standardised_target(&data.truth, second, &mut second_target);
+                    target.iter_mut().zip(second_target).for_each(|(value, other)| mix(value, other));
+                }
             }
-            self.standardise(&mut spectra);
-            let mut gradient = self.parameters.zeros_like();
-            let loss =
-                self.network.squared_error(&self.parameters, &self.skip, &spectra, &targets, weight, &mut gradient);
+            self.standard.apply(&mut spectra);
+            let mut gradient = parameters.zeros_like();
+            let loss = self.network.squared_error(&parameters, &self.linear, &spectra, &targets, weight, &mut gradient);
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { step });
             }
-            adam.step(&mut self.parameters, &gradient);
+            adam.step(&mut parameters, &gradient);
         }
-        Ok(())
+        Ok(parameters)
     }
 
+    fn standardised_target(&self, truth: &Truth, spectrum: usize, target: &mut [f32]) {
+        for (output, target) in target.iter_mut().enumerate() {
+            let value = truth.target(spectrum, output) as f32;
+            *target = (value - self.standard.target_mean[output]) / self.standard.target_scale;
+        }
+    }
+
+    /// What the model says where all activations are zero, one per output.
+    pub(super) fn offset(&self) -> Vec<f32> {
+        let head = self.head();
+        let biases = head.bias.iter().zip(&self.standard.target_mean);
+        biases.map(|(bias, mean)| bias * self.standard.target_scale + mean).collect()
+    }
+
+    /// The heads of all networks as one layer over their maps, one network's after the other's: their mean.
+    pub(super) fn head(&self) -> Affine<f32> {
+        let share = 1.0 / self.trunks.len() as f32;
+        let features = self.network.head.features;
+        let row = |output: usize| {
+            let of = move |trunk: &Parameters<f32>| {
+                trunk.head.weights[output * features..][..features].iter().map(|w| w * share).collect::<Vec<_>>()
+            };
+            self.trunks.iter().flat_map(of)
+        };
+        let bias = |output: usize| self.trunks.iter().map(|trunk| trunk.head.bias[output] * share).sum();
+        let outputs = self.network.head.outputs;
+        Affine { weights: (0..outputs).flat_map(row).collect(), bias: (0..outputs).map(bias).collect() }
+    }
+
+    /// What each network with the linear part says about one prepared spectrum, `[networks][outputs]`, in the targets' units.
+    pub(super) fn predict_each(&self, spectrum: &[f32]) -> Vec<Vec<f32>> {
+        let mut standardised = spectrum.to_vec();
+        self.standard.apply(&mut standardised);
+        let one = |trunk| self.in_units(self.network.forward(trunk, &self.linear, &standardised));
+        self.trunks.iter().map(one).collect()
+    }
+
+    fn in_units(&self, mut output: Vec<f32>) -> Vec<f32> {
+        for (value, mean) in output.iter_mut().zip(&self.standard.target_mean) {
+            *value = *value * self.standard.target_scale + mean;
+        }
+        output
+    }
+}
+
+impl Standard {
     /// Centres and scales prepared spectra in place.
-    fn standardise(&self, spectra: &mut [f32]) {
+    fn apply(&self, spectra: &mut [f32]) {
         for spectrum in spectra.chunks_exact_mut(self.mean.len()) {
             for (value, mean) in spectrum.iter_mut().zip(&self.mean) {
                 *value = (*value - mean) * self.inverse_scale;
             }
         }
     }
+}
 
-    /// What the model says where both activations are zero, one per output.
-    pub(super) fn offset(&self) -> Vec<f32> {
-        let biases = self.parameters.head.bias.iter().zip(&self.target_mean);
-        biases.map(|(bias, mean)| bias * self.target_scale + mean).collect()
-    }
-
-    /// What the whole model says about prepared spectra, `[spectra][outputs]`, in the targets' units.
-    pub(super) fn predict(&self, spectra: &[f32]) -> Vec<f32> {
-        let mut standardised = spectra.to_vec();
-        self.standardise(&mut standardised);
-        self.in_units(self.network.forward(&self.parameters, &self.skip, &standardised))
-    }
-
-    /// What the best PLS says.
-    pub(super) fn predict_baseline(&self, spectra: &[f32]) -> Vec<f32> {
-        let mut standardised = spectra.to_vec();
-        self.standardise(&mut standardised);
-        let mut output = vec![0.0; spectra.len() / self.mean.len() * self.network.skip.outputs];
-        self.network.skip.add_forward(&self.baseline, &standardised, &mut output);
-        self.in_units(output)
-    }
-
-    fn in_units(&self, mut output: Vec<f32>) -> Vec<f32> {
-        for row in output.chunks_exact_mut(self.target_mean.len()) {
-            for (value, mean) in row.iter_mut().zip(&self.target_mean) {
-                *value = *value * self.target_scale + mean;
-            }
-        }
-        output
-    }
+/// The mean over networks of what each says, one number per output.
+pub(super) fn mean_output(each: &[Vec<f32>]) -> Vec<f32> {
+    let outputs = each.first().map_or(0, Vec::len);
+    (0..outputs).map(|output| each.iter().map(|one| one[output]).sum::<f32>() / each.len() as f32).collect()
 }
 
 /// Root mean square of a matrix about its column means.
-fn spread(matrix: &DMatrix<f64>) -> f64 {
+pub(super) fn spread(matrix: &DMatrix<f64>) -> f64 {
     let mean = matrix.row_mean();
     let squares: f64 = matrix.row_iter().map(|row| (row - &mean).norm_squared()).sum();
     (squares / matrix.len() as f64).sqrt()
-}
-
-/// Numbers of PLS components, chosen on held-out samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Components {
-    /// What PLS alone does best with: fewest wrong labels for classes, least squared error otherwise and where labels tie.
-    least_error: usize,
-    /// The fewest whose squared error is within one standard error of the least: the one-standard-error rule (T. Hastie,
-    /// R. Tibshirani, J. Friedman, "The elements of statistical learning", section 7.10). Components that hardly help PLS
-    /// fit the training spectra too well and leave the network nothing to learn from.
-    parsimonious: usize,
-}
-
-/// Predicts every sample of `members` out of fold with 0 to [`COMPONENTS_MAX`] components.
-fn choose_components(
-    data: &Dataset<'_>,
-    members: &[usize],
-    random: &mut ChaCha8Rng,
-    progress: &Progress,
-) -> Result<Components, TrainError> {
-    let mut wrong = [0_usize; COMPONENTS_MAX + 1];
-    // By number of components, then by sample.
-    let mut squared = vec![vec![0.0_f64; data.samples()]; COMPONENTS_MAX + 1];
-    let mut available = COMPONENTS_MAX;
-    for Partition { training, held_out } in partition(data, members, INNER_FOLDS, random) {
-        progress.check()?;
-        let pls = Pls::fit(&data.spectra(&training), &data.targets(&training), COMPONENTS_MAX);
-        available = available.min(pls.components());
-        let targets = data.targets(&held_out);
-        for (components, predicted) in pls.predictions(&data.spectra(&held_out)).enumerate() {
-            for ((row, target), &spectrum) in predicted.row_iter().zip(targets.row_iter()).zip(&held_out) {
-                squared[components][data.groups[spectrum]] += (row - target).norm_squared();
-                if let Truth::Classes { indices, .. } = &data.truth {
-                    wrong[components] += usize::from(row.transpose().imax() != indices[spectrum]);
-                }
-            }
-        }
-    }
-    let mut samples: Vec<usize> = members.iter().map(|&spectrum| data.groups[spectrum]).collect();
-    samples.sort_unstable();
-    samples.dedup();
-    let sums: Vec<f64> = squared.iter().map(|errors| errors.iter().sum()).collect();
-    let least_of = |key: &dyn Fn(usize) -> (usize, f64)| {
-        let fewer = |a: &usize, b: &usize| key(*a).partial_cmp(&key(*b)).expect("errors are finite");
-        (0..=available).min_by(fewer).unwrap_or(0)
-    };
-    let least_squared = least_of(&|components| (0, sums[components]));
-    let count = samples.len() as f64;
-    let mean = sums[least_squared] / count;
-    let variance = samples.iter().map(|&sample| (squared[least_squared][sample] - mean).powi(2)).sum::<f64>() / count;
-    // The standard error of a sum over `count` samples.
-    let allowed = sums[least_squared] + (count * variance).sqrt();
-    Ok(Components {
-        least_error: least_of(&|components| (wrong[components], sums[components])),
-        parsimonious: sums.iter().position(|&sum| sum <= allowed).unwrap_or(least_squared),
-    })
 }

@@ -3,7 +3,7 @@
 //! Activations are stored `[maps][batch][positions]`, so that a convolution of the whole batch is one matrix product of
 //! its weights with the unfolded input. Backward passes ADD to the gradients they are given.
 
-use super::matrix::{Into, Scalar, View, multiply};
+use super::matrix::{Into, Scalar, View, multiply, transposed};
 
 /// Weights and bias of a layer.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -87,6 +87,11 @@ impl Convolution {
         start..end.min(self.positions_out())
     }
 
+    /// Whether the input is its own unfolding.
+    fn is_pointwise(&self) -> bool {
+        (self.kernel, self.stride, self.padding) == (1, 1, 0)
+    }
+
     /// `input` is `[maps_in][batch][positions_in]`, the result `[maps_out][batch][positions_out]`.
     pub(super) fn forward<T: Scalar>(
         &self,
@@ -100,9 +105,14 @@ impl Convolution {
         for (row, &bias) in output.chunks_exact_mut(columns).zip(&parameters.bias) {
             row.fill(bias);
         }
-        self.unfold(input, batch, unfolded);
         let weights = View::new(&parameters.weights, self.maps_out, self.fan_in());
-        multiply(weights, View::new(unfolded, self.fan_in(), columns), Into::Sum, &mut output);
+        let taps = if self.is_pointwise() {
+            input
+        } else {
+            self.unfold(input, batch, unfolded);
+            unfolded
+        };
+        multiply(weights, View::new(taps, self.fan_in(), columns), Into::Sum, &mut output);
         output
     }
 
@@ -120,16 +130,27 @@ impl Convolution {
     ) {
         let columns = batch * self.positions_out();
         let by_output = View::new(output_gradient, self.maps_out, columns);
-        self.unfold(input, batch, unfolded);
-        let by_tap = View::new(unfolded, self.fan_in(), columns).transposed();
-        multiply(by_output, by_tap, Into::Sum, &mut gradient.weights);
+        let by_tap = if self.is_pointwise() {
+            transposed(input, columns)
+        } else {
+            self.unfold(input, batch, unfolded);
+            transposed(unfolded, columns)
+        };
+        // The long rows are laid side by side first: a product reads its operands across, which is slow over such strides.
+        let across = transposed(output_gradient, columns);
+        let across = View::new(&across, columns, self.maps_out).transposed();
+        multiply(across, View::new(&by_tap, columns, self.fan_in()), Into::Sum, &mut gradient.weights);
         for (row, bias) in output_gradient.chunks_exact(columns).zip(&mut gradient.bias) {
             *bias += row.iter().fold(T::default(), |sum, &value| sum + value);
         }
         if let Some(input_gradient) = input_gradient {
             let weights = View::new(&parameters.weights, self.maps_out, self.fan_in()).transposed();
-            multiply(weights, by_output, Into::Empty, unfolded);
-            self.fold(unfolded, batch, input_gradient);
+            if self.is_pointwise() {
+                multiply(weights, by_output, Into::Sum, input_gradient);
+            } else {
+                multiply(weights, by_output, Into::Empty, unfolded);
+                self.fold(unfolded, batch, input_gradient);
+            }
         }
     }
 }
@@ -187,19 +208,16 @@ impl Linear {
 
 /// max(0, x), in place.
 pub(super) fn rectify<T: Scalar>(values: &mut [T]) {
+    // A value is chosen rather than a branch taken: the sign of an activation cannot be predicted.
     for value in values {
-        if *value < T::default() {
-            *value = T::default();
-        }
+        *value = if *value < T::default() { T::default() } else { *value };
     }
 }
 
 /// ∂loss/∂x of a rectifier from ∂loss/∂max(0, x), in place: zero wherever the rectified value is (at 0 the slope is 0).
 pub(super) fn rectify_backward<T: Scalar>(rectified: &[T], gradient: &mut [T]) {
     for (gradient, &value) in gradient.iter_mut().zip(rectified) {
-        if value <= T::default() {
-            *gradient = T::default();
-        }
+        *gradient = if value <= T::default() { T::default() } else { *gradient };
     }
 }
 

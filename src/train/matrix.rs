@@ -133,6 +133,26 @@ pub(super) fn multiply<T: Scalar>(a: View<'_, T>, b: View<'_, T>, into: Into, c:
     }
 }
 
+/// The transpose of a row-major matrix of `columns` columns, itself row-major, block by block.
+pub(super) fn transposed<T: Scalar>(values: &[T], columns: usize) -> Vec<T> {
+    let rows = values.len() / columns;
+    let mut turned = vec![T::default(); values.len()];
+    for first_row in (0..rows).step_by(TILE) {
+        for first_column in (0..columns).step_by(TILE) {
+            let to_column = (first_column + TILE).min(columns);
+            for row in first_row..(first_row + TILE).min(rows) {
+                let source = &values[row * columns..][first_column..to_column];
+                let targets = turned[first_column * rows + row..].iter_mut().step_by(rows);
+                source.iter().zip(targets).for_each(|(&value, target)| *target = value);
+            }
+        }
+    }
+    turned
+}
+
+/// Rows and columns of a block: both its sides stay in the nearest cache.
+const TILE: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +169,17 @@ mod tests {
         // bᵀ aᵀ = (a b)ᵀ
         multiply(View::new(&b, 3, 2).transposed(), View::new(&a, 2, 3).transposed(), Into::Empty, &mut c);
         assert_eq!(c, [5.0, 14.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn a_transpose_swaps_rows_and_columns_whatever_the_shape() {
+        for (rows, columns) in [(1, 1), (3, 5), (16, 33), (40, 17)] {
+            let values: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+            let turned = transposed(&values, columns);
+            let swapped = (0..columns).flat_map(|j| (0..rows).map(move |i| (i * columns + j) as f32));
+            assert_eq!(turned, swapped.collect::<Vec<_>>(), "{rows} x {columns}");
+            assert_eq!(transposed(&turned, rows), values);
+        }
     }
 
     #[test]

@@ -9,26 +9,34 @@
 //! The model is y = PLS(x) + network(x): the network starts at zero and learns what the linear part leaves over.
 
 mod augment;
+mod bootstrap;
 mod bundle;
+mod candidate;
+mod choose;
 mod crossvalidate;
 mod dataset;
 mod error;
 mod figures;
 mod fit;
 mod gate;
+mod kernel;
 mod layers;
 mod matrix;
+mod merit;
 mod network;
 mod onnx;
 mod optimise;
 mod pls;
+mod progress;
 mod request;
+mod tables;
 #[cfg(test)]
 mod tests;
 
 pub use bundle::{Trained, train};
+pub use candidate::{Preparation, Skip};
 pub use error::TrainError;
-pub use fit::Progress;
+pub use progress::Progress;
 pub use request::{Provenance, Reference, Request, STEPS, Split};
 
 /// A class with fewer samples cannot be held out and shown at once.

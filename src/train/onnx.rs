@@ -4,54 +4,74 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
 use crate::gradient::proto;
 
-use super::fit::Fit;
+use super::candidate::Skip;
+use super::fit::{Fit, Standard};
 use super::layers::{Affine, Convolution, Linear};
+use super::network::{Network, Parameters};
 
 /// Name of the input, f32 [1, channels, points].
 pub(super) const INPUT: &str = "spectrum";
 /// Name of the output, f32 [1, outputs].
 pub(super) const OUTPUT: &str = "y";
-/// The residual network's last activation, after its rectifier: f32 [1, maps, cells].
+/// The residual networks' last activations, after their rectifiers: f32 [1, networks · maps, cells].
 pub(super) const NETWORK_ACTIVATION: &str = "A0";
 /// The centred, scaled input that the skip multiplies: f32 [1, channels, points].
 pub(super) const SKIP_ACTIVATION: &str = "A1";
 
 /// The forward graph.
 ///
-/// The standardisation of the targets is folded into the two linear layers, so that `y` is in their units; the target's
-/// mean is the skip's bias.
+/// The standardisation of the targets is folded into the linear layers, so that `y` is in their units; the target's mean is
+/// the bias of the last one. Several networks lie beside each other, their last maps joined, and one head holds the mean of
+/// theirs: still one run, and one activation behind which all is linear.
 pub(super) fn forward_graph(fit: &Fit) -> ModelProto {
     let network = &fit.network;
     let (channels, points) = (network.stem.maps_in, network.stem.positions_in);
     let mut graph = Writer::default();
-    graph.constant("mean", &[1, channels, points], &fit.mean);
-    graph.constant("scale", &[1], &[fit.inverse_scale]);
+    graph.constant("mean", &[1, channels, points], &fit.standard.mean);
+    graph.constant("scale", &[1], &[fit.standard.inverse_scale]);
     graph.then("Sub", &[INPUT, "mean"], "centred");
     graph.then("Mul", &["centred", "scale"], SKIP_ACTIVATION);
 
-    graph.convolve(&network.stem, &fit.parameters.stem, SKIP_ACTIVATION, "stem");
-    graph.then("Relu", &["stem"], "stem.relu");
-    graph.convolve(&network.first, &fit.parameters.first, "stem.relu", "block.first");
-    graph.then("Relu", &["block.first"], "block.first.relu");
-    graph.convolve(&network.second, &fit.parameters.second, "block.first.relu", "block.second");
-    graph.convolve(&network.shortcut, &fit.parameters.shortcut, "stem.relu", "block.shortcut");
-    graph.then("Add", &["block.second", "block.shortcut"], "block.sum");
-    graph.then("Relu", &["block.sum"], NETWORK_ACTIVATION);
+    if let [trunk] = &fit.trunks[..] {
+        graph.trunk(network, trunk, "", NETWORK_ACTIVATION);
+    } else {
+        let ends: Vec<String> = (0..fit.trunks.len()).map(|index| format!("network{index}.block")).collect();
+        for (index, (trunk, end)) in fit.trunks.iter().zip(&ends).enumerate() {
+            graph.trunk(network, trunk, &format!("network{index}."), end);
+        }
+        let ends: Vec<&str> = ends.iter().map(String::as_str).collect();
+        graph.nodes.push(proto::node("Concat", &ends, NETWORK_ACTIVATION, vec![proto::int("axis", 1)]));
+    }
 
-    let in_units = |values: &[f32]| values.iter().map(|value| value * fit.target_scale).collect();
-    let head = &fit.parameters.head;
-    let head = Affine { weights: in_units(&head.weights), bias: in_units(&head.bias) };
-    graph.multiply(&head, network.head, NETWORK_ACTIVATION, "head");
-    let skip = Affine { weights: in_units(&fit.skip.weights), bias: fit.target_mean.clone() };
-    graph.multiply(&skip, network.skip, SKIP_ACTIVATION, "skip");
-    graph.then("Add", &["head", "skip"], OUTPUT);
+    let Standard { target_mean, target_scale, .. } = &fit.standard;
+    let in_units = |values: &[f32]| values.iter().map(|value| value * target_scale).collect::<Vec<_>>();
+    let head = fit.head();
+    let mut head = Affine { weights: in_units(&head.weights), bias: in_units(&head.bias) };
+    let outputs = network.head.outputs;
+    let all = Linear { features: network.head.features * fit.trunks.len(), outputs };
+    match fit.skip {
+        Skip::Pls => {
+            graph.multiply(&head, all, NETWORK_ACTIVATION, "head", "head");
+            let skip = Affine { weights: in_units(&fit.linear.weights), bias: target_mean.clone() };
+            graph.multiply(&skip, network.skip, SKIP_ACTIVATION, "skip", "skip");
+            graph.then("Add", &["head", "skip"], OUTPUT);
+        }
+        Skip::None => {
+            head.bias.iter_mut().zip(target_mean).for_each(|(bias, mean)| *bias += mean);
+            graph.multiply(&head, all, NETWORK_ACTIVATION, "head", OUTPUT);
+        }
+    }
 
+    let name = match fit.skip {
+        Skip::Pls => "residual network beside PLS",
+        Skip::None => "residual network",
+    };
     proto::model(GraphProto {
-        name: "residual network beside PLS".into(),
+        name: name.into(),
         node: graph.nodes,
         initializer: graph.constants,
         input: vec![proto::value(INPUT, &[1, channels, points])],
-        output: vec![proto::value(OUTPUT, &[1, network.head.outputs])],
+        output: vec![proto::value(OUTPUT, &[1, outputs])],
         ..GraphProto::default()
     })
 }
@@ -80,6 +100,22 @@ impl Writer {
         names
     }
 
+    /// One network up to its last rectifier, which is called `end`; its layers are called `prefix` and their own name.
+    fn trunk(&mut self, network: &Network, parameters: &Parameters<f32>, prefix: &str, end: &str) {
+        let name = |layer: &str| format!("{prefix}{layer}");
+        let (stem, first, second, shortcut) =
+            (name("stem"), name("block.first"), name("block.second"), name("block.shortcut"));
+        let (stem_relu, first_relu, sum) = (name("stem.relu"), name("block.first.relu"), name("block.sum"));
+        self.convolve(&network.stem, &parameters.stem, SKIP_ACTIVATION, &stem);
+        self.then("Relu", &[&stem], &stem_relu);
+        self.convolve(&network.first, &parameters.first, &stem_relu, &first);
+        self.then("Relu", &[&first], &first_relu);
+        self.convolve(&network.second, &parameters.second, &first_relu, &second);
+        self.convolve(&network.shortcut, &parameters.shortcut, &stem_relu, &shortcut);
+        self.then("Add", &[&second, &shortcut], &sum);
+        self.then("Relu", &[&sum], end);
+    }
+
     fn convolve(&mut self, layer: &Convolution, parameters: &Affine<f32>, input: &str, output: &str) {
         let shape = [layer.maps_out, layer.maps_in, layer.kernel];
         let [weight, bias] = self.parameters(parameters, &shape, output);
@@ -92,10 +128,10 @@ impl Writer {
     }
 
     /// A fully connected layer over all of `input`.
-    fn multiply(&mut self, parameters: &Affine<f32>, layer: Linear, input: &str, output: &str) {
-        let flat = format!("{output}.flat");
+    fn multiply(&mut self, parameters: &Affine<f32>, layer: Linear, input: &str, name: &str, output: &str) {
+        let flat = format!("{name}.flat");
         self.nodes.push(proto::node("Flatten", &[input], &flat, vec![proto::int("axis", 1)]));
-        let [weight, bias] = self.parameters(parameters, &[layer.outputs, layer.features], output);
+        let [weight, bias] = self.parameters(parameters, &[layer.outputs, layer.features], name);
         let attributes = vec![proto::int("transB", 1)];
         self.nodes.push(proto::node("Gemm", &[&flat, &weight, &bias], output, attributes));
     }

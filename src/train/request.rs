@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 
 use crate::infer::manifest::{BandRecord, Task};
-use crate::preprocess::Pipeline;
 use crate::recording::Recording;
 
 use super::SAMPLES_PER_CLASS_MIN;
 use super::augment::Augmentation;
+use super::candidate::{Candidate, Preparation, Skip};
+use super::choose::CANDIDATE_FOLDS;
 use super::dataset::Truth;
 use super::error::TrainError;
-use super::fit::Recipe;
+use super::fit::{Mixing, Recipe};
 
 /// Steps of gradient descent a fit that were enough on every set of spectra this was tried on.
 pub const STEPS: usize = 400;
 /// Spectra a step.
 const BATCH: usize = 32;
-/// The highest learning rate.
+/// The highest learning rate beside PLS.
 const RATE: f32 = 1e-3;
+/// The same of a network alone.
+const RATE_ALONE: f32 = 3e-3;
 
 /// One training run.
 #[derive(Debug, Clone)]
@@ -32,14 +35,21 @@ pub struct Request {
     pub target: String,
     /// Unit of a quantity.
     pub unit: String,
-    /// From raw spectrum to network input.
-    pub pipeline: Pipeline,
+    /// From raw spectrum to network input, at least one way, all onto the same axis: the best is chosen on held-out
+    /// training samples.
+    pub preparations: Vec<Preparation>,
+    /// With a linear part, without, or what is better on held-out training samples; at least one.
+    pub skips: Vec<Skip>,
+    /// Networks whose mean is the model, at least one.
+    pub networks: usize,
     /// Named stretches of the axis; those that reach beyond the model's axis are left out.
     pub bands: Vec<BandRecord>,
     /// Whose mean the difference map subtracts.
     pub reference: Reference,
     /// How samples are held out.
     pub split: Split,
+    /// How often all is done again with labels dealt out anew among the samples, as a control.
+    pub permutations: usize,
     /// Steps of gradient descent a fit: [`STEPS`].
     pub steps: usize,
     /// Of every random choice.
@@ -95,16 +105,31 @@ pub struct Provenance {
 impl Request {
     /// Steps of gradient descent that [`super::train`] takes altogether: the length of a progress bar.
     pub fn steps_altogether(&self) -> u64 {
-        ((self.split.folds * self.split.repeats + 1) * self.steps) as u64
+        let candidates = self.candidates().len();
+        let to_choose = if candidates > 1 { candidates * CANDIDATE_FOLDS } else { 0 };
+        let fits = (self.split.folds * self.split.repeats + 1) * (to_choose + self.networks)
+            + self.split.folds * self.permutations * (to_choose + 1);
+        (fits * self.steps) as u64
     }
 
-    pub(super) fn recipe(&self) -> Recipe {
-        let step_per_cm = self.pipeline.axis().mean_step();
+    pub(super) fn candidates(&self) -> Vec<Candidate> {
+        Candidate::all(self.preparations.len(), &self.skips)
+    }
+
+    pub(super) fn recipe(&self, skip: Skip) -> Recipe {
+        let step_per_cm = self.preparations[0].pipeline.axis().mean_step();
         let augmentation = match self.task {
             Task::Regression => Augmentation::regression(step_per_cm),
             Task::Classification => Augmentation::classification(step_per_cm),
         };
-        Recipe { steps: self.steps, batch: BATCH, rate: RATE, augmentation }
+        // PLS has learned most of what there is to learn; without it the network has further to go, and nothing tells it
+        // that spectra of blends are about blends of spectra.
+        let (rate, mixing) = match (skip, self.task) {
+            (Skip::Pls, _) => (RATE, Mixing::Never),
+            (Skip::None, Task::Regression) => (RATE_ALONE, Mixing::Some),
+            (Skip::None, Task::Classification) => (RATE_ALONE, Mixing::Never),
+        };
+        Recipe { steps: self.steps, batch: BATCH, rate, augmentation, mixing }
     }
 
     /// What each row is.

@@ -49,10 +49,11 @@ fn generated(samples: usize) -> Recording {
     Recording { path: "generated.csv".into(), axis: Arc::new(ShiftAxis::new(shifts).expect("increasing")), spectra }
 }
 
-fn pipeline(first: f64, last: f64, points: usize) -> Pipeline {
+fn preparations(first: f64, last: f64, points: usize) -> Vec<Preparation> {
     let axis = ShiftAxis::even(RamanShift::from_per_cm(first), RamanShift::from_per_cm(last), points);
     let steps = vec![Step::Dark, Step::Resample, Step::Normalise(Normalise::Snv)];
-    Pipeline::new(Arc::new(axis.expect("increasing")), steps, Vec::new()).expect("valid")
+    let pipeline = Pipeline::new(Arc::new(axis.expect("increasing")), steps, Vec::new()).expect("valid");
+    vec![Preparation { name: "snv".into(), pipeline }]
 }
 
 fn request(task: Task, target: &str) -> Request {
@@ -62,10 +63,13 @@ fn request(task: Task, target: &str) -> Request {
         task,
         target: target.into(),
         unit: "%".into(),
-        pipeline: pipeline(1000.0, 1236.0, 60),
+        preparations: preparations(1000.0, 1236.0, 60),
+        skips: vec![Skip::Pls],
+        networks: 1,
         bands: vec![BandRecord { name: "right".into(), from: 1140.0, to: 1180.0 }],
         reference: Reference::All,
         split: Split { group: Some("sample".into()), folds: 3, repeats: 1 },
+        permutations: 0,
         steps: 40,
         seed: 5,
         threads: 2,
@@ -135,14 +139,157 @@ fn kinds_are_learned_and_probabilities_calibrated() {
 #[test]
 fn the_same_seed_gives_the_same_bundle_on_any_number_of_threads() {
     let recording = generated(12);
-    let identity = |change: fn(&mut Request)| {
+    let identity = |change: &dyn Fn(&mut Request)| {
         let mut request = request(Task::Regression, "fraction");
         change(&mut request);
         opened(&trained(&recording, &request)).2.identity().sha256.clone()
     };
-    let first = identity(|request| request.threads = 1);
-    assert_eq!(first, identity(|request| request.threads = 2));
-    assert_ne!(first, identity(|request| request.seed = 6));
+    let first = identity(&|request| request.threads = 1);
+    assert_eq!(first, identity(&|request| request.threads = 2));
+    assert_ne!(first, identity(&|request| request.seed = 6));
+    let all = |threads| {
+        move |request: &mut Request| {
+            request.skips = vec![Skip::Pls, Skip::None];
+            (request.networks, request.permutations, request.steps, request.threads) = (2, 1, 10, threads);
+        }
+    };
+    assert_eq!(identity(&all(1)), identity(&all(3)));
+}
+
+/// Trains with every choice there is, on two threads.
+fn chosen(recording: &Recording, task: Task, target: &str) -> Trained {
+    let mut request = request(task, target);
+    let two = request.preparations[0].in_two_channels().expect("60 points are enough");
+    request.preparations.push(two);
+    request.skips = vec![Skip::Pls, Skip::None];
+    (request.networks, request.permutations, request.split.repeats, request.steps) = (3, 2, 2, 20);
+    let progress = Progress::default();
+    let trained = train(recording, &request, &progress).expect("trains");
+    assert_eq!(progress.steps(), request.steps_altogether(), "the length of the progress bar");
+    trained
+}
+
+#[test]
+fn every_choice_is_written_down_and_an_ensemble_is_one_complete_graph() {
+    let recording = generated(15);
+    let trained = chosen(&recording, Task::Regression, "fraction");
+    let Trained { manifest, .. } = &trained;
+    let candidates = &manifest.training.candidates;
+    let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
+    let expected = ["snv, PLS and network", "snv, network alone", "snv in two channels, PLS and network"];
+    assert_eq!((&names[..3], names.len()), (&expected[..], 4));
+    assert_eq!(candidates.iter().map(|candidate| candidate.chosen).sum::<usize>(), 6, "3 folds, 2 repeats");
+    let kept: Vec<_> = candidates.iter().filter(|candidate| candidate.kept).collect();
+    let least = candidates.iter().map(|candidate| candidate.error).fold(f64::INFINITY, f64::min);
+    assert!(kept.len() == 1 && kept[0].error == least, "{candidates:?}");
+    assert_eq!(manifest.training.networks, Some(3));
+
+    let (_folder, _, model) = opened(&trained);
+    assert_eq!(model.manifest().input_channels(), if kept[0].name.contains("two channels") { 2 } else { 1 });
+    let mut session = model.session().expect("buffers");
+    let mut workspace = Workspace::default();
+    for raw in recording.raw_spectra() {
+        let prepared = model.pipeline().prepare(&raw, &mut workspace).expect("covered");
+        let judged = model.judge(&mut session, &prepared).expect("runs");
+        assert!(judged.attribution.completeness_error < 1e-5, "{}", judged.attribution.completeness_error);
+    }
+}
+
+#[test]
+fn a_network_alone_is_one_cut_and_complete() {
+    let recording = generated(12);
+    for (task, target) in [(Task::Regression, "fraction"), (Task::Classification, "kind")] {
+        let mut request = request(task, target);
+        (request.skips, request.networks) = (vec![Skip::None], 2);
+        let trained = trained(&recording, &request);
+        assert_eq!(trained.manifest.training.components, None);
+        let (_folder, _, model) = opened(&trained);
+        assert_eq!(model.manifest().network.targets.len(), 1);
+        let (mut session, mut workspace) = (model.session().expect("buffers"), Workspace::default());
+        let raw = recording.raw_spectra().next().expect("a spectrum");
+        let prepared = model.pipeline().prepare(&raw, &mut workspace).expect("covered");
+        let judged = model.judge(&mut session, &prepared).expect("runs");
+        assert!(judged.attribution.completeness_error < 1e-5, "{}", judged.attribution.completeness_error);
+    }
+}
+
+/// The columns of a table by header.
+fn table(bytes: &[u8]) -> Vec<std::collections::BTreeMap<String, String>> {
+    csv::Reader::from_reader(bytes).deserialize().map(|row| row.expect("a row")).collect()
+}
+
+#[test]
+fn figures_of_a_quantity_follow_from_the_predictions_in_the_bundle() {
+    let trained = chosen(&generated(15), Task::Regression, "fraction");
+    let metrics = &trained.manifest.metrics;
+    let rows = table(&trained.files["folds.csv"]);
+    let number = |row: &std::collections::BTreeMap<String, String>, column: &str| -> f64 {
+        row[column].parse().unwrap_or_else(|_| panic!("'{}' in column {column}", row[column]))
+    };
+    let rmse = |rows: &mut dyn Iterator<Item = &std::collections::BTreeMap<String, String>>, column: &str| {
+        let squares: Vec<f64> = rows.map(|row| (number(row, column) - number(row, "truth")).powi(2)).collect();
+        (squares.iter().sum::<f64>() / squares.len() as f64).sqrt()
+    };
+    // With two repeats the median is the mean of both.
+    let of = |column: &str| {
+        let repeat = |which: &'static str| rmse(&mut rows.iter().filter(|row| row["repeat"] == which), column);
+        0.5 * (repeat("0") + repeat("1"))
+    };
+    let check = |what: &str, found: Option<f64>, expected: f64| {
+        assert!((found.expect(what) - expected).abs() < 1e-6 * expected, "{what}: {found:?}, not {expected}");
+    };
+    check("rmsecv", metrics.rmsecv, of("prediction"));
+    check("rmsecv_pls", metrics.rmsecv_pls, of("pls"));
+    check("rmsecv_kernel_ridge", metrics.rmsecv_kernel_ridge, of("kernel_ridge"));
+    for (network, &found) in metrics.networks.iter().enumerate() {
+        check("network", Some(found), of(&format!("network {network}")));
+    }
+    for row in &rows {
+        let mean = (0..3).map(|network| number(row, &format!("network {network}"))).sum::<f64>() / 3.0;
+        assert!((number(row, "prediction") - mean).abs() < 1e-4, "the model is the mean of its networks");
+        let known = trained.manifest.training.candidates.iter().any(|candidate| candidate.name == row["candidate"]);
+        assert!(known, "candidate '{}'", row["candidate"]);
+    }
+    let [low, high] = metrics.interval["rmsecv"];
+    assert!(low < metrics.rmsecv.expect("there") && metrics.rmsecv.expect("there") < high, "{low} to {high}");
+
+    let permuted = table(&trained.files["permuted.csv"]);
+    let of_permutation =
+        |which: &'static str| rmse(&mut permuted.iter().filter(|row| row["permutation"] == which), "prediction");
+    let control = 0.5 * (of_permutation("0") + of_permutation("1"));
+    check("rmsecv_permuted", metrics.rmsecv_permuted, control);
+    assert!(control > 0.8 * metrics.rmsecv_mean.expect("there"), "nothing is learned from permuted labels: {control}");
+    // A permutation deals the same labels out, replicates together.
+    let sorted = |rows: &mut dyn Iterator<Item = &std::collections::BTreeMap<String, String>>| {
+        let mut truths: Vec<String> = rows.map(|row| row["truth"].clone()).collect();
+        truths.sort();
+        truths
+    };
+    let dealt = sorted(&mut permuted.iter().filter(|row| row["permutation"] == "1"));
+    assert_eq!(dealt, sorted(&mut rows.iter().filter(|row| row["repeat"] == "0")));
+}
+
+#[test]
+fn figures_of_kinds_follow_from_the_predictions_in_the_bundle() {
+    let trained = chosen(&generated(15), Task::Classification, "kind");
+    let metrics = &trained.manifest.metrics;
+    let rows = table(&trained.files["folds.csv"]);
+    let right = |column: &str| {
+        // Both repeats have as many rows, so the median of two is the share of all.
+        rows.iter().filter(|row| row[column] == row["truth"]).count() as f64 / rows.len() as f64
+    };
+    assert!((metrics.accuracy.expect("there") - right("prediction")).abs() < 1e-12);
+    assert!((metrics.accuracy_pls.expect("there") - right("pls")).abs() < 1e-12);
+    assert!((metrics.accuracy_gain.expect("there") - right("prediction") + right("pls")).abs() < 1e-12);
+    let counted = |truth: &str, prediction: &str| {
+        rows.iter().filter(|row| row["truth"] == truth && row["prediction"] == prediction).count() as u64
+    };
+    let expected = ["left", "right"].map(|truth| ["left", "right"].map(|named| counted(truth, named)).to_vec());
+    assert_eq!(metrics.confusion, expected);
+    assert_eq!(metrics.recall.len(), 2);
+    assert!(metrics.interval.contains_key("recall left") && metrics.rmsecv.is_none());
+    assert!(metrics.accuracy_permuted.expect("there") < 0.9);
+    opened(&trained);
 }
 
 #[test]
@@ -215,7 +362,7 @@ fn every_fault_names_its_row_or_column() {
     let palm = Reference::Labelled { column: "kind".into(), value: "palm".into() };
     check(&|_, request| request.reference = palm.clone(), "no row has 'palm' in column 'kind'");
     check(&|recording, _| recording.spectra[2].intensities.fill(1.0), "line 4, id 's1-0'");
-    check(&|_, request| request.pipeline = pipeline(900.0, 1200.0, 60), "line 2, id 's0-0'");
+    check(&|_, request| request.preparations = preparations(900.0, 1200.0, 60), "line 2, id 's0-0'");
 }
 
 #[test]
@@ -272,7 +419,7 @@ fn measured_emulsions_are_learned_and_permuted_labels_are_not() {
     }
     let mut recording = Recording::read(path).expect("readable");
     let request = Request {
-        pipeline: pipeline(679.0, 1767.0, 137),
+        preparations: preparations(679.0, 1767.0, 137),
         split: Split { group: None, folds: 5, repeats: 1 },
         ..request(Task::Regression, "pufa_pct_of_fat")
     };

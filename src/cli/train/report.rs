@@ -1,0 +1,102 @@
+//! What a training found, as a table and as JSON: the manifest's figures, and no others.
+
+use std::path::Path;
+
+use crate::cli::CommandError;
+use crate::infer::manifest::{Manifest, MetricsRecord};
+
+/// One line of JSON.
+///
+/// # Errors
+/// When a figure cannot be written.
+pub(super) fn print_json(manifest: &Manifest) -> Result<(), CommandError> {
+    let unwritable = |error| CommandError::operator(format!("the figures cannot be written as JSON: {error}"));
+    let summary = serde_json::json!({
+        "name": manifest.name,
+        "version": manifest.version,
+        "samples": manifest.training.samples,
+        "spectra": manifest.training.spectra,
+        "split": manifest.training.split,
+        "components": manifest.training.components,
+        "networks": manifest.training.networks,
+        "candidates": serde_json::to_value(&manifest.training.candidates).map_err(unwritable)?,
+        "metrics": serde_json::to_value(&manifest.metrics).map_err(unwritable)?,
+        "gate": manifest.gate.as_ref().map(|gate| gate.components),
+    });
+    println!("{summary}");
+    Ok(())
+}
+
+/// For people.
+pub(super) fn print_table(manifest: &Manifest, out: &Path) {
+    let training = &manifest.training;
+    println!("{}: {} spectra of {} samples, {}", out.display(), training.spectra, training.samples, training.split);
+    let metrics = &manifest.metrics;
+    let unit = manifest.output.unit.as_deref().unwrap_or_default();
+    println!("{:42}{:>10}   95 % interval", "out of fold, median over repeats", "");
+    figures(metrics, unit);
+    if let (Some(spread), [_, ..]) = (metrics.network_spread, &metrics.networks[..]) {
+        let each: Vec<String> = metrics.networks.iter().map(|value| format!("{value:.4}")).collect();
+        println!("{:42}{}", "each network alone", each.join(" "));
+        let what = match &manifest.output.labels {
+            None => format!("spread between networks, {unit}"),
+            Some(_) => "spectra named differently by networks".into(),
+        };
+        println!("{what:42}{spread:>10.4}");
+    }
+    if let Some(labels) = &manifest.output.labels {
+        confusion(labels, metrics);
+    }
+    if !training.candidates.is_empty() {
+        println!("chosen on held-out training samples:");
+        for candidate in &training.candidates {
+            let kept = if candidate.kept { " (kept)" } else { "" };
+            println!("  in {} folds, error {:.4}: {}{kept}", candidate.chosen, candidate.error, candidate.name);
+        }
+    }
+    if let Some(components) = training.components {
+        println!("PLS components of the model's linear part: {components}");
+    }
+    if let Some(gate) = &manifest.gate {
+        println!("gate: {} components, T2 <= {:.2}, Q <= {:.4}", gate.components, gate.t2_limit, gate.q_limit);
+    }
+}
+
+fn figures(metrics: &MetricsRecord, unit: &str) {
+    let in_unit = |what: &str| format!("{what}, {unit}");
+    let rows = [
+        (in_unit("RMSECV"), "rmsecv", metrics.rmsecv),
+        (in_unit("RMSECV of nested PLS"), "rmsecv_pls", metrics.rmsecv_pls),
+        ("ratio to nested PLS".to_owned(), "rmsecv_ratio", metrics.rmsecv_ratio),
+        (in_unit("RMSECV of kernel ridge"), "rmsecv_kernel_ridge", metrics.rmsecv_kernel_ridge),
+        (in_unit("RMSECV of permuted labels"), "", metrics.rmsecv_permuted),
+        (in_unit("RMSECV of the mean"), "", metrics.rmsecv_mean),
+        ("R2".to_owned(), "r2", metrics.r2),
+        (in_unit("bias"), "bias", metrics.bias),
+        ("slope".to_owned(), "slope", metrics.slope),
+        ("accuracy".to_owned(), "accuracy", metrics.accuracy),
+        ("accuracy of nested PLS-DA".to_owned(), "accuracy_pls", metrics.accuracy_pls),
+        ("accuracy less PLS-DA's".to_owned(), "accuracy_gain", metrics.accuracy_gain),
+        ("accuracy of permuted labels".to_owned(), "", metrics.accuracy_permuted),
+        ("accuracy of the most frequent kind".to_owned(), "", metrics.accuracy_majority),
+    ];
+    for (what, key, value) in rows {
+        let Some(value) = value else { continue };
+        let interval = metrics.interval.get(key).map(|[low, high]| format!("   {low:.4} to {high:.4}"));
+        println!("{what:42}{value:>10.4}{}", interval.unwrap_or_default());
+    }
+}
+
+/// A row per true kind, a column per predicted one.
+fn confusion(labels: &[String], metrics: &MetricsRecord) {
+    let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).max(6);
+    println!("spectra by true kind (rows) and predicted kind (columns), over all repeats; recall");
+    let header: Vec<String> = labels.iter().map(|label| format!("{label:>width$}")).collect();
+    println!("  {:width$} {}", "", header.join(" "));
+    for ((label, row), recall) in labels.iter().zip(&metrics.confusion).zip(&metrics.recall) {
+        let cells: Vec<String> = row.iter().map(|count| format!("{count:>width$}")).collect();
+        let interval = metrics.interval.get(&format!("recall {label}"));
+        let interval = interval.map(|[low, high]| format!(" ({low:.3} to {high:.3})")).unwrap_or_default();
+        println!("  {label:width$} {}  {recall:.3}{interval}", cells.join(" "));
+    }
+}

@@ -1,0 +1,161 @@
+//! From arguments and files to what is to be trained.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::{ChannelsName, SkipName, TrainArgs};
+use crate::cli::CommandError;
+use crate::infer::manifest::{BandRecord, ChannelRecord, NormaliseMethod, StepRecord, Task};
+use crate::preprocess::{Pipeline, Step};
+use crate::recording::Recording;
+use crate::spectrum::{RamanShift, ShiftAxis};
+use crate::train::{Preparation, Provenance, Reference, Request, STEPS, Skip, Split};
+
+pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Request, CommandError> {
+    let task = Task::from(arguments.task);
+    if matches!(task, Task::Regression) == arguments.unit.is_empty() {
+        return Err(CommandError::operator("--unit goes with a regression, and a regression needs one"));
+    }
+    let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let data = arguments.data.clone().or_else(|| file_name(&arguments.spectra));
+    let name = arguments.name.clone().or_else(|| file_name(&arguments.out));
+    Ok(Request {
+        name: name.ok_or_else(|| CommandError::operator("--out has no name to give to the bundle: use --name"))?,
+        version: arguments.model_version.clone(),
+        task,
+        target: arguments.target.clone(),
+        unit: arguments.unit.clone(),
+        preparations: preparations(arguments)?,
+        skips: match arguments.skip {
+            SkipName::Pls => vec![Skip::Pls],
+            SkipName::None => vec![Skip::None],
+            SkipName::Auto => vec![Skip::Pls, Skip::None],
+        },
+        networks: usize::from(arguments.seeds),
+        bands: match &arguments.bands {
+            Some(path) => read_toml::<BandsFile>(path)?.band,
+            None => Vec::new(),
+        },
+        reference: arguments.reference.clone(),
+        split: Split {
+            group: arguments.group.clone(),
+            folds: usize::from(arguments.folds),
+            repeats: usize::from(arguments.repeats),
+        },
+        permutations: usize::from(arguments.permutations),
+        steps: STEPS,
+        seed: arguments.seed,
+        threads: arguments
+            .threads
+            .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from),
+        provenance: Provenance {
+            claim: arguments.claim.clone(),
+            licence: arguments.licence.clone(),
+            laser_nm: arguments.laser_nm,
+            data: data.unwrap_or_default(),
+            data_sha256: sha256(&recording.path)?,
+            measured: arguments.measured,
+        },
+    })
+}
+
+/// `[[band]]` tables.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BandsFile {
+    band: Vec<BandRecord>,
+}
+
+/// `[[pipeline]]` and `[[channel]]` tables.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PipelineFile {
+    pipeline: Vec<StepRecord>,
+    #[serde(default)]
+    channel: Vec<ChannelRecord>,
+}
+
+/// Every pipeline, with the channels that were asked for.
+fn preparations(arguments: &TrainArgs) -> Result<Vec<Preparation>, CommandError> {
+    let axis = Arc::new(arguments.axis.clone());
+    let mut given = Vec::new();
+    for path in &arguments.pipeline {
+        let place = path.display().to_string();
+        given.push((place, path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), read_toml(path)?));
+    }
+    if given.is_empty() {
+        let pipeline =
+            vec![StepRecord::Dark {}, StepRecord::Resample {}, StepRecord::Normalise { method: NormaliseMethod::Snv }];
+        let simple = PipelineFile { pipeline, channel: Vec::new() };
+        given.push(("the default pipeline".into(), "dark, resample, snv".into(), simple));
+    }
+    let mut preparations: Vec<Preparation> = Vec::new();
+    for (place, name, file) in given {
+        let failed = |problem: String| CommandError::operator(format!("{place}: {problem}"));
+        if preparations.iter().any(|preparation| preparation.name == name) {
+            return Err(failed("another --pipeline has the same name".into()));
+        }
+        let pipeline = pipeline(&axis, &file).map_err(failed)?;
+        let preparation = Preparation { name, pipeline };
+        let two = match arguments.channels {
+            ChannelsName::Identity => None,
+            ChannelsName::Auto if !file.channel.is_empty() => None,
+            ChannelsName::Two if !file.channel.is_empty() => {
+                return Err(failed("it has [[channel]] of its own, so --channels two does not apply".into()));
+            }
+            _ => Some(preparation.in_two_channels().map_err(|error| failed(error.to_string()))?),
+        };
+        if arguments.channels != ChannelsName::Two {
+            preparations.push(preparation);
+        }
+        preparations.extend(two);
+    }
+    Ok(preparations)
+}
+
+fn pipeline(axis: &Arc<ShiftAxis>, file: &PipelineFile) -> Result<Pipeline, String> {
+    let steps = |records: &[StepRecord]| -> Result<Vec<Step>, String> {
+        let step = |(index, record): (usize, &StepRecord)| {
+            Step::try_from(record).map_err(|problem| format!("step {}: {problem}", index + 1))
+        };
+        records.iter().enumerate().map(step).collect()
+    };
+    let channels = file.channel.iter().map(|channel| steps(&channel.steps)).collect::<Result<_, _>>()?;
+    Pipeline::new(axis.clone(), steps(&file.pipeline)?, channels).map_err(|error| error.to_string())
+}
+
+fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, CommandError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| CommandError::operator(format!("{}: {error}", path.display())))
+}
+
+fn sha256(path: &Path) -> Result<String, CommandError> {
+    let content = std::fs::read(path)
+        .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", path.display())))?;
+    Ok(Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+pub(super) fn parse_axis(text: &str) -> Result<ShiftAxis, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let [first, last, points] = parts[..] else {
+        return Err("expected first shift, last shift and number of points, as in 800:1800:251".into());
+    };
+    let shift = |text: &str| text.parse().map(RamanShift::from_per_cm).map_err(|error| format!("'{text}': {error}"));
+    let points = points.parse().map_err(|error| format!("'{points}': {error}"))?;
+    if points > crate::preprocess::POINTS_MAX {
+        return Err(format!("at most {} points", crate::preprocess::POINTS_MAX));
+    }
+    ShiftAxis::even(shift(first)?, shift(last)?, points).map_err(|error| error.to_string())
+}
+
+pub(super) fn parse_reference(text: &str) -> Result<Reference, String> {
+    match text.split_once('=') {
+        None if text == "all" => Ok(Reference::All),
+        Some((column, value)) => Ok(Reference::Labelled { column: column.into(), value: value.into() }),
+        None => Err("expected 'all' or COLUMN=VALUE".into()),
+    }
+}

@@ -1,0 +1,83 @@
+//! `[metrics]` and `[[training.candidate]]`: how a model was chosen, and how well it did on spectra it had not seen.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// `[[training.candidate]]`: one of the things a model was chosen among, by cross-validation inside each training fold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CandidateRecord {
+    /// In words.
+    pub name: String,
+    /// In how many folds of the cross-validation it was chosen.
+    pub chosen: usize,
+    /// Root mean square error on held-out samples when the kept model was chosen: in the output's unit; of classes, of scores.
+    pub error: f64,
+    /// Whether it is the kept model.
+    pub kept: bool,
+}
+
+/// `[metrics]`: out of fold, the median over repeats; `_pls` is nested PLS on the same folds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricsRecord {
+    /// Root mean square error of cross-validation, in the output's unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rmsecv: Option<f64>,
+    /// The same for PLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rmsecv_pls: Option<f64>,
+    /// The same for nested kernel ridge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rmsecv_kernel_ridge: Option<f64>,
+    /// Of the model to that of PLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rmsecv_ratio: Option<f64>,
+    /// With labels dealt out anew among the samples: the median over permutations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rmsecv_permuted: Option<f64>,
+    /// Of always saying the mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rmsecv_mean: Option<f64>,
+    /// Coefficient of determination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r2: Option<f64>,
+    /// Mean of prediction − truth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias: Option<f64>,
+    /// Of prediction on truth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slope: Option<f64>,
+    /// Share of spectra named rightly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// The same for PLS-DA.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_pls: Option<f64>,
+    /// Accuracy less PLS-DA's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_gain: Option<f64>,
+    /// With labels dealt out anew among the samples: the median over permutations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_permuted: Option<f64>,
+    /// Of always naming the most frequent kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_majority: Option<f64>,
+    /// RMSECV or accuracy of each network alone, where the model is the mean of several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<f64>,
+    /// Root mean square, over spectra, of the standard deviation of what the networks say; of classes, the share of spectra
+    /// that they name differently.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_spread: Option<f64>,
+    /// Share of the spectra of each kind that were named rightly, in the order of the labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recall: Vec<f64>,
+    /// Spectra over all repeats: a row per true kind, a column per predicted one, in the order of the labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confusion: Vec<Vec<u64>>,
+    /// 95 % bootstrap intervals over samples, by the key of the figure; of `recall`, by `recall <label>`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub interval: BTreeMap<String, [f64; 2]>,
+}
