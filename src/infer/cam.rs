@@ -5,7 +5,8 @@
 //! contributions and shares, the off-band share and the linear share are this project's definitions; `docs/explanation.md`
 //! says what they mean and what they do not claim.
 
-use std::ops::Range;
+use std::iter::Sum;
+use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
 use crate::outcome::{Attribution, Band, BandContribution, Explained};
@@ -22,12 +23,19 @@ pub struct Spread {
     /// First point and number of weights of each cell.
     runs: Vec<(usize, usize)>,
     weights: Vec<f32>,
+    /// Nothing to share out: a linear part sees every point by itself.
+    cell_is_point: bool,
 }
 
 impl Spread {
     /// For `cells` whose centres lie at `first_cell` + i · `stride` on an axis of `points`, in points.
     pub fn new(points: usize, cells: usize, first_cell: f64, stride: f64) -> Self {
-        let mut spread = Self { points, runs: Vec::new(), weights: Vec::new() };
+        let mut spread = Self {
+            points,
+            runs: Vec::new(),
+            weights: Vec::new(),
+            cell_is_point: cells == points && first_cell == 0.0 && stride == 1.0,
+        };
         let end = points.saturating_sub(1) as f64;
         for cell in 0..cells {
             let centre = first_cell + cell as f64 * stride;
@@ -59,6 +67,9 @@ impl Spread {
     /// Adds each cell's value to the points around its centre.
     pub fn add(&self, cells: &[f32], points: &mut [f32]) {
         debug_assert_eq!((cells.len(), points.len()), (self.cells(), self.points));
+        if self.cell_is_point {
+            return self::add(points, cells, 1.0);
+        }
         let mut weights = self.weights.as_slice();
         for (&(first, count), cell) in self.runs.iter().zip(cells) {
             let (own, rest) = weights.split_at(count);
@@ -106,8 +117,8 @@ pub struct Layer<'a> {
 pub struct Explainer {
     axis: Arc<ShiftAxis>,
     bands: Vec<(Arc<Band>, Range<usize>)>,
-    /// Whether each point lies in some band.
-    banded: Vec<bool>,
+    /// Where no band lies.
+    unbanded: Vec<Range<usize>>,
     parts: Vec<Part>,
     offset: Vec<f32>,
     reference_output: Vec<f32>,
@@ -127,8 +138,14 @@ impl Explainer {
         let bands: Vec<_> = bands.into_iter().map(|band| (axis.range(band.from, band.to), band)).collect();
         let mut banded = vec![false; axis.len()];
         bands.iter().for_each(|(range, _)| banded[range.clone()].fill(true));
+        let mut start = 0;
+        let runs = banded.chunk_by(|one, next| one == next).map(|run| {
+            start += run.len();
+            (run[0], start - run.len()..start)
+        });
+        let unbanded = runs.filter(|(banded, _)| !banded).map(|(_, range)| range).collect();
         let bands = bands.into_iter().map(|(range, band)| (Arc::new(band), range)).collect();
-        Self { axis, bands, banded, parts, offset, reference_output, receptive_field }
+        Self { axis, bands, unbanded, parts, offset, reference_output, receptive_field }
     }
 
     /// The maps of one spectrum: `outputs` is the network's y, `layers` one for each part, in order.
@@ -145,45 +162,41 @@ impl Explainer {
 
         let mut map = vec![0.0; points];
         let mut difference = vec![0.0; points];
-        let mut own = vec![0.0; points];
+        let (mut own, mut apart) = (vec![0.0; points], vec![0.0; points]);
         let (mut gross_linear, mut gross_network) = (0.0_f32, 0.0_f32);
         for (part, layer) in self.parts.iter().zip(layers) {
             own.fill(0.0);
             part.spread.add(&cells(explained, layer, part.spread.cells(), outputs.len()), &mut own);
             let row = |output: usize| &part.reference[output * points..][..points];
-            let mut gross = 0.0;
-            let mut place = |point: usize, reference: f32| {
-                map[point] += own[point];
-                difference[point] += own[point] - reference;
-                gross += (own[point] - reference).abs();
-            };
+            apart.copy_from_slice(&own);
             match explained {
-                Explained::Value => row(0).iter().enumerate().for_each(|(point, &mean)| place(point, mean)),
+                Explained::Value => add(&mut apart, row(0), -1.0),
                 Explained::Contrast { class, against } => {
-                    let pairs = row(class).iter().zip(row(against)).enumerate();
-                    pairs.for_each(|(point, (class, against))| place(point, class - against));
+                    add(&mut apart, row(class), -1.0);
+                    add(&mut apart, row(against), 1.0);
                 }
             }
-            *(if part.linear { &mut gross_linear } else { &mut gross_network }) += gross;
+            add(&mut map, &own, 1.0);
+            add(&mut difference, &apart, 1.0);
+            *(if part.linear { &mut gross_linear } else { &mut gross_network }) += sum(&apart, f32::abs);
         }
 
-        let sum: f32 = difference.iter().sum();
-        let gross: f32 = difference.iter().map(|value| value.abs()).sum();
+        let whole = sum(&difference, |value| value);
+        let gross = sum(&difference, f32::abs);
         let ratio = |part: f32, whole: f32| if whole > 0.0 { part / whole } else { 0.0 };
         let bands = self.bands.iter().map(|(band, range)| {
             let inside = &difference[range.clone()];
-            let contribution: f32 = inside.iter().sum();
+            let contribution = sum(inside, |value| value);
             BandContribution {
                 band: band.clone(),
                 contribution,
-                share: (sum.abs() > SHARE_RATIO_MIN * gross).then(|| contribution / sum),
-                gross_share: ratio(inside.iter().map(|value| value.abs()).sum(), gross),
+                share: (whole.abs() > SHARE_RATIO_MIN * gross).then(|| contribution / whole),
+                gross_share: ratio(sum(inside, f32::abs), gross),
             }
         });
         let bands = bands.collect();
-        let outside = difference.iter().zip(&self.banded).filter(|(_, banded)| !**banded);
-        let off_band = ratio(outside.map(|(value, _)| value.abs()).sum(), gross);
-        let total: f64 = map.iter().map(|&value| f64::from(value)).sum();
+        let off_band = ratio(self.unbanded.iter().map(|range| sum(&difference[range.clone()], f32::abs)).sum(), gross);
+        let total = sum(&map, f64::from);
         let expected = f64::from(output) - f64::from(offset);
         let linear = self.parts.iter().any(|part| part.linear);
         Attribution {
@@ -200,6 +213,23 @@ impl Explainer {
             receptive_field: self.receptive_field,
         }
     }
+}
+
+/// Adds `factor` times the values.
+fn add(sums: &mut [f32], values: &[f32], factor: f32) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += factor * value);
+}
+
+/// Σ `term`(value), in as many partial sums as keep the processor busy: one alone waits for every addition.
+fn sum<S: Copy + Default + AddAssign + Sum>(values: &[f32], term: impl Fn(f32) -> S) -> S {
+    const PARTIAL: usize = 16;
+    let mut sums = [S::default(); PARTIAL];
+    let mut chunks = values.chunks_exact(PARTIAL);
+    for chunk in &mut chunks {
+        sums.iter_mut().zip(chunk).for_each(|(sum, &value)| *sum += term(value));
+    }
+    sums.iter_mut().zip(chunks.remainder()).for_each(|(sum, &value)| *sum += term(value));
+    sums.into_iter().sum()
 }
 
 /// M by cells of every output, [outputs][cells]: what a reference population's mean is taken of.
