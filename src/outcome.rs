@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::spectrum::{Laser, RamanShift, RawSpectrum, ShiftAxis};
 
-/// Which model spoke: name, version and the hash that pins its files.
+/// Which model spoke: name, version, the hash that pins its files, and what it claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelIdentity {
     /// As in `models/<name>`.
@@ -14,6 +14,8 @@ pub struct ModelIdentity {
     pub version: String,
     /// SHA-256 of the bundle's manifest, hexadecimal; the manifest holds the hashes of all other files.
     pub sha256: String,
+    /// What the model was trained on, and what it was not, in its maker's words.
+    pub claim: String,
 }
 
 /// A range that holds the truth with a stated confidence.

@@ -78,7 +78,12 @@ fn band(name: &str, from: f64, to: f64, contribution: f32, share: Option<f32>, g
 }
 
 fn finding(name: &str, conclusion: Option<Conclusion>, decision: Decision, reasons: Vec<Reason>) -> Finding {
-    let identity = ModelIdentity { name: name.into(), version: "1.0.0".into(), sha256: "ab".repeat(32) };
+    let identity = ModelIdentity {
+        name: name.into(),
+        version: "1.0.0".into(),
+        sha256: "ab".repeat(32),
+        claim: "trained on simulated spectra".into(),
+    };
     Finding { model: Arc::new(identity), conclusion, verdict: Verdict { decision, reasons } }
 }
 
@@ -179,7 +184,8 @@ fn status(presence: Presence, last_seen: SystemTime) -> Status<'static> {
     Status { presence, since: time(), last_seen, version: "0.1.0" }
 }
 
-fn payloads() -> Vec<(&'static str, Vec<u8>)> {
+/// Each payload with the files it was frozen in, the oldest first: a later one has gained keys.
+fn payloads() -> Vec<(Vec<&'static str>, Vec<u8>)> {
     let stamp = stamp();
     let free = Stamp { clock: Clock::Free, ..stamp };
     let event = Event { code: "spectrometer_identified".into(), text: "QE Pro QEP01234 on the line".into() };
@@ -193,17 +199,17 @@ fn payloads() -> Vec<(&'static str, Vec<u8>)> {
     let health = Health { state: Ne107::OutOfSpecification, reasons: vec!["the detector is warm".into()], readings };
     let later = time() + Duration::from_secs(1);
     vec![
-        ("result.json", wire::result(&stamp, &inspection())),
-        ("result_invalid.json", wire::result(&free, &every_reason())),
-        ("status_online.json", wire::status(&status(Presence::Online, later))),
-        ("status_lost.json", wire::status(&status(Presence::Lost, time()))),
-        ("health.json", wire::health(time(), Clock::Synchronised, &health)),
-        ("event.json", wire::event(&stamp, &event)),
-        ("alarm.json", wire::alarm(&free, &alarm)),
-        ("gap.json", wire::gap(Seq::new(42), time(), &gap())),
-        ("cam.cbor", wire::cam(&stamp, &inspection())),
-        ("spectrum_measured.cbor", wire::spectrum(&stamp, &measured())),
-        ("spectrum_recorded.cbor", wire::spectrum(&free, &recorded())),
+        (vec!["result.json", "result_claim.json"], wire::result(&stamp, &inspection())),
+        (vec!["result_invalid.json", "result_invalid_claim.json"], wire::result(&free, &every_reason())),
+        (vec!["status_online.json"], wire::status(&status(Presence::Online, later))),
+        (vec!["status_lost.json"], wire::status(&status(Presence::Lost, time()))),
+        (vec!["health.json"], wire::health(time(), Clock::Synchronised, &health)),
+        (vec!["event.json"], wire::event(&stamp, &event)),
+        (vec!["alarm.json"], wire::alarm(&free, &alarm)),
+        (vec!["gap.json"], wire::gap(Seq::new(42), time(), &gap())),
+        (vec!["cam.cbor"], wire::cam(&stamp, &inspection())),
+        (vec!["spectrum_measured.cbor"], wire::spectrum(&stamp, &measured())),
+        (vec!["spectrum_recorded.cbor"], wire::spectrum(&free, &recorded())),
     ]
 }
 
@@ -214,15 +220,36 @@ fn folder() -> PathBuf {
 #[test]
 fn payloads_are_what_they_always_were() {
     let payloads = payloads();
-    for (file, payload) in &payloads {
-        let frozen = std::fs::read(folder().join(file)).expect(file);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(&frozen == payload, "{file}\nfrozen    {}\npublished {}", text(&frozen), text(payload));
+    for (files, payload) in &payloads {
+        let (newest, older) = files.split_last().expect("frozen at least once");
+        let read = |file: &str| std::fs::read(folder().join(file)).expect(file);
+        let (frozen, text) = (read(newest), |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned());
+        assert!(&frozen == payload, "{newest}\nfrozen    {}\npublished {}", text(&frozen), text(payload));
+        let json = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).expect("JSON");
+        older.iter().for_each(|file| contains(file, &json(&read(file)), &json(payload)));
     }
     let files = std::fs::read_dir(folder()).expect("there").map(|file| file.expect("readable").file_name());
     let files: BTreeSet<String> = files.map(|name| name.to_string_lossy().into_owned()).collect();
-    let known = payloads.iter().map(|(file, _)| (*file).to_owned()).chain(["README.md".to_owned()]).collect();
-    assert_eq!(files, known, "every frozen file is compared");
+    let known = payloads.iter().flat_map(|(files, _)| files).map(ToString::to_string).chain(["README.md".to_owned()]);
+    assert_eq!(files, known.collect(), "every frozen file is compared");
+}
+
+/// Whether every key a subscriber may know is still there with the value it had.
+fn contains(path: &str, frozen: &serde_json::Value, published: &serde_json::Value) {
+    match (frozen, published) {
+        (serde_json::Value::Object(frozen), serde_json::Value::Object(published)) => {
+            for (key, value) in frozen {
+                let found = published.get(key).unwrap_or_else(|| panic!("{path}/{key} is no longer published"));
+                contains(&format!("{path}/{key}"), value, found);
+            }
+        }
+        (serde_json::Value::Array(frozen), serde_json::Value::Array(published)) => {
+            assert_eq!(frozen.len(), published.len(), "{path}");
+            let pairs = frozen.iter().zip(published).enumerate();
+            pairs.for_each(|(index, (frozen, published))| contains(&format!("{path}/{index}"), frozen, published));
+        }
+        _ => assert_eq!(frozen, published, "{path}"),
+    }
 }
 
 #[test]

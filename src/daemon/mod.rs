@@ -82,7 +82,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
 
     // The models come first: without them nothing can be concluded, and a wrong one is the operator's to mend.
     let inspector = inspector(config)?;
-    let captions = inspector.models().map(|model| settings::caption(model)).collect();
+    let references = inspector.models().map(|model| model.manifest().reference.population.clone()).collect();
     let instrument = instrument(config)?;
     let topics = Topics::new(&config.place.site, &config.place.line, &config.place.device)?;
 
@@ -123,7 +123,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
         live,
         metrics: metrics.clone(),
         condition: condition.clone(),
-        captions,
+        references,
         observer,
     };
     let stop = supervisor.stop_signal().clone();

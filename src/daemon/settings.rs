@@ -45,11 +45,6 @@ pub fn inspector(config: &Config) -> Result<Inspector, DaemonError> {
     Ok(Inspector::new(models, instrument)?)
 }
 
-/// What the live page says under a model: its claim, and what its difference map compares with.
-pub(super) fn caption(model: &Model) -> (String, String) {
-    (model.manifest().claim.clone(), model.manifest().reference.population.clone())
-}
-
 /// The instrument and its line.
 ///
 /// # Errors

@@ -67,8 +67,8 @@ pub(super) struct Keeper {
     pub(super) live: Arc<Live>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) condition: Arc<Condition>,
-    /// Claim and reference population of each model, for the page.
-    pub(super) captions: Vec<(String, String)>,
+    /// Reference population of each model, for the page.
+    pub(super) references: Vec<String>,
     pub(super) observer: Observer,
 }
 
@@ -146,11 +146,9 @@ impl Keeper {
     }
 
     fn show(&self, inspected: &Inspected, result: &[u8]) {
-        let models = inspected.inspection.findings.iter().zip(&self.captions).zip(&inspected.prepared);
+        let models = inspected.inspection.findings.iter().zip(&self.references).zip(&inspected.prepared);
         let models = models
-            .map(|((finding, (claim, reference)), prepared)| {
-                ModelMaps::new(claim, reference, finding, prepared.as_ref())
-            })
+            .map(|((finding, reference), prepared)| ModelMaps::new(reference, finding, prepared.as_ref()))
             .collect();
         let shown = serde_json::from_slice(result).and_then(|result| self.live.publish(&LiveUpdate { result, models }));
         if let Err(error) = shown {

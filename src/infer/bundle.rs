@@ -178,7 +178,12 @@ impl Bundle {
             }
             kept.insert(file.to_owned(), bytes);
         }
-        let identity = ModelIdentity { name: manifest.name.clone(), version: manifest.version.clone(), sha256 };
+        let identity = ModelIdentity {
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            sha256,
+            claim: manifest.claim.clone(),
+        };
         let network = check_network(&folder.join(&manifest.network.file), &manifest, &kept)?;
         let mut references = Vec::new();
         for target in &manifest.network.targets {
@@ -262,6 +267,7 @@ impl Bundle {
             name: manifest.name,
             version: manifest.version,
             sha256: hexadecimal(&Sha256::digest(text.as_bytes())),
+            claim: manifest.claim,
         })
     }
 }

@@ -41,14 +41,14 @@ pub struct ModelMaps {
 }
 
 impl ModelMaps {
-    /// `claim` and `reference` are the bundle's words; `prepared` is what the model was shown.
-    pub fn new(claim: &str, reference: &str, finding: &Finding, prepared: Option<&PreparedSpectrum>) -> Self {
+    /// `reference` is the bundle's word for its population; `prepared` is what the model was shown.
+    pub fn new(reference: &str, finding: &Finding, prepared: Option<&PreparedSpectrum>) -> Self {
         let attribution = finding.conclusion.as_ref().map(|conclusion| &conclusion.attribution);
         let axis = attribution.map(|attribution| &attribution.axis).or_else(|| prepared.map(PreparedSpectrum::axis));
         let points = axis.map_or(0, |axis| axis.len());
         Self {
             name: finding.model.name.clone(),
-            claim: claim.to_owned(),
+            claim: finding.model.claim.clone(),
             reference: reference.to_owned(),
             axis_cm: axis.map(|axis| axis.per_cm().to_vec()).unwrap_or_default(),
             prepared: prepared

@@ -275,7 +275,12 @@ fn inspection() -> Inspection {
     };
     let axis = Arc::new(ShiftAxis::new(vec![800.0, 801.0]).expect("increasing"));
     let spectrum = RawSpectrum::new(axis, vec![1.0, 2.0], None, Origin::Measured(acquisition)).expect("fits");
-    let model = ModelIdentity { name: "oil-type".into(), version: "1.0.0".into(), sha256: "00".into() };
+    let model = ModelIdentity {
+        name: "oil-type".into(),
+        version: "1.0.0".into(),
+        sha256: "00".into(),
+        claim: "a claim".into(),
+    };
     let verdict = Verdict { decision: Decision::Reject, reasons: Vec::new() };
     let finding = Finding { model: Arc::new(model), conclusion: None, verdict };
     let timings = Timings {
@@ -327,7 +332,7 @@ fn metrics_read_as_documented() {
 #[test]
 fn a_model_that_was_not_shown_the_spectrum_has_no_maps() {
     let inspection = inspection();
-    let maps = ModelMaps::new("a claim", "pure olive oil", &inspection.findings[0], None);
+    let maps = ModelMaps::new("pure olive oil", &inspection.findings[0], None);
     let value = serde_json::to_value(&maps).expect("JSON");
     let expected = json!({
         "name": "oil-type", "claim": "a claim", "reference": "pure olive oil",
