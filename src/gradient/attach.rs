@@ -10,8 +10,10 @@ use super::graph::Graph;
 use super::positions::{Positions, input_axis};
 use super::proto;
 use super::seed::Seed;
-use super::tensor::{Tensor, strides};
-use super::walk::{constant_gradient, depends, walk};
+use super::select::avoiding;
+use super::shapes::pin_all;
+use super::tensor::{Tensor, elements, strides};
+use super::walk::{TRIED_MAX, constant_gradient, depends, first_nonlinear, walk};
 
 /// A tensor to differentiate with respect to, and the names of the outputs that will hold it and the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,21 +62,16 @@ impl AttachedTarget {
     /// Whether the gradient is the same at every cell, so that 1D Grad-CAM equals CAM: a global average with a linear
     /// head. An earlier layer tells more.
     pub fn position_independent(&self) -> bool {
-        let Some(gradient) = &self.constant else { return false };
-        let step = strides(&self.shape)[self.positions.cell_axis];
-        let block = step * self.cells;
-        // A block runs through every cell; its first `step` numbers are those of the first cell.
-        gradient
-            .chunks(block.max(1))
-            .all(|block| block.iter().enumerate().all(|(at, value)| *value == block[at % step]))
+        self.constant.as_ref().is_some_and(|gradient| self.positions.uniform(&self.shape, gradient))
     }
 }
 
 /// Attaches ∂`output`/∂target for every target, every target held fixed while differentiating by another, so that targets
 /// may lie behind one another (a skip from the input, and the trunk).
 ///
-/// `output` has shape [1, outputs]. Of the new inputs, outputs and nodes, all but the names in `targets` and the seed's own
-/// input begin with `grad/`.
+/// `output` has a batch of size 1; its other elements are the outputs. Of the new inputs, outputs and nodes, all but the
+/// names in `targets` and the seed's own input begin with `grad/`. What the file leaves open of its inputs' batch is 1
+/// from then on.
 ///
 /// # Errors
 /// When the graph is not valid, a name unknown, a shape another one, an operator on the way without a rule, or when the
@@ -83,12 +80,11 @@ pub fn attach(model: &ModelProto, output: &str, seed: Seed, targets: &[Target<'_
     let mut graph = Graph::new(model)?;
     let outputs = outputs(&graph, output)?;
     let tensors: Vec<&str> = targets.iter().map(|target| target.tensor).collect();
-    let mut found = describe(&graph, output, outputs, &tensors, seed)?;
+    let mut found = describe(&graph, output, outputs, &tensors, seed).map_err(|error| advise(&graph, output, error))?;
     let bypassed = graph.inputs().iter().any(|input| depends(&graph, input, output, &tensors));
-    let file_names = names(model);
-    let own_inputs = graph.inputs().len();
+    let file = File::of(model, &graph);
     let start = seed.plant(&mut graph, output, outputs)?;
-    let gradients = walk(&mut graph, output, start, &tensors)?;
+    let gradients = walk(&mut graph, output, start, &tensors).map_err(|error| advise(&graph, output, error))?;
     for ((target, gradient), facts) in targets.iter().zip(&gradients).zip(&mut found) {
         if seed == Seed::All {
             facts.constant = graph.constant(gradient).map(Tensor::to_f32);
@@ -98,30 +94,123 @@ pub fn attach(model: &ModelProto, output: &str, seed: Seed, targets: &[Target<'_
         }
         graph.emit_as(target.gradient, gradient)?;
     }
-    let mut model = model.clone();
-    let proto = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
-    for name in &graph.inputs()[own_inputs..] {
-        proto.input.push(proto::typed_value(name, graph.fact(name)?));
+    let added: Vec<&str> = targets.iter().flat_map(|target| [target.activation, target.gradient]).collect();
+    Ok(Attached { model: file.with(graph, &added)?, targets: found, bypassed })
+}
+
+/// Attaches M\[o, i\] = Σ_k ∂y_o/∂A\[k, i\] · A\[k, i\] of every output itself, as the output `map`, [outputs, cells]: where
+/// all behind the target is linear, the gradient is a constant and there is nothing to walk through.
+///
+/// # Errors
+/// As [`attach`], and when the gradient depends on the input: the first node that makes it so is named.
+pub fn attach_map(model: &ModelProto, output: &str, tensor: &str, map: &str) -> Result<Attached, GradientError> {
+    let mut graph = Graph::new(model)?;
+    let outputs = outputs(&graph, output)?;
+    let described = describe(&graph, output, outputs, &[tensor], Seed::ArgMax);
+    let target = described.map_err(|error| advise(&graph, output, error))?.remove(0);
+    let bypassed = graph.inputs().iter().any(|input| depends(&graph, input, output, &[tensor]));
+    let Some(constant) = &target.constant else {
+        let nonlinear = first_nonlinear(&graph, output, tensor)?;
+        let (output, tensor) = (output.to_owned(), tensor.to_owned());
+        return Err(match nonlinear {
+            Some(node) => {
+                GradientError::NotLinear { node: node.name.clone(), op: node.op.clone(), output, target: tensor }
+            }
+            None => GradientError::TooMany {
+                what: "elements of a constant gradient",
+                found: (outputs as u64).saturating_mul((target.maps * target.cells) as u64),
+                limit: TRIED_MAX as u64,
+            },
+        });
+    };
+    let file = File::of(model, &graph);
+    let Positions { map_axis, cell_axis } = target.positions;
+    let (maps, cells) = (target.maps, target.cells);
+    let gradient = constant.iter().map(|&value| f64::from(value));
+    let summed = if target.position_independent() {
+        // One weight a map: a product of two small matrices.
+        let step = strides(&target.shape);
+        let weights = gradient.collect::<Vec<_>>();
+        let of = |output: usize, map: usize| weights[output * maps * cells + map * step[map_axis]];
+        let weights = (0..outputs * maps).map(|place| of(place / maps, place % maps)).collect();
+        let weights = graph.emit_constant(Tensor::new(vec![outputs, maps], weights))?;
+        let maps_first = match map_axis < cell_axis {
+            true => graph.emit_reshape(tensor, &[maps, cells])?,
+            false => {
+                let flat = graph.emit_reshape(tensor, &[cells, maps])?;
+                graph.emit("Transpose", &[&flat], vec![proto::ints("perm", &[1, 0])])?
+            }
+        };
+        graph.emit("MatMul", &[&weights, &maps_first], Vec::new())?
+    } else {
+        let mut shape = target.shape.clone();
+        shape[0] = outputs;
+        let weights = graph.emit_constant(Tensor::new(shape, gradient.collect()))?;
+        let products = graph.emit("Mul", &[&weights, tensor], Vec::new())?;
+        let sum = graph.emit_sum(&products, &[map_axis])?;
+        graph.emit_reshape(&sum, &[outputs, cells])?
+    };
+    graph.emit_as(map, &summed)?;
+    Ok(Attached { model: file.with(graph, &[map])?, targets: vec![target], bypassed })
+}
+
+/// The model as it was, and what it provides itself.
+struct File<'m> {
+    model: &'m ModelProto,
+    names: HashSet<String>,
+    inputs: usize,
+}
+
+impl<'m> File<'m> {
+    fn of(model: &'m ModelProto, graph: &Graph) -> Self {
+        let protos = model.graph.iter();
+        let names = protos.flat_map(|graph| {
+            let nodes = graph.node.iter().flat_map(|node| node.output.iter().cloned());
+            nodes.chain(graph.initializer.iter().map(|initializer| initializer.name.clone()))
+        });
+        Self { model, names: names.collect(), inputs: graph.inputs().len() }
     }
-    for name in targets.iter().flat_map(|target| [target.activation, target.gradient]) {
-        if !proto.output.iter().any(|output| output.name == name) {
-            proto.output.push(proto::typed_value(name, graph.fact(name)?));
+
+    /// The model with all that the graph has grown by, and `outputs` after its own.
+    fn with(self, graph: Graph, outputs: &[&str]) -> Result<ModelProto, GradientError> {
+        let mut model = self.model.clone();
+        pin_all(&mut model, &graph);
+        let proto = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
+        for name in graph.inputs().iter().skip(self.inputs) {
+            proto.input.push(proto::typed_value(name, graph.fact(name)?));
         }
+        for &name in outputs {
+            if !proto.output.iter().any(|output| output.name == name) {
+                proto.output.push(proto::typed_value(name, graph.fact(name)?));
+            }
+        }
+        let (nodes, initializers) = graph.into_emitted(&self.names);
+        proto.node.extend(nodes);
+        proto.initializer.extend(initializers);
+        Ok(model)
     }
-    let (nodes, initializers) = graph.into_emitted(&file_names);
-    proto.node.extend(nodes);
-    proto.initializer.extend(initializers);
-    Ok(Attached { model, targets: found, bypassed })
 }
 
 /// How many outputs the network has.
-fn outputs(graph: &Graph, output: &str) -> Result<usize, GradientError> {
-    match *graph.shape(output)? {
-        [1, outputs] => Ok(outputs),
-        ref found => {
+pub(super) fn outputs(graph: &Graph, output: &str) -> Result<usize, GradientError> {
+    let found = graph.shape(output)?;
+    match found.first() {
+        None | Some(1) => elements(found),
+        Some(_) => {
             let (name, found) = (output.to_owned(), found.to_vec());
             Err(GradientError::Shape { name, found, expected: "[1, outputs]" })
         }
+    }
+}
+
+/// Names a layer behind the operator that has no rule.
+fn advise(graph: &Graph, output: &str, error: GradientError) -> GradientError {
+    match error {
+        GradientError::NoRule { node, op, .. } => {
+            let instead = avoiding(graph, output, &node);
+            GradientError::NoRule { node, op, instead }
+        }
+        other => other,
     }
 }
 
@@ -150,14 +239,4 @@ fn describe(
         found.push(AttachedTarget { outputs, maps, cells, shape, positions, constant, reach });
     }
     Ok(found)
-}
-
-/// The names the file itself provides.
-fn names(model: &ModelProto) -> HashSet<String> {
-    let graph = model.graph.iter();
-    let names = graph.flat_map(|graph| {
-        let nodes = graph.node.iter().flat_map(|node| node.output.iter().cloned());
-        nodes.chain(graph.initializer.iter().map(|initializer| initializer.name.clone()))
-    });
-    names.collect()
 }

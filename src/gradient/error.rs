@@ -62,12 +62,65 @@ pub enum GradientError {
         value: String,
     },
     /// An operator that cannot be differentiated here.
-    #[error("node '{node}': there is no gradient rule for operator {op}; choose a target after it")]
+    #[error(
+        "node '{node}': there is no gradient rule for {}; choose a target after it{}",
+        operator(op),
+        advised(instead)
+    )]
     NoRule {
         /// Which node.
         node: String,
         /// Its operator.
         op: String,
+        /// The nearest layer behind it, where there is one.
+        instead: Option<String>,
+    },
+    /// The gradient was asked for as a constant, and is none.
+    #[error(
+        "node '{node}' ({op}) makes the gradient of '{output}' by '{target}' depend on the input, so it is not linear: use the seed argmax, or a target after it"
+    )]
+    NotLinear {
+        /// The first such node.
+        node: String,
+        /// Its operator.
+        op: String,
+        /// The output.
+        output: String,
+        /// The target.
+        target: String,
+    },
+    /// A graph without outputs.
+    #[error("the graph has no output")]
+    NoOutput,
+    /// Nothing that a map can be made of.
+    #[error("no convolution between the input and '{output}' keeps its place on the spectrum: name a layer")]
+    NoLayer {
+        /// The output.
+        output: String,
+    },
+    /// No layer or output of that name.
+    #[error("there is no {kind} '{name}'; the nearest names are {}", candidates.join(", "))]
+    Unknown {
+        /// Layer or output.
+        kind: &'static str,
+        /// Asked for.
+        name: String,
+        /// The nearest names.
+        candidates: Vec<String>,
+    },
+    /// One name for several things.
+    #[error("'{name}' can mean {}", candidates.join(" or "))]
+    Ambiguous {
+        /// Asked for.
+        name: String,
+        /// What would be clear.
+        candidates: Vec<String>,
+    },
+    /// A graph that holds a gradient already.
+    #[error("the graph already holds '{name}': attach to the network as it was exported")]
+    Attached {
+        /// The name that is taken.
+        name: String,
     },
     /// An operator that mixes the batch axis with others, where every output has a row of its own on that axis.
     #[error(
@@ -96,10 +149,17 @@ pub enum GradientError {
         name: String,
     },
     /// A value of unknown shape.
-    #[error("the shape of '{name}' is unknown: an operator before it is not understood")]
+    #[error(
+        "the shape of '{name}' is unknown: {}, node '{node}' before it, is not understood; choose a target after both",
+        operator(op)
+    )]
     NoShape {
         /// Which.
         name: String,
+        /// The first node before it that is not understood.
+        node: String,
+        /// Its operator.
+        op: String,
     },
     /// A value of another shape than an output or a target has.
     #[error("'{name}' has shape {found:?}, expected {expected}")]
@@ -125,4 +185,16 @@ impl Failure for GradientError {
     fn kind(&self) -> Kind {
         Kind::Operator
     }
+}
+
+/// The operator in a message; If, Loop and Scan hold graphs of their own.
+fn operator(op: &str) -> String {
+    match op {
+        "If" | "Loop" | "Scan" => format!("operator {op}, which holds a subgraph"),
+        _ => format!("operator {op}"),
+    }
+}
+
+fn advised(instead: &Option<String>) -> String {
+    instead.as_ref().map_or_else(String::new, |layer| format!(", such as '{layer}'"))
 }

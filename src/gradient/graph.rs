@@ -39,6 +39,8 @@ pub struct Graph {
     constants: HashMap<String, Tensor>,
     /// The place in `nodes` of the node that gives a value.
     producers: HashMap<String, usize>,
+    /// The places of the nodes that read a value.
+    consumers: HashMap<String, Vec<usize>>,
     /// Every name that is provided, of known shape or not.
     names: HashSet<String>,
     unknown: Vec<Arc<Node>>,
@@ -72,6 +74,7 @@ impl Graph {
             facts: HashMap::new(),
             constants: HashMap::new(),
             producers: HashMap::new(),
+            consumers: HashMap::new(),
             names: HashSet::new(),
             unknown: Vec::new(),
             emitted: Vec::new(),
@@ -156,7 +159,7 @@ impl Graph {
     pub fn understood(&self) -> Result<(), GradientError> {
         match self.unknown.first() {
             None => Ok(()),
-            Some(node) => Err(GradientError::NoRule { node: node.name.clone(), op: node.op.clone() }),
+            Some(node) => Err(node.no_rule()),
         }
     }
 
@@ -210,6 +213,17 @@ impl Graph {
         self.producers.get(name).and_then(|&place| self.nodes.get(place))
     }
 
+    /// The place of the node that gives a value, in the order they are computed.
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
+        self.producers.get(name).copied()
+    }
+
+    /// The nodes that read a value.
+    pub(super) fn consumers(&self, name: &str) -> impl Iterator<Item = &Node> {
+        let places = self.consumers.get(name).map_or(&[] as &[usize], Vec::as_slice);
+        places.iter().filter_map(|&place| self.nodes.get(place)).map(AsRef::as_ref)
+    }
+
     /// Rows that cotangents have on the batch axis: one for each output that is differentiated. With one row, a cotangent
     /// has the shape of its value.
     pub(super) fn rows(&self) -> usize {
@@ -224,10 +238,29 @@ impl Graph {
         self.operator_set
     }
 
+    /// The first node that `name` depends on and nobody here understands; else the one that gives `name`.
+    fn not_understood(&self, name: &str) -> Option<&Arc<Node>> {
+        let mut needed = BTreeSet::from([name]);
+        let mut blamed = self.producer(name);
+        for node in self.nodes.iter().rev() {
+            if node.outputs.iter().any(|output| needed.contains(output.as_str()) && !self.facts.contains_key(output)) {
+                needed.extend(node.reads());
+                if ops::operator(&node.op).is_none() {
+                    blamed = Some(node);
+                }
+            }
+        }
+        blamed
+    }
+
     pub(super) fn fact(&self, name: &str) -> Result<&Fact, GradientError> {
         match self.facts.get(name) {
             Some(fact) => Ok(fact),
-            None if self.names.contains(name) => Err(GradientError::NoShape { name: name.to_owned() }),
+            None if self.names.contains(name) => {
+                let blamed = self.not_understood(name);
+                let (node, op) = blamed.map_or_else(Default::default, |node| (node.name.clone(), node.op.clone()));
+                Err(GradientError::NoShape { name: name.to_owned(), node, op })
+            }
             None => Err(GradientError::NoValue { name: name.to_owned() }),
         }
     }
@@ -277,7 +310,7 @@ impl Graph {
 /// # Errors
 /// When there is no rule for it.
 pub(super) fn operator(node: &Node) -> Result<&'static dyn Rule, GradientError> {
-    ops::operator(&node.op).ok_or_else(|| GradientError::NoRule { node: node.name.clone(), op: node.op.clone() })
+    ops::operator(&node.op).ok_or_else(|| node.no_rule())
 }
 
 fn limited(what: &'static str, found: usize, limit: usize) -> Result<(), GradientError> {

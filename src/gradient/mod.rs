@@ -7,6 +7,7 @@
 //! A new operator is one `impl` in `ops`: its shape, its value, its vector-Jacobian product.
 
 mod attach;
+mod dropped;
 mod error;
 pub mod geometry;
 mod graph;
@@ -15,14 +16,19 @@ mod ops;
 mod positions;
 pub mod proto;
 mod seed;
+mod select;
+mod shapes;
 mod tensor;
 #[cfg(test)]
 pub(crate) mod tests;
 mod walk;
 
-pub use attach::{Attached, AttachedTarget, Target, attach};
+pub use attach::{Attached, AttachedTarget, Target, attach, attach_map};
+pub use dropped::dropped;
 pub use error::GradientError;
 pub use graph::Graph;
 pub use positions::Positions;
 pub use seed::{CLASS_INDEX, COTANGENT, Seed};
+pub use select::{Explained, Layer, Role, auto_layer, earlier_layer, explained, find_layer, layers};
+pub use shapes::{fix_shape, open_shape};
 pub use tensor::{Element, Tensor};

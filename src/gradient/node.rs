@@ -55,7 +55,7 @@ impl Node {
 
     /// An error that says that this node cannot be differentiated.
     pub(super) fn no_rule(&self) -> GradientError {
-        GradientError::NoRule { node: self.name.clone(), op: self.op.clone() }
+        GradientError::NoRule { node: self.name.clone(), op: self.op.clone(), instead: None }
     }
 
     /// An error that names this node.

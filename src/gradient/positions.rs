@@ -9,6 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use super::error::GradientError;
 use super::graph::Graph;
 use super::node::Node;
+use super::tensor::strides;
 
 /// Values looked at on the way to an operator that knows.
 const VISITED_MAX: usize = 200;
@@ -45,6 +46,18 @@ impl Positions {
     }
 }
 
+impl Positions {
+    /// Whether a gradient of rows of the value's `shape` is the same at every cell.
+    pub(super) fn uniform(self, shape: &[usize], gradient: &[f32]) -> bool {
+        let (Some(&step), Some(&cells)) = (strides(shape).get(self.cell_axis), shape.get(self.cell_axis)) else {
+            return false;
+        };
+        // A block runs through every cell; its first `step` numbers are those of the first cell.
+        let alike = |block: &[f32]| block.iter().enumerate().all(|(place, value)| *value == block[place % step]);
+        gradient.chunks((step * cells).max(1)).all(alike)
+    }
+}
+
 const EXPECTED: &str = "[1, maps, cells], [1, cells, maps] or an image of height 1";
 
 /// The axis that counts the points of an input: its only axis, the one that is not its channels', or the last.
@@ -61,10 +74,9 @@ fn map_axis(graph: &Graph, value: &str, rank: usize) -> Option<usize> {
     let mut visited = HashSet::from([value.to_owned()]);
     let mut waiting: VecDeque<(String, Axes)> = VecDeque::from([(value.to_owned(), (0..rank).map(Some).collect())]);
     while let Some((value, axes)) = waiting.pop_front() {
-        let producer = graph.producer(&value).cloned();
-        let consumers = graph.nodes().iter().filter(|node| node.input(0) == Some(&value)).cloned();
-        for (node, forward) in producer.into_iter().map(|node| (node, false)).chain(consumers.map(|node| (node, true)))
-        {
+        let producer = graph.producer(&value).map(|node| (node.as_ref(), false));
+        let consumers = graph.consumers(&value).filter(|node| node.input(0) == Some(&value)).map(|node| (node, true));
+        for (node, forward) in producer.into_iter().chain(consumers) {
             if maps_are_second(&node.op) {
                 if let Some(axis) = axes.get(1).copied().flatten() {
                     return Some(axis);
@@ -72,11 +84,11 @@ fn map_axis(graph: &Graph, value: &str, rank: usize) -> Option<usize> {
                 continue;
             }
             let (Some(input), Ok(before), Ok(after)) =
-                (node.input(0), graph.operand_shape(&node, 0), graph.shape(node.output()))
+                (node.input(0), graph.operand_shape(node, 0), graph.shape(node.output()))
             else {
                 continue;
             };
-            let Some(renamed) = renamed(&node, before, after) else { continue };
+            let Some(renamed) = renamed(node, before, after) else { continue };
             let (next, moved) = if forward {
                 (
                     node.output(),

@@ -4,6 +4,7 @@ use super::error::GradientError;
 use super::graph::{Fact, Graph};
 use super::proto;
 use super::tensor::{Element, Tensor};
+use super::walk::with_rows;
 
 /// Name of the input that [`Seed::ClassIndex`] adds: i64, a scalar. An index that no output has gives a gradient of zero.
 pub const CLASS_INDEX: &str = "class_index";
@@ -29,27 +30,37 @@ impl Seed {
         if self == Self::All { outputs } else { 1 }
     }
 
-    /// Tells the graph how many rows there will be, and gives the cotangent of `output`, [rows, outputs].
+    /// Tells the graph how many rows there will be, and gives the cotangent of `output`, which has `outputs` elements.
     pub(super) fn plant(self, graph: &mut Graph, output: &str, outputs: usize) -> Result<String, GradientError> {
         graph.set_rows(self.rows(outputs));
         let chosen = match self {
-            Self::All => return graph.emit_constant(Tensor::identity(outputs)),
+            // Where there is one output, there is nothing to choose.
+            Self::ArgMax if outputs == 1 => graph.emit_constant(Tensor::identity(1))?,
+            Self::All => graph.emit_constant(Tensor::identity(outputs))?,
             Self::Cotangent => {
                 graph.emit_input(COTANGENT, Fact { shape: vec![1, outputs], element: Element::Float })?;
-                return Ok(COTANGENT.to_owned());
+                COTANGENT.to_owned()
             }
-            // There is nothing to choose.
-            Self::ArgMax if outputs == 1 => return graph.emit_constant(Tensor::identity(1)),
-            Self::ArgMax => graph.emit("ArgMax", &[output], vec![proto::int("axis", 1)])?,
+            Self::ArgMax => {
+                let flat = graph.emit_reshape(output, &[1, outputs])?;
+                let winner = graph.emit("ArgMax", &[&flat], vec![proto::int("axis", 1)])?;
+                one_hot(graph, &winner, outputs)?
+            }
             Self::ClassIndex => {
                 graph.emit_input(CLASS_INDEX, Fact { shape: Vec::new(), element: Element::Integer })?;
-                CLASS_INDEX.to_owned()
+                one_hot(graph, CLASS_INDEX, outputs)?
             }
         };
-        let indices: Vec<f64> = (0..outputs).map(|index| index as f64).collect();
-        let indices = Tensor::new(vec![1, outputs], indices).with_element(Element::Integer);
-        let indices = graph.emit_constant(indices)?;
-        let one_hot = graph.emit("Equal", &[&indices, &chosen], Vec::new())?;
-        graph.emit("Cast", &[&one_hot], vec![proto::int("to", proto::FLOAT)])
+        let shape = with_rows(graph, output)?;
+        graph.emit_reshape(&chosen, &shape)
     }
+}
+
+/// 1 at the index that is in `chosen`, 0 elsewhere: [1, outputs].
+fn one_hot(graph: &mut Graph, chosen: &str, outputs: usize) -> Result<String, GradientError> {
+    let indices: Vec<f64> = (0..outputs).map(|index| index as f64).collect();
+    let indices = Tensor::new(vec![1, outputs], indices).with_element(Element::Integer);
+    let indices = graph.emit_constant(indices)?;
+    let equal = graph.emit("Equal", &[&indices, chosen], Vec::new())?;
+    graph.emit("Cast", &[&equal], vec![proto::int("to", proto::FLOAT)])
 }

@@ -1,6 +1,7 @@
 //! The walk: cotangents from the output back to the targets.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::error::GradientError;
 use super::graph::{Graph, operator};
@@ -24,6 +25,48 @@ pub(super) fn dependents(graph: &Graph, sources: &[&str], cuts: &[&str]) -> Hash
         }
     }
     dependents
+}
+
+/// Every value that `output` depends on, itself among them.
+pub(super) fn sources(graph: &Graph, output: &str) -> HashSet<String> {
+    let mut sources = HashSet::from([output.to_owned()]);
+    for node in graph.nodes().iter().rev() {
+        if node.outputs.iter().any(|output| sources.contains(output)) {
+            sources.extend(node.reads().map(str::to_owned));
+        }
+    }
+    sources
+}
+
+/// The first node behind `target` whose derivative depends on the input: nobody can make the gradient a constant there.
+pub(super) fn first_nonlinear(graph: &Graph, output: &str, target: &str) -> Result<Option<Arc<Node>>, GradientError> {
+    let (behind, before) = (dependents(graph, &[target], &[target]), sources(graph, output));
+    let mut trial = graph.clone();
+    trial.set_rows(1);
+    for node in graph.nodes() {
+        let on_the_way = node.outputs.iter().any(|output| before.contains(output) && *output != target);
+        if !on_the_way {
+            continue;
+        }
+        let mut given = Vec::new();
+        for output in &node.outputs {
+            given.push(match before.contains(output) {
+                true => {
+                    let shape = trial.shape(output)?.to_vec();
+                    let count = shape.iter().product();
+                    Some(trial.emit_constant(Tensor::new(shape, vec![1.0; count]))?)
+                }
+                false => None,
+            });
+        }
+        for (index, _) in node.inputs.iter().enumerate().filter(|(_, input)| behind.contains(*input)) {
+            let part = operator(node)?.cotangent(&mut trial, node, index, &given)?;
+            if part.is_some_and(|part| trial.constant(&part).is_none()) {
+                return Ok(Some(node.clone()));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Reverse mode from the cotangent `seed` of `output`: the name of ∂output/∂target for every target.
@@ -80,12 +123,15 @@ pub(super) fn walk(
     Ok(found)
 }
 
+/// Elements of a gradient for which it is tried whether it is constant: 16 MB of f32.
+pub(super) const TRIED_MAX: usize = 1 << 22;
+
 fn others<'a>(targets: &[&'a str], own: &str) -> Vec<&'a str> {
     targets.iter().copied().filter(|&target| target != own).collect()
 }
 
 /// The shape of a value's cotangent.
-fn with_rows(graph: &Graph, value: &str) -> Result<Vec<usize>, GradientError> {
+pub(super) fn with_rows(graph: &Graph, value: &str) -> Result<Vec<usize>, GradientError> {
     let mut shape = graph.shape(value)?.to_vec();
     if let (Some(first), true) = (shape.first_mut(), graph.rows() > 1) {
         *first = graph.rows();
@@ -109,9 +155,15 @@ pub(super) fn constant_gradient(
     outputs: usize,
     targets: &[&str],
 ) -> Result<Vec<Option<Vec<f32>>>, GradientError> {
+    let size: usize = targets.iter().filter_map(|target| graph.shape(target).ok()).flatten().product();
+    if outputs.saturating_mul(size.max(outputs)) > TRIED_MAX {
+        return Ok(vec![None; targets.len()]);
+    }
+    let shape = graph.shape(output)?.to_vec();
     let mut trial = graph.clone();
     trial.set_rows(outputs);
-    let seed = trial.emit_constant(Tensor::identity(outputs))?;
+    let identity = trial.emit_constant(Tensor::identity(outputs))?;
+    let seed = trial.emit_reshape(&identity, &with_rows(&trial, output)?)?;
     let constants = |graph: &Graph, gradients: &[String]| -> Vec<Option<Vec<f32>>> {
         gradients.iter().map(|gradient| graph.constant(gradient).map(Tensor::to_f32)).collect()
     };
@@ -123,7 +175,7 @@ pub(super) fn constant_gradient(
             for index in 0..outputs {
                 let mut trial = graph.clone();
                 trial.set_rows(1);
-                let mut chosen = Tensor::zeros(vec![1, outputs]);
+                let mut chosen = Tensor::zeros(shape.clone());
                 chosen.data_mut()[index] = 1.0;
                 let seed = trial.emit_constant(chosen)?;
                 let gradients = walk(&mut trial, output, seed, targets)?;

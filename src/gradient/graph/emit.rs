@@ -33,6 +33,9 @@ impl Graph {
 
     /// A node of the gradient with a name that was promised to the caller.
     pub(in crate::gradient) fn emit_as(&mut self, output: &str, input: &str) -> Result<(), GradientError> {
+        if self.names.contains(output) {
+            return Err(GradientError::Attached { name: output.to_owned() });
+        }
         self.provide(output)?;
         let fact = self.fact(input)?.clone();
         self.set_fact(output, fact)?;

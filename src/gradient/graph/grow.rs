@@ -28,6 +28,12 @@ impl Graph {
         let node = Arc::new(node);
         let place = self.nodes.len();
         self.producers.extend(node.outputs.iter().filter(|name| !name.is_empty()).map(|name| (name.clone(), place)));
+        for name in node.reads() {
+            let places = self.consumers.entry(name.to_owned()).or_default();
+            if places.last() != Some(&place) {
+                places.push(place);
+            }
+        }
         self.nodes.push(node.clone());
         if node.op == "Constant" {
             return match node.constant()? {

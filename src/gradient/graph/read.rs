@@ -1,11 +1,11 @@
 //! What a file declares of its values.
 
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{ValueInfoProto, type_proto};
 
 use super::Fact;
 use crate::gradient::error::GradientError;
+use crate::gradient::shapes::{open_shape, sizes};
 use crate::gradient::tensor::Element;
 
 fn tensor_of(info: &ValueInfoProto) -> Option<&type_proto::Tensor> {
@@ -15,11 +15,7 @@ fn tensor_of(info: &ValueInfoProto) -> Option<&type_proto::Tensor> {
 
 /// The sizes of a declared value; the batch, where it has none, is 1.
 fn declared_shape(info: &ValueInfoProto) -> Option<Vec<Option<i64>>> {
-    let size = |dimension: &Dimension| match dimension.value {
-        Some(dimension::Value::DimValue(size)) => Some(size),
-        _ => None,
-    };
-    let mut sizes: Vec<Option<i64>> = tensor_of(info)?.shape.as_ref()?.dim.iter().map(size).collect();
+    let mut sizes = sizes(info)?;
     if let Some(batch @ None) = sizes.first_mut() {
         *batch = Some(1);
     }
@@ -53,8 +49,19 @@ pub(super) fn input(info: &ValueInfoProto) -> Result<Fact, GradientError> {
         failed(format!("its elements are {}: export the model in FLOAT (f32)", found.as_str_name()))
     })?;
     let sized = |size: Option<i64>| {
-        let size = size.ok_or_else(|| failed("only the batch may be of variable size: fix the others".into()))?;
+        let size = size.ok_or_else(|| {
+            let (open, example) = (open_shape(info), example(&sizes));
+            failed(format!(
+                "its shape is {open}: only the batch may be left open, fix the rest, as in --shape {example}"
+            ))
+        })?;
         usize::try_from(size).ok().filter(|&size| size > 0).ok_or_else(|| failed("a size is not above 0".into()))
     };
-    Ok(Fact { shape: sizes.into_iter().map(sized).collect::<Result<_, _>>()?, element })
+    Ok(Fact { shape: sizes.iter().copied().map(sized).collect::<Result<_, _>>()?, element })
+}
+
+/// A shape with a length that a spectrum could have where the file leaves it open.
+fn example(sizes: &[Option<i64>]) -> String {
+    let sizes = sizes.iter().map(|size| size.map_or("512".into(), |size| size.to_string()));
+    sizes.collect::<Vec<_>>().join(",")
 }

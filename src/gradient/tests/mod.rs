@@ -4,3 +4,4 @@ mod alignment;
 mod differences;
 mod hostile;
 pub(crate) mod networks;
+mod seeds;

@@ -1,0 +1,41 @@
+//! `ramand model verify`: whether a bundle is what it claims.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::cli::CommandError;
+use crate::infer::verify::verify;
+
+/// A check as JSON.
+#[derive(Debug, Serialize)]
+struct CheckLine<'a> {
+    check: &'a str,
+    ok: bool,
+    detail: &'a str,
+}
+
+pub(super) fn verify_bundle(folder: &Path, json: bool) -> Result<(), CommandError> {
+    let checks = verify(folder);
+    for check in &checks {
+        let (ok, detail) = match &check.outcome {
+            Ok(detail) => (true, detail),
+            Err(detail) => (false, detail),
+        };
+        if json {
+            let line = CheckLine { check: &check.name, ok, detail };
+            println!("{}", serde_json::to_string(&line).expect("text is JSON"));
+        } else {
+            println!("{:<7} {}: {detail}", if ok { "ok" } else { "failed" }, check.name);
+        }
+    }
+    let failed = checks.iter().filter(|check| check.outcome.is_err()).count();
+    match failed {
+        0 => Ok(()),
+        failed => {
+            let total = checks.len();
+            let message = format!("{}: {failed} of {total} checks failed", folder.display());
+            Err(CommandError::operator(message))
+        }
+    }
+}
