@@ -122,7 +122,8 @@ fn what_never_fitted_is_noticed_though_the_hashes_are_right() {
         assert!(message.contains(expected), "{expected}: {message}");
     }
     // These could ask tract for any amount of memory; an operator nobody here understands, too.
-    let cases: [(&str, fn(&mut GraphProto)); 2] = [
+    type Ask = fn(&mut GraphProto);
+    let cases: [(&str, Ask); 2] = [
         ("1099511627776 elements of one tensor", |graph| {
             graph.initializer.push(proto::integers("huge", &[1 << 40]));
             graph.node.push(proto::node("ConstantOfShape", &["huge"], "zeros", vec![]));
