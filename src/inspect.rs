@@ -141,8 +141,8 @@ impl Seat {
         };
         let started = Instant::now();
         let applicability = self.model.gate().map(|gate| gate.assess(prepared));
-        let error = judgement.attribution.completeness_error;
-        let verdict = verdict(reasons, applicability.as_ref(), &judgement.prediction, error, &self.rules);
+        let completeness = (judgement.attribution.completeness, judgement.attribution.completeness_error);
+        let verdict = verdict(reasons, applicability.as_ref(), &judgement.prediction, completeness, &self.rules);
         timings.decide += started.elapsed();
         let (prediction, attribution) = (judgement.prediction, judgement.attribution);
         Finding { model, conclusion: Some(Conclusion { prediction, attribution, applicability }), verdict }

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
 use ramand::outcome::{
-    Applicability, Attribution, Band, BandContribution, Conclusion, Decision, Explained, Finding, Inspection, Interval,
-    ModelIdentity, Prediction, Reason, Timings, Verdict,
+    Applicability, Attribution, Band, BandContribution, Completeness, Conclusion, Decision, Explained, Finding,
+    Inspection, Interval, ModelIdentity, Prediction, Reason, Timings, Verdict,
 };
 use ramand::publish::wire::{
     self, Alarm, AlarmState, Clock, Event, Health, Ne107, PaDimReadings, Presence, Stamp, Status, decode_spectrum,
@@ -98,6 +98,7 @@ fn attribution(explained: Explained, output: f32, bands: Vec<BandContribution>) 
         bands,
         off_band: 0.2,
         completeness_error: 1.2e-7,
+        completeness: Completeness::Exact,
         linear_share: Some(0.6),
         receptive_field: 28.0,
     }

@@ -11,7 +11,9 @@ use super::CommandError;
 use crate::decide::{InstrumentLimits, LaserProof, Rules, Ungated};
 use crate::infer::Model;
 use crate::inspect::Inspector;
-use crate::outcome::{Applicability, Attribution, Conclusion, Decision, Explained, Finding, Prediction, Reason};
+use crate::outcome::{
+    Applicability, Attribution, Completeness, Conclusion, Decision, Explained, Finding, Prediction, Reason,
+};
 use crate::recording::Recording;
 
 /// Predict recorded spectra, and say which bands spoke.
@@ -70,6 +72,9 @@ struct ExplanationLine {
     output: f32,
     reference_output: f32,
     completeness_error: f32,
+    /// `reported` where the error may be more than rounding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completeness: Option<&'static str>,
     off_band: f32,
     linear_share: Option<f32>,
     receptive_field_cm: f64,
@@ -195,6 +200,7 @@ impl From<&Attribution> for ExplanationLine {
             output: attribution.output,
             reference_output: attribution.reference_output,
             completeness_error: attribution.completeness_error,
+            completeness: (attribution.completeness == Completeness::Reported).then_some("reported"),
             off_band: attribution.off_band,
             linear_share: attribution.linear_share,
             receptive_field_cm: attribution.receptive_field,

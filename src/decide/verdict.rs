@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::failure::{Failure, Kind};
-use crate::outcome::{Applicability, Decision, Prediction, Reason, Verdict};
+use crate::outcome::{Applicability, Completeness, Decision, Prediction, Reason, Verdict};
 
 /// Above this the map does not add up. Rounding in f32 leaves about 1e-6 for the networks this program trains; a
 /// gradient that belongs to another activation leaves 0.1 and more.
@@ -145,7 +145,8 @@ pub struct Rules {
     pub ungated: Ungated,
 }
 
-/// The verdict on a prediction. `reasons` are the instrument's; `applicability` is `None` where the bundle has no gate.
+/// The verdict on a prediction. `reasons` are the instrument's; `applicability` is `None` where the bundle has no gate;
+/// `completeness` is the map's, with its error.
 ///
 /// A prediction that may not be drawn is [`Decision::Invalid`] whatever its value; one that may and breaks a limit is
 /// [`Decision::Reject`]; any other is [`Decision::Accept`]. All reasons are given, the most serious first.
@@ -153,11 +154,16 @@ pub fn verdict(
     mut reasons: Vec<Reason>,
     applicability: Option<&Applicability>,
     prediction: &Prediction,
-    completeness_error: f32,
+    completeness: (Completeness, f32),
     rules: &Rules,
 ) -> Verdict {
-    if completeness_error.is_nan() || completeness_error > COMPLETENESS_ERROR_MAX {
-        reasons.push(Reason::Incomplete { error: completeness_error });
+    let (expected, error) = completeness;
+    let allowed = match expected {
+        Completeness::Exact => COMPLETENESS_ERROR_MAX,
+        Completeness::Reported => f32::MAX,
+    };
+    if error.is_nan() || error > allowed {
+        reasons.push(Reason::Incomplete { error });
     }
     match applicability {
         Some(&Applicability { t2, t2_limit, q, q_limit }) => {
@@ -294,7 +300,7 @@ mod tests {
         ];
         for (reasons, applicability, prediction, error, limits, decision, codes) in cases {
             let rules = Rules { limits, ungated: Ungated::Invalid };
-            let found = verdict(reasons, applicability, &prediction, error, &rules);
+            let found = verdict(reasons, applicability, &prediction, (Completeness::Exact, error), &rules);
             let found_codes: Vec<&str> = found.reasons.iter().map(Reason::code).collect();
             assert_eq!((found.decision, found_codes.as_slice()), (decision, codes), "{prediction:?}");
         }
@@ -303,11 +309,22 @@ mod tests {
     #[test]
     fn a_model_without_a_gate_may_speak_where_that_is_configured() {
         let remarked = |limits| Rules { limits, ungated: Ungated::Remarked };
-        let accepted = verdict(vec![], None, &value(1.0), EXACT, &remarked(vec![]));
+        let accepted = verdict(vec![], None, &value(1.0), (Completeness::Exact, EXACT), &remarked(vec![]));
         assert_eq!(accepted, Verdict { decision: Decision::Accept, reasons: vec![Reason::NotGated] });
-        let rejected = verdict(vec![], None, &value(9.0), EXACT, &remarked(vec![Limit::Above(5.0)]));
+        let rejected =
+            verdict(vec![], None, &value(9.0), (Completeness::Exact, EXACT), &remarked(vec![Limit::Above(5.0)]));
         assert_eq!(rejected.decision, Decision::Reject);
         assert_eq!(rejected.reasons.last(), Some(&Reason::NotGated));
+    }
+
+    #[test]
+    fn where_the_sum_is_only_reported_a_missing_part_is_no_fault() {
+        let of = |error| {
+            let completeness = (Completeness::Reported, error);
+            verdict(vec![], Some(&GOOD), &value(1.0), completeness, &Rules::default()).decision
+        };
+        assert_eq!([0.5, 40.0].map(of), [Decision::Accept; 2]);
+        assert_eq!([f32::NAN, f32::INFINITY].map(of), [Decision::Invalid; 2]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tract_onnx::pb::ModelProto;
 
-use super::manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError};
+use super::manifest::{CompletenessRecord, MANIFEST_BYTES_MAX, Manifest, ManifestError};
 use super::npy::{NpyError, Table};
 use crate::failure::{Failure, Kind};
 use crate::gradient::geometry::reaches;
@@ -373,7 +373,8 @@ fn check_network(
     Ok(network)
 }
 
-/// Shapes of the reference maps, and that they add up to the reference output: Σ over targets and cells = y − b.
+/// Shapes of the reference maps, and that they add up to the reference output where that is exact: Σ over targets and
+/// cells = y − b.
 fn check_references(
     folder: &Path,
     manifest: &Manifest,
@@ -392,6 +393,9 @@ fn check_references(
         for (sum, row) in sums.iter_mut().zip(reference.values().chunks(cells)) {
             *sum += row.iter().map(|&value| f64::from(value)).sum::<f64>();
         }
+    }
+    if record.completeness == CompletenessRecord::Reported {
+        return Ok(());
     }
     for (output, (sum, &expected)) in sums.iter().zip(&manifest.reference.output).enumerate() {
         if (sum - expected).abs() > REFERENCE_ERROR_MAX * expected.abs().max(1.0) {

@@ -9,7 +9,7 @@ use std::iter::Sum;
 use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
-use crate::outcome::{Attribution, Band, BandContribution, Explained};
+use crate::outcome::{Attribution, Band, BandContribution, Completeness, Explained};
 use crate::spectrum::ShiftAxis;
 
 /// Below this ratio of |Σ D| to Σ |D| the contributions cancel, and a share of their sum says nothing.
@@ -123,6 +123,7 @@ pub struct Explainer {
     offset: Vec<f32>,
     reference_output: Vec<f32>,
     receptive_field: f64,
+    completeness: Completeness,
 }
 
 impl Explainer {
@@ -134,6 +135,7 @@ impl Explainer {
         offset: Vec<f32>,
         reference_output: Vec<f32>,
         receptive_field: f64,
+        completeness: Completeness,
     ) -> Self {
         let bands: Vec<_> = bands.into_iter().map(|band| (axis.range(band.from, band.to), band)).collect();
         let mut banded = vec![false; axis.len()];
@@ -145,7 +147,7 @@ impl Explainer {
         });
         let unbanded = runs.filter(|(banded, _)| !banded).map(|(_, range)| range).collect();
         let bands = bands.into_iter().map(|(range, band)| (Arc::new(band), range)).collect();
-        Self { axis, bands, unbanded, parts, offset, reference_output, receptive_field }
+        Self { axis, bands, unbanded, parts, offset, reference_output, receptive_field, completeness }
     }
 
     /// The maps of one spectrum: `outputs` is the network's y, `layers` one for each part, in order.
@@ -209,6 +211,7 @@ impl Explainer {
             bands,
             off_band,
             completeness_error: ((total - expected).abs() / expected.abs().max(1.0)) as f32,
+            completeness: self.completeness,
             linear_share: linear.then(|| ratio(gross_linear, gross_linear + gross_network)),
             receptive_field: self.receptive_field,
         }
@@ -317,7 +320,7 @@ mod tests {
         let linear = Part::new(identity(), &[0.0; 8], true);
         let bands = [band("low", 50.0, 200.0), band("high", 400.0, 400.0), band("nowhere", 500.0, 600.0)];
         let axis = Arc::new(axis.expect("even"));
-        Explainer::new(axis, bands, vec![network, linear], vec![0.5, -0.5], vec![1.5, 1.5], 30.0)
+        Explainer::new(axis, bands, vec![network, linear], vec![0.5, -0.5], vec![1.5, 1.5], 30.0, Completeness::Exact)
     }
 
     #[test]

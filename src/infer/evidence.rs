@@ -18,6 +18,26 @@ pub struct CandidateRecord {
     pub kept: bool,
 }
 
+/// `[adopted]`: a network that was trained elsewhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdoptedRecord {
+    /// Name of the ONNX file as it came.
+    pub file: String,
+    /// Its SHA-256, hexadecimal.
+    pub sha256: String,
+    /// The program that wrote it, as it says itself.
+    pub producer: String,
+    /// The value that is explained, as the file names it; of a probability, the score before it.
+    pub explained: String,
+    /// The layer that is explained, as the file names it, and how it was chosen.
+    pub layer: String,
+    /// What was found out about its quality: nothing, here.
+    pub evaluation: String,
+    /// What the gate was made of, or why there is none.
+    pub gate: String,
+}
+
 /// `[metrics]`: out of fold, the median over repeats; `_pls` is nested PLS on the same folds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use super::evidence::{CandidateRecord, MetricsRecord};
+pub use super::evidence::{AdoptedRecord, CandidateRecord, MetricsRecord};
+pub use super::targets::{CompletenessRecord, NetworkRecord, TargetRecord};
 use crate::failure::{Failure, Kind};
 use crate::outcome::Band;
 use crate::spectrum::{RamanShift, ShiftAxis};
@@ -100,6 +101,9 @@ pub struct Manifest {
     pub bands: Vec<BandRecord>,
     /// Provenance.
     pub training: TrainingRecord,
+    /// Where the network comes from, if it was trained elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<AdoptedRecord>,
     /// Out-of-fold figures.
     pub metrics: MetricsRecord,
     /// SHA-256, hexadecimal, of files no other field names.
@@ -222,49 +226,6 @@ pub enum NormaliseMethod {
 pub struct ChannelRecord {
     /// After the common pipeline, in order.
     pub steps: Vec<StepRecord>,
-}
-
-/// `[network]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NetworkRecord {
-    /// The ONNX file in the bundle's folder.
-    pub file: String,
-    /// Its SHA-256, hexadecimal.
-    pub sha256: String,
-    /// Name of the input, f32 [1, channels, points].
-    pub input: String,
-    /// Name of the output, f32 [1, outputs].
-    pub output: String,
-    /// b: what the maps leave out, one per output.
-    pub offset: Vec<f64>,
-    /// The cuts through which y depends on the spectrum.
-    #[serde(rename = "target")]
-    pub targets: Vec<TargetRecord>,
-}
-
-/// `[[network.target]]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TargetRecord {
-    /// In words.
-    pub name: String,
-    /// Output of the graph: A, f32 [1, maps, cells].
-    pub activation: String,
-    /// Output of the graph: ∂y/∂A, f32 [outputs, maps, cells].
-    pub gradient: String,
-    /// Centre of cell 0, in points of the axis.
-    pub first_cell: f64,
-    /// Points between cell centres.
-    pub stride: f64,
-    /// Points one cell sees.
-    pub receptive_field: usize,
-    /// Whether the activation is an affine function of the input: the linear (PLS) part.
-    pub linear: bool,
-    /// `.npy` file of the reference maps, [outputs, cells].
-    pub reference: String,
-    /// Its SHA-256, hexadecimal.
-    pub reference_sha256: String,
 }
 
 /// `[reference]`

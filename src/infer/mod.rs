@@ -11,6 +11,7 @@ mod model;
 mod network;
 pub mod npy;
 mod steps;
+mod targets;
 #[cfg(test)]
 pub(crate) mod tests;
 mod validate;

@@ -131,7 +131,9 @@ impl Model {
         let fields = targets.iter().filter(|target| !target.linear).map(|target| target.receptive_field);
         let receptive_field = fields.max().unwrap_or(1) as f64 * axis.mean_step();
         let (offset, reference_output) = (f32s(&manifest.network.offset), f32s(&manifest.reference.output));
-        let explainer = Explainer::new(axis, manifest.bands(), parts, offset, reference_output, receptive_field);
+        let completeness = manifest.network.completeness.into();
+        let explainer =
+            Explainer::new(axis, manifest.bands(), parts, offset, reference_output, receptive_field, completeness);
         let answer = match (&manifest.output.labels, manifest.output.temperature, &manifest.output.unit) {
             (Some(labels), Some(temperature), _) => {
                 Answer::Class { labels: labels.as_slice().into(), temperature: temperature as f32 }

@@ -77,6 +77,8 @@ impl Manifest {
         let NetworkRecord { targets, offset, input, output, .. } = &self.network;
         require_finite(offset, self.outputs(), "network.offset", "outputs")?;
         require((1..=TARGETS_MAX).contains(&targets.len()), "network.target", format!("1 to {TARGETS_MAX} targets"))?;
+        let reported = self.network.completeness_error.is_none_or(|error| error.is_finite() && error >= 0.0);
+        require(reported, "network.completeness_error", "a finite number, not below 0")?;
         let mut values = BTreeSet::from([input.as_str(), output.as_str()]);
         require(values.len() == 2, "network.output", "another name than network.input")?;
         for (i, target) in targets.iter().enumerate() {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::gradient::{self, Attached, AttachedTarget, GradientError, Seed, Target, proto};
 use crate::infer::manifest::{
-    AxisRecord, CandidateRecord, FORMAT, GateRecord, Manifest, NetworkRecord, OutputRecord, ReferenceRecord,
-    TargetRecord, TrainingRecord,
+    AxisRecord, CandidateRecord, CompletenessRecord, FORMAT, GateRecord, Manifest, NetworkRecord, OutputRecord,
+    ReferenceRecord, TargetRecord, TrainingRecord,
 };
 use crate::infer::npy::Table;
 use crate::infer::{Bundle, BundleError, Network, NetworkError, records};
@@ -134,6 +134,8 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
             input: onnx::INPUT.into(),
             output: onnx::OUTPUT.into(),
             offset: fit.offset().into_iter().map(f64::from).collect(),
+            completeness: CompletenessRecord::Exact,
+            completeness_error: None,
             targets,
         },
         reference: ReferenceRecord { population, output: means.output },
@@ -153,6 +155,7 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
             made_by: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
             candidates: candidate_records(&candidate_names, &last, data, &held_out),
         },
+        adopted: None,
         metrics: metrics(data, &held_out, &permuted, &draws),
         files: BTreeMap::new(),
     };
@@ -225,6 +228,7 @@ fn targets(
                 first_cell: reach.first_cell(),
                 stride: reach.stride() as f64,
                 receptive_field: reach.receptive_field(),
+                whole_axis: false,
                 linear: cut.linear,
                 reference,
                 reference_sha256: String::new(),

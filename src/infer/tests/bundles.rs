@@ -11,8 +11,8 @@ use crate::gradient::tests::networks::{Head, Network as Random, Residual, residu
 use crate::gradient::{Attached, Graph, Seed, Target, attach, proto};
 use crate::infer::cam::maps_by_cell;
 use crate::infer::manifest::{
-    AxisRecord, BandRecord, FORMAT, GateRecord, Manifest, MetricsRecord, NetworkRecord, NormaliseMethod, OutputRecord,
-    ReferenceRecord, StepRecord, TargetRecord, Task, TrainingRecord,
+    AxisRecord, BandRecord, CompletenessRecord, FORMAT, GateRecord, Manifest, MetricsRecord, NetworkRecord,
+    NormaliseMethod, OutputRecord, ReferenceRecord, StepRecord, TargetRecord, Task, TrainingRecord,
 };
 use crate::infer::npy::Table;
 use crate::infer::{Bundle, Network};
@@ -77,6 +77,7 @@ pub(crate) fn draft(outputs: usize) -> Draft {
             first_cell: reach.first_cell(),
             stride: reach.stride() as f64,
             receptive_field: reach.receptive_field(),
+            whole_axis: false,
             linear: index == 1,
             reference,
             reference_sha256: String::new(),
@@ -108,6 +109,8 @@ pub(crate) fn draft(outputs: usize) -> Draft {
             input: "x".into(),
             output: "y".into(),
             offset,
+            completeness: CompletenessRecord::Exact,
+            completeness_error: None,
             targets,
         },
         reference: ReferenceRecord { population: "five random spectra".into(), output: mean },
@@ -137,6 +140,7 @@ pub(crate) fn draft(outputs: usize) -> Draft {
             made_by: "a test".into(),
             candidates: Vec::new(),
         },
+        adopted: None,
         metrics: MetricsRecord::default(),
         files: BTreeMap::new(),
     };

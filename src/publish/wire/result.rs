@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Clock, Stamp, VERSION, json, record_id, time_text};
 use crate::outcome::{
-    Applicability, Attribution, BandContribution, Decision, Explained, Finding, Inspection, Prediction, Reason,
-    Timings, Verdict,
+    Applicability, Attribution, BandContribution, Completeness, Decision, Explained, Finding, Inspection, Prediction,
+    Reason, Timings, Verdict,
 };
 use crate::spectrum::{Acquisition, Celsius, Counts, Instrument, Laser};
 
@@ -236,6 +236,9 @@ struct ExplanationRecord<'a> {
     output: f32,
     reference_output: f32,
     completeness_error: f32,
+    /// `reported` where the error may be more than rounding; absent where it may not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completeness: Option<&'static str>,
     off_band: f32,
     linear_share: Option<f32>,
     receptive_field_cm: f32,
@@ -256,6 +259,7 @@ impl<'a> From<(&'a Attribution, &'a Prediction)> for ExplanationRecord<'a> {
             output: attribution.output,
             reference_output: attribution.reference_output,
             completeness_error: attribution.completeness_error,
+            completeness: (attribution.completeness == Completeness::Reported).then_some("reported"),
             off_band: attribution.off_band,
             linear_share: attribution.linear_share,
             receptive_field_cm: attribution.receptive_field as f32,
