@@ -1,6 +1,7 @@
 //! What the fuzz targets do with their bytes: shared by libFuzzer and by the ordinary test.
 
 use ramand::obp::{Frame, Framer};
+use ramand::recording::{self, Curve};
 
 /// Any bytes decode or are refused; what decodes can be encoded again and means the same.
 pub(crate) fn frame(bytes: &[u8]) {
@@ -19,4 +20,24 @@ pub(crate) fn framer(bytes: &[u8]) {
     let frames: Vec<Frame> = stream.chunks(usize::from(portion).max(1)).flat_map(|now| split.push(now)).collect();
     assert_eq!(frames, expected);
     assert_eq!(split.statistics(), whole.statistics());
+}
+
+/// Any text is a spectrum of finite numbers or is refused.
+pub(crate) fn jcamp(bytes: &[u8]) {
+    if let Ok(curve) = recording::jcamp::read(&String::from_utf8_lossy(bytes)) {
+        is_a_spectrum(&curve);
+    }
+}
+
+/// Any bytes are spectra of finite numbers or are refused.
+pub(crate) fn spc(bytes: &[u8]) {
+    if let Ok(curves) = recording::spc::read(bytes) {
+        assert!(!curves.is_empty());
+        curves.iter().for_each(is_a_spectrum);
+    }
+}
+
+fn is_a_spectrum(curve: &Curve) {
+    assert!(curve.abscissae.len() >= 2 && curve.abscissae.len() == curve.ordinates.len());
+    assert!(curve.abscissae.iter().all(|x| x.is_finite()) && curve.ordinates.iter().all(|y| y.is_finite()));
 }

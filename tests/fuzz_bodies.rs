@@ -49,3 +49,13 @@ fn frame() {
 fn framer() {
     check("framer", bodies::framer);
 }
+
+#[test]
+fn jcamp() {
+    check("jcamp", bodies::jcamp);
+}
+
+#[test]
+fn spc() {
+    check("spc", bodies::spc);
+}

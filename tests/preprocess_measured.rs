@@ -21,7 +21,8 @@ fn measured_bands_are_no_spikes() {
         }
         let recording = Recording::read(&path).expect("the file is well-formed");
         let despike = Step::Despike(Despike { threshold: 7.0, window: 3 });
-        let pipeline = Pipeline::new(recording.axis.clone(), vec![despike, Step::Resample], vec![]).expect("valid");
+        let pipeline =
+            Pipeline::new(recording.spectra[0].axis.clone(), vec![despike, Step::Resample], vec![]).expect("valid");
         let mut workspace = Workspace::default();
         for (row, raw) in recording.spectra.iter().zip(recording.raw_spectra()) {
             let prepared = pipeline.prepare(&raw, &mut workspace).expect("the axis is its own");

@@ -68,7 +68,7 @@ fn make_spectra(out: &Path) -> anyhow::Result<()> {
     line("id", &mut pixels.per_cm().iter().map(f64::to_string))?;
     line("dark", &mut dark.iter().map(f32::to_string))?;
     for row in &recording.spectra {
-        let seen = on_axis(&recording.axis, &row.intensities, &pixels);
+        let seen = on_axis(&row.axis, &row.intensities, &pixels);
         line(&row.id, &mut seen.iter().zip(&dark).map(|(seen, dark)| format!("{:.0}", seen + dark)))?;
     }
     Ok(())
@@ -88,7 +88,7 @@ fn on_axis(from: &ShiftAxis, values: &[f32], onto: &ShiftAxis) -> Vec<f32> {
 fn read_spectra(path: &Path) -> anyhow::Result<Vec<Arc<RawSpectrum>>> {
     let recording = Recording::read(path)?;
     let (dark, lights) = recording.spectra.split_first().context("a file without rows")?;
-    lights.iter().map(|row| measured(recording.axis.clone(), &row.intensities, &dark.intensities)).collect()
+    lights.iter().map(|row| measured(row.axis.clone(), &row.intensities, &dark.intensities)).collect()
 }
 
 fn measured(axis: Arc<ShiftAxis>, light: &[f32], dark: &[f32]) -> anyhow::Result<Arc<RawSpectrum>> {

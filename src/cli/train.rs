@@ -14,7 +14,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use self::request::{parse_axis, parse_reference};
 use super::CommandError;
 use crate::infer::manifest::Task;
-use crate::recording::Recording;
 use crate::spectrum::ShiftAxis;
 use crate::train::{Progress, Reference, train};
 
@@ -24,9 +23,19 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// Train a model on labelled spectra and write it as a bundle
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
-    /// CSV file: id, label columns, then one column per Raman shift in cm-1
-    #[arg(value_name = "SPECTRA.csv")]
+    /// CSV file: id, label columns, then one column per Raman shift in cm-1; or a folder of JCAMP-DX and SPC files, or an
+    /// .npy array of a row per spectrum, both with --labels
+    #[arg(value_name = "SPECTRA")]
     spectra: PathBuf,
+    /// CSV file of labels for a folder or an array: file name or id, then label columns
+    #[arg(long, value_name = "TABLE.csv")]
+    labels: Option<PathBuf>,
+    /// Shifts of an array's columns
+    #[arg(long, value_name = "AXIS.npy")]
+    shifts: Option<PathBuf>,
+    /// What the spectra count in where their files do not say it
+    #[arg(long, value_enum, default_value_t = AbscissaName::PerCm)]
+    abscissa: AbscissaName,
     /// What the target is: a quantity or a kind
     #[arg(long, value_enum)]
     task: TaskName,
@@ -120,6 +129,14 @@ impl From<TaskName> for Task {
     }
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum AbscissaName {
+    /// Raman shift or wavenumber in cm-1
+    PerCm,
+    /// Wavelength in nm: shifts from --laser-nm, or wavenumbers without a laser
+    Nm,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ChannelsName {
     /// What the pipeline says
@@ -149,7 +166,7 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), CommandError> {
         let out = arguments.out.display();
         return Err(CommandError::operator(format!("{out} exists: a bundle never changes, name another folder")));
     }
-    let recording = Recording::read(&arguments.spectra)?;
+    let recording = request::recording(arguments)?;
     let request = request::request(arguments, &recording)?;
     let progress = Arc::new(Progress::default());
     interrupt_on_ctrl_c(&progress);

@@ -88,24 +88,22 @@ impl Table {
     /// # Errors
     /// When they are anything but such an array of finite numbers.
     pub fn read(bytes: &[u8]) -> Result<Self, NpyError> {
-        let rest = bytes.strip_prefix(MAGIC).ok_or(NpyError::Format)?;
-        let (length, rest) = rest.split_first_chunk::<2>().ok_or(NpyError::Format)?;
-        let length = usize::from(u16::from_le_bytes(*length));
-        let (header, data) = rest.split_at_checked(length).ok_or(NpyError::Format)?;
-        let header = std::str::from_utf8(header).ok().filter(|header| header.len() <= HEADER_BYTES_MAX);
-        let header = header.ok_or(NpyError::Format)?;
-        let refused = || NpyError::Header { header: header.trim().to_owned() };
-        let (rows, columns) = shape(header).ok_or_else(refused)?;
-        let elements = rows.checked_mul(columns).filter(|&elements| elements <= ELEMENTS_MAX);
-        let expected = elements.ok_or(NpyError::TooLarge { rows, columns })? * size_of::<f32>();
-        if data.len() != expected || columns == 0 {
-            return Err(NpyError::Length { rows, columns, found: data.len(), expected });
+        let (header, data) = parts(bytes)?;
+        let refused = || NpyError::Header { header: header.text.trim().to_owned() };
+        if header.element != Element::F32 || header.dimensions != 2 {
+            return Err(refused());
         }
-        let values: Vec<f32> = data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-        match values.iter().position(|value| !value.is_finite()) {
-            Some(index) => Err(NpyError::NotFinite { index }),
-            None => Ok(Self { columns, values }),
-        }
+        header.table(data)
+    }
+
+    /// Reads what `numpy.save` makes of an array of one or two dimensions, `<f4` or `<f8`, in C order: an array of one
+    /// dimension is one row. Numbers beyond f32 are refused.
+    ///
+    /// # Errors
+    /// When they are anything but such an array of finite numbers.
+    pub fn read_saved(bytes: &[u8]) -> Result<Self, NpyError> {
+        let (header, data) = parts(bytes)?;
+        header.table(data)
     }
 
     /// The bytes of a file.
@@ -122,14 +120,72 @@ impl Table {
     }
 }
 
-/// The shape in a header, if the rest of it says `<f4` in C order.
-fn shape(header: &str) -> Option<(usize, usize)> {
-    let compact: String = header.chars().filter(|c| !c.is_whitespace()).collect();
-    let plain = compact.contains("'descr':'<f4'") && compact.contains("'fortran_order':False");
-    let (_, shape) = compact.split_once("'shape':(").filter(|_| plain)?;
-    let (shape, _) = shape.split_once(')')?;
-    let (rows, columns) = shape.split_once(',')?;
-    Some((rows.parse().ok()?, columns.parse().ok()?))
+/// Numbers of an array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Element {
+    F32,
+    F64,
+}
+
+/// What a header says.
+struct Header<'a> {
+    text: &'a str,
+    element: Element,
+    dimensions: usize,
+    rows: usize,
+    columns: usize,
+}
+
+/// Header and data of a file.
+fn parts(bytes: &[u8]) -> Result<(Header<'_>, &[u8]), NpyError> {
+    let rest = bytes.strip_prefix(MAGIC).ok_or(NpyError::Format)?;
+    let (length, rest) = rest.split_first_chunk::<2>().ok_or(NpyError::Format)?;
+    let length = usize::from(u16::from_le_bytes(*length));
+    let (text, data) = rest.split_at_checked(length).ok_or(NpyError::Format)?;
+    let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= HEADER_BYTES_MAX);
+    let text = text.ok_or(NpyError::Format)?;
+    let header = Header::parse(text).ok_or_else(|| NpyError::Header { header: text.trim().to_owned() })?;
+    Ok((header, data))
+}
+
+impl<'a> Header<'a> {
+    /// One or two dimensions of numbers in C order, or nothing.
+    fn parse(text: &'a str) -> Option<Self> {
+        let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let element = if compact.contains("'descr':'<f4'") {
+            Element::F32
+        } else if compact.contains("'descr':'<f8'") {
+            Element::F64
+        } else {
+            return None;
+        };
+        let (_, shape) = compact.split_once("'shape':(").filter(|_| compact.contains("'fortran_order':False"))?;
+        let (shape, _) = shape.split_once(')')?;
+        let (first, second) = shape.split_once(',')?;
+        let (dimensions, rows, columns) = match second {
+            "" => (1, 1, first.parse().ok()?),
+            _ => (2, first.parse().ok()?, second.parse().ok()?),
+        };
+        Some(Self { text, element, dimensions, rows, columns })
+    }
+
+    fn table(&self, data: &[u8]) -> Result<Table, NpyError> {
+        let Self { rows, columns, element, .. } = *self;
+        let elements = rows.checked_mul(columns).filter(|&elements| elements <= ELEMENTS_MAX);
+        let size = if element == Element::F32 { size_of::<f32>() } else { size_of::<f64>() };
+        let expected = elements.ok_or(NpyError::TooLarge { rows, columns })? * size;
+        if data.len() != expected || columns == 0 {
+            return Err(NpyError::Length { rows, columns, found: data.len(), expected });
+        }
+        let values: Vec<f32> = match element {
+            Element::F32 => data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
+            Element::F64 => data.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes) as f32).collect(),
+        };
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(index) => Err(NpyError::NotFinite { index }),
+            None => Ok(Table { columns, values }),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -176,6 +232,27 @@ mod tests {
             let message = Table::read(&bytes).expect_err(expected).to_string();
             assert!(message.contains(expected), "{expected}: {message}");
         }
+    }
+
+    #[test]
+    fn what_numpy_saves_of_user_arrays_reads_as_rows() {
+        let saved = |header: &str, data: &[u8]| {
+            let header = format!("{header:<117}\n");
+            [MAGIC, &118_u16.to_le_bytes(), header.as_bytes(), data].concat()
+        };
+        let data: Vec<u8> = [800.5_f64, 802.0].into_iter().flat_map(f64::to_le_bytes).collect();
+        let axis = saved("{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }", &data);
+        let table = Table::read_saved(&axis).expect("one dimension of f64");
+        assert_eq!((table.rows(), table.columns(), table.values()), (1, 2, &[800.5, 802.0][..]));
+        assert!(
+            matches!(Table::read(&axis), Err(NpyError::Header { .. })),
+            "a bundle's arrays are f32 of two dimensions"
+        );
+        assert_eq!(Table::read_saved(SAVED), Table::read(SAVED));
+        let big = saved("{'descr': '<f8', 'fortran_order': False, 'shape': (1, 1), }", &1e300_f64.to_le_bytes());
+        assert_eq!(Table::read_saved(&big), Err(NpyError::NotFinite { index: 0 }));
+        let integers = saved("{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }", &data);
+        assert!(matches!(Table::read_saved(&integers), Err(NpyError::Header { .. })));
     }
 
     proptest! {

@@ -366,7 +366,8 @@ mod tests {
         recipe.write(&path, 1).expect("written");
         let recording = crate::recording::Recording::read(&path).expect("readable");
         assert_eq!(recording.spectra.len(), 16 * recipe.replicates);
-        assert_eq!((recording.axis.first().per_cm(), recording.axis.last().per_cm()), (201.0, 1999.0));
+        let axis = &recording.spectra[0].axis;
+        assert_eq!((axis.first().per_cm(), axis.last().per_cm()), (201.0, 1999.0));
         let oils = recording.label_column("oil").expect("the label is there");
         let balanced = oils.iter().filter(|&&oil| oil == "olive").count() * 8;
         assert_eq!(balanced, oils.len());

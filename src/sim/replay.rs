@@ -43,7 +43,7 @@ impl Player {
         let index = ((light_frame / self.repeat) % self.recording.spectra.len() as u64) as usize;
         let row = &self.recording.spectra[index];
         let counts = self.axis.per_cm().iter().map(|&shift| {
-            let value = cubic(self.recording.axis.per_cm(), &row.intensities, shift);
+            let value = cubic(row.axis.per_cm(), &row.intensities, shift);
             self.factor * (value + self.offset)
         });
         (index, &row.id, counts.collect())

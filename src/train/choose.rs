@@ -130,17 +130,30 @@ pub(super) struct BestKernel {
 
 impl BestKernel {
     /// `None` for classes and for too many spectra.
-    pub(super) fn choose(preparations: &[Dataset<'_>], members: &[usize], random: &mut ChaCha8Rng) -> Option<Self> {
+    ///
+    /// # Errors
+    /// Only when interrupted.
+    pub(super) fn choose(
+        choices: &Choices<'_>,
+        members: &[usize],
+        random: &mut ChaCha8Rng,
+    ) -> Result<Option<Self>, TrainError> {
+        let preparations = choices.preparations;
         if members.len() > kernel::SPECTRA_MAX {
-            return None;
+            return Ok(None);
         }
         let folds = if members.len() <= SMALL { INNER_FOLDS } else { CANDIDATE_FOLDS };
         let parts = partition(&preparations[0], members, folds, random);
-        let choices = preparations.iter().enumerate();
-        let choices = choices.filter_map(|(place, data)| Some((place, KernelRidge::choose(data, &parts)?)));
-        let (preparation, choice) = choices.min_by(|(_, a), (_, b)| a.squared.total_cmp(&b.squared))?;
-        let fit = KernelRidge::fit(&preparations[preparation], members, &choice)?;
-        Some(Self { preparation, fit })
+        let mut best: Option<(usize, kernel::Choice)> = None;
+        for (place, data) in preparations.iter().enumerate() {
+            let Some(choice) = KernelRidge::choose(data, &parts, choices.progress)? else { continue };
+            if best.is_none_or(|(_, best)| choice.squared < best.squared) {
+                best = Some((place, choice));
+            }
+        }
+        Ok(best.and_then(|(preparation, choice)| {
+            Some(Self { preparation, fit: KernelRidge::fit(&preparations[preparation], members, &choice)? })
+        }))
     }
 
     /// What it says about one spectrum.

@@ -204,7 +204,7 @@ pub(super) fn crossvalidate(choices: &Choices<'_>, plan: &Plan) -> Result<Valida
         Job::Fold { repeat, fold, index, part } => {
             let mut random = random(plan.seed, Purpose::Fold { index: *index });
             let nested = Nested::new(choices, &part.training, &mut random)?;
-            let kernel = BestKernel::choose(choices.preparations, &part.training, &mut random);
+            let kernel = BestKernel::choose(choices, &part.training, &mut random)?;
             let predict = |&spectrum: &usize| nested.predict(choices, kernel.as_ref(), spectrum, *repeat, *fold);
             Ok(Done::Fold(part.held_out.iter().map(predict).collect()))
         }

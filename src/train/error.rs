@@ -49,6 +49,28 @@ pub enum TrainError {
         /// Its label before.
         earlier: String,
     },
+    /// An identifier that stands twice, without a column of samples.
+    #[error(
+        "line {line}: id '{id}' was there in line {earlier}: name the column of samples, or give each row an id of its own"
+    )]
+    IdentifierTwice {
+        /// Line in the file, from 1.
+        line: u64,
+        /// First column.
+        id: String,
+        /// Where it was before.
+        earlier: u64,
+    },
+    /// The same numbers in two samples.
+    #[error("line {line}, id '{id}': the same spectrum stands in line {earlier}, as another sample")]
+    SpectrumTwice {
+        /// Line in the file, from 1.
+        line: u64,
+        /// First column.
+        id: String,
+        /// Where it was before.
+        earlier: u64,
+    },
     /// Too few independent samples to hold any out.
     #[error(
         "{samples} independent samples cannot be split into {folds} folds: group by another column, or fewer folds"

@@ -7,6 +7,8 @@ use nalgebra::{Cholesky, DMatrix, DVector};
 
 use super::crossvalidate::Partition;
 use super::dataset::{Dataset, Truth};
+use super::error::TrainError;
+use super::progress::Progress;
 
 /// γ, in units of one over the mean squared distance.
 const WIDTHS: [f64; 6] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
@@ -35,8 +37,15 @@ pub(super) struct KernelRidge {
 
 impl KernelRidge {
     /// The γ and λ with the least squared error on held-out samples; `None` for classes, or where no kernel could be solved.
-    pub(super) fn choose(data: &Dataset<'_>, parts: &[Partition]) -> Option<Choice> {
-        let Truth::Values(truth) = &data.truth else { return None };
+    ///
+    /// # Errors
+    /// Only when interrupted.
+    pub(super) fn choose(
+        data: &Dataset<'_>,
+        parts: &[Partition],
+        progress: &Progress,
+    ) -> Result<Option<Choice>, TrainError> {
+        let Truth::Values(truth) = &data.truth else { return Ok(None) };
         let mut squared = [[0.0; RIDGES.len()]; WIDTHS.len()];
         for Partition { training, held_out } in parts {
             let among = distances(data, training, training);
@@ -44,6 +53,7 @@ impl KernelRidge {
             let unit = 1.0 / among.mean();
             let (mean, centred) = centred(truth, training);
             for (&width, row) in WIDTHS.iter().zip(&mut squared) {
+                progress.check()?;
                 let kernel = among.map(|distance| (-width * unit * distance).exp());
                 let held_out_kernel = across.map(|distance| (-width * unit * distance).exp());
                 for (&ridge, sum) in RIDGES.iter().zip(row) {
@@ -60,7 +70,7 @@ impl KernelRidge {
         let each = WIDTHS.iter().zip(&squared).flat_map(|(&width, row)| {
             RIDGES.iter().zip(row).map(move |(&ridge, &squared)| Choice { width, ridge, squared })
         });
-        each.filter(|choice| choice.squared.is_finite()).min_by(|a, b| a.squared.total_cmp(&b.squared))
+        Ok(each.filter(|choice| choice.squared.is_finite()).min_by(|a, b| a.squared.total_cmp(&b.squared)))
     }
 
     /// Fits to the spectra `members`; `None` as [`Self::choose`].

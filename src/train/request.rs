@@ -158,7 +158,14 @@ impl Request {
     }
 
     /// Which sample each row belongs to, from 0 in the order of appearance, with the samples' names.
+    ///
+    /// # Errors
+    /// Names the row that contradicts another one: an identifier that stands twice while nothing says which rows are replicates,
+    /// the same spectrum in two samples, or two kinds in one sample.
     pub(super) fn groups(&self, recording: &Recording, truth: &Truth) -> Result<(Vec<usize>, Vec<String>), TrainError> {
+        if self.split.group.is_none() {
+            no_identifier_twice(recording)?;
+        }
         let texts: Vec<&str> = match &self.split.group {
             Some(column) => filled(recording, column)?,
             None => recording.spectra.iter().map(|row| row.id.as_str()).collect(),
@@ -168,8 +175,9 @@ impl Request {
         let mut first_rows = Vec::new();
         let mut groups = Vec::with_capacity(texts.len());
         for (row, text) in texts.iter().enumerate() {
-            // Without a column of samples, rows with the same identifier are still different samples.
-            let key = if self.split.group.is_some() { (*text, 0) } else { (*text, row) };
+            // Without a column of samples, several spectra of one file are one sample, and two rows are two.
+            let line = recording.spectra[row].line;
+            let key = if self.split.group.is_some() { (*text, 0) } else { ("", line) };
             let place = *places.entry(key).or_insert_with(|| {
                 names.push((*text).to_owned());
                 first_rows.push(row);
@@ -187,6 +195,7 @@ impl Request {
             }
             groups.push(place);
         }
+        no_spectrum_in_two_samples(recording, &groups)?;
         if names.len() < self.split.folds || self.split.folds < 2 {
             return Err(TrainError::TooFewSamples { samples: names.len(), folds: self.split.folds });
         }
@@ -227,4 +236,30 @@ fn filled<'a>(recording: &'a Recording, column: &str) -> Result<Vec<&'a str>, Tr
         Some(row) => Err(TrainError::EmptyLabel { line: recording.spectra[row].line, column: column.to_owned() }),
         None => Ok(texts),
     }
+}
+
+/// The same identifier twice is a replicate or a mistake, and only the user knows which.
+fn no_identifier_twice(recording: &Recording) -> Result<(), TrainError> {
+    let mut lines = BTreeMap::new();
+    for row in &recording.spectra {
+        if let Some(&earlier) = lines.get(row.id.as_str()) {
+            return Err(TrainError::IdentifierTwice { line: row.line, id: row.id.clone(), earlier });
+        }
+        lines.insert(row.id.as_str(), row.line);
+    }
+    Ok(())
+}
+
+/// A copy in another sample would be held out and shown at once.
+fn no_spectrum_in_two_samples(recording: &Recording, groups: &[usize]) -> Result<(), TrainError> {
+    let mut seen: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
+    for (row, spectrum) in recording.spectra.iter().enumerate() {
+        let bits = spectrum.intensities.iter().map(|value| value.to_bits()).collect();
+        let earlier = *seen.entry(bits).or_insert(row);
+        if groups[earlier] != groups[row] {
+            let (line, earlier) = (spectrum.line, recording.spectra[earlier].line);
+            return Err(TrainError::SpectrumTwice { line, id: spectrum.id.clone(), earlier });
+        }
+    }
+    Ok(())
 }

@@ -22,6 +22,7 @@ const EXPORT_TOLERANCE: f64 = 1e-5;
 fn generated(samples: usize) -> Recording {
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let shifts: Vec<f64> = (0..120).map(|i| 1000.0 + 2.0 * f64::from(i)).collect();
+    let axis = Arc::new(ShiftAxis::new(shifts.clone()).expect("increasing"));
     let band = |shift: f64, centre: f64| (-0.5 * ((shift - centre) / 12.0).powi(2)).exp();
     let mut spectra = Vec::new();
     for sample in 0..samples {
@@ -41,12 +42,13 @@ fn generated(samples: usize) -> Recording {
             spectra.push(RecordedSpectrum {
                 id: format!("s{sample}-{replicate}"),
                 labels: labels.map(|(column, value)| (column.to_owned(), value)).into(),
+                axis: axis.clone(),
                 intensities,
                 line: spectra.len() as u64 + 2,
             });
         }
     }
-    Recording { path: "generated.csv".into(), axis: Arc::new(ShiftAxis::new(shifts).expect("increasing")), spectra }
+    Recording { path: "generated.csv".into(), files: Vec::new(), spectra }
 }
 
 fn preparations(first: f64, last: f64, points: usize) -> Vec<Preparation> {
@@ -213,6 +215,19 @@ fn a_network_alone_is_one_cut_and_complete() {
     }
 }
 
+#[test]
+fn spectra_on_axes_of_their_own_are_brought_onto_the_models() {
+    let mut recording = generated(30);
+    let every_other = |values: &[f64]| values.iter().copied().step_by(2).collect::<Vec<f64>>();
+    for row in recording.spectra.iter_mut().step_by(3) {
+        let coarse = every_other(row.axis.per_cm());
+        row.axis = Arc::new(ShiftAxis::new(coarse).expect("increasing"));
+        row.intensities = row.intensities.iter().copied().step_by(2).collect();
+    }
+    let trained = trained(&recording, &request(Task::Regression, "fraction"));
+    assert!(trained.manifest.metrics.rmsecv.expect("regression") < 4.0, "{:?}", trained.manifest.metrics.rmsecv);
+}
+
 /// The columns of a table by header.
 fn table(bytes: &[u8]) -> Vec<std::collections::BTreeMap<String, String>> {
     csv::Reader::from_reader(bytes).deserialize().map(|row| row.expect("a row")).collect()
@@ -337,6 +352,17 @@ fn every_fault_names_its_row_or_column() {
         &|recording, _| set(recording, 1, "kind", "other"),
         "line 3: sample 's0' is 'other' here and 'left' in an earlier line",
     );
+    check(
+        &|recording, request| {
+            request.split.group = None;
+            recording.spectra[4].id = "s0-1".into();
+        },
+        "line 6: id 's0-1' was there in line 3: name the column of samples",
+    );
+    check(
+        &|recording, _| recording.spectra[5].intensities = recording.spectra[1].intensities.clone(),
+        "line 7, id 's2-1': the same spectrum stands in line 3, as another sample",
+    );
     check(&|_, request| request.split.folds = 7, "6 independent samples cannot be split into 7 folds");
     check(
         &|recording, _| {
@@ -362,6 +388,14 @@ fn every_fault_names_its_row_or_column() {
     let palm = Reference::Labelled { column: "kind".into(), value: "palm".into() };
     check(&|_, request| request.reference = palm.clone(), "no row has 'palm' in column 'kind'");
     check(&|recording, _| recording.spectra[2].intensities.fill(1.0), "line 4, id 's1-0'");
+    check(
+        &|recording, _| {
+            let row = &mut recording.spectra[3];
+            row.axis = Arc::new(ShiftAxis::new(row.axis.per_cm()[10..].to_vec()).expect("increasing"));
+            row.intensities.drain(..10);
+        },
+        "line 5, id 's1-1'",
+    );
     check(&|_, request| request.preparations = preparations(900.0, 1200.0, 60), "line 2, id 's0-0'");
 }
 

@@ -6,13 +6,25 @@ use std::sync::Arc;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{ChannelsName, SkipName, TrainArgs};
+use super::{AbscissaName, ChannelsName, SkipName, TrainArgs};
 use crate::cli::CommandError;
 use crate::infer::manifest::{BandRecord, ChannelRecord, NormaliseMethod, StepRecord, Task};
 use crate::preprocess::{Pipeline, Step};
-use crate::recording::Recording;
-use crate::spectrum::{RamanShift, ShiftAxis};
+use crate::recording::{Abscissa, Recording, Source, Unit};
+use crate::spectrum::{RamanShift, ShiftAxis, Wavelength};
 use crate::train::{Preparation, Provenance, Reference, Request, STEPS, Skip, Split};
+
+/// The spectra, with the laser that wavelengths are shifts from.
+pub(super) fn recording(arguments: &TrainArgs) -> Result<Recording, CommandError> {
+    let unit = match arguments.abscissa {
+        AbscissaName::PerCm => Unit::PerCm,
+        AbscissaName::Nm => Unit::Nm,
+    };
+    let laser = (arguments.laser_nm > 0.0).then(|| Wavelength::from_nm(arguments.laser_nm));
+    let (labels, shifts) = (arguments.labels.as_deref(), arguments.shifts.as_deref());
+    let source = Source { spectra: &arguments.spectra, labels, shifts, abscissa: Abscissa { unit, laser } };
+    Ok(source.read()?)
+}
 
 pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Request, CommandError> {
     let task = Task::from(arguments.task);
@@ -56,7 +68,7 @@ pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Re
             licence: arguments.licence.clone(),
             laser_nm: arguments.laser_nm,
             data: data.unwrap_or_default(),
-            data_sha256: sha256(&recording.path)?,
+            data_sha256: data_sha256(recording)?,
             measured: arguments.measured,
         },
     })
@@ -133,10 +145,29 @@ fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, CommandErro
     toml::from_str(&text).map_err(|error| CommandError::operator(format!("{}: {error}", path.display())))
 }
 
+/// Of the file, or where there are several, of the list that `sha256sum` makes of them, in the order of their names.
+fn data_sha256(recording: &Recording) -> Result<String, CommandError> {
+    if let [file] = &recording.files[..] {
+        return sha256(file);
+    }
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut list = Vec::new();
+    for file in &recording.files {
+        list.push((name(file), sha256(file)?));
+    }
+    list.sort();
+    let list: String = list.into_iter().map(|(name, sha256)| format!("{sha256}  {name}\n")).collect();
+    Ok(hexadecimal(&Sha256::digest(list)))
+}
+
 fn sha256(path: &Path) -> Result<String, CommandError> {
     let content = std::fs::read(path)
         .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", path.display())))?;
-    Ok(Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&Sha256::digest(content)))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn parse_axis(text: &str) -> Result<ShiftAxis, String> {
