@@ -1,5 +1,6 @@
 //! What the fuzz targets do with their bytes: shared by libFuzzer and by the ordinary test.
 
+use ramand::gradient::{Graph, Seed, Target, attach as attach_to, auto_layer, dropped, explained, proto};
 use ramand::obp::{Frame, Framer};
 use ramand::recording::{self, Curve};
 
@@ -40,4 +41,21 @@ pub(crate) fn spc(bytes: &[u8]) {
 fn is_a_spectrum(curve: &Curve) {
     assert!(curve.abscissae.len() >= 2 && curve.abscissae.len() == curve.ordinates.len());
     assert!(curve.abscissae.iter().all(|x| x.is_finite()) && curve.ordinates.iter().all(|y| y.is_finite()));
+}
+
+/// Any bytes are refused or give a network; what can be attached to it is a valid graph again.
+pub(crate) fn attach(bytes: &[u8]) {
+    dropped(bytes);
+    let Ok(model) = proto::decode(bytes) else { return };
+    let Ok(graph) = Graph::new(&model) else { return };
+    let Ok(output) = explained(&graph, None) else { return };
+    let Ok(layer) = auto_layer(&graph, &output.value) else { return };
+    let target = Target { tensor: &layer.value, activation: "grad/activation", gradient: "grad/gradient" };
+    for seed in [Seed::ArgMax, Seed::All] {
+        if let Ok(attached) = attach_to(&model, &output.value, seed, &[target]) {
+            let again = proto::decode(&proto::encode(&attached.model)).expect("what was written can be read");
+            let grown = Graph::new(&again).expect("what was attached is a valid graph");
+            assert_eq!(grown.outputs().last().map(String::as_str), Some("grad/gradient"));
+        }
+    }
 }

@@ -10,10 +10,12 @@ mod bodies;
 
 /// Mutations of every corpus entry, and random inputs: a second of work in the dev profile.
 const ROUNDS: usize = 2_000;
+/// A network takes longer than a frame.
+const NETWORK_ROUNDS: usize = 500;
 /// Longer than any frame the corpus holds.
 const RANDOM_LEN_MAX: usize = 400;
 
-fn check(target: &str, body: fn(&[u8])) {
+fn check(target: &str, rounds: usize, body: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let entries: Vec<Vec<u8>> = std::fs::read_dir(&corpus)
         .expect("the corpus is part of the repository")
@@ -23,7 +25,7 @@ fn check(target: &str, body: fn(&[u8])) {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     for entry in &entries {
         body(entry);
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             let mut mutated = entry.clone();
             for _ in 0..random.random_range(1..4) {
                 let at = random.random_range(0..mutated.len());
@@ -33,7 +35,7 @@ fn check(target: &str, body: fn(&[u8])) {
             body(&mutated);
         }
     }
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let mut bytes = vec![0; random.random_range(0..RANDOM_LEN_MAX)];
         random.fill_bytes(&mut bytes);
         body(&bytes);
@@ -42,20 +44,25 @@ fn check(target: &str, body: fn(&[u8])) {
 
 #[test]
 fn frame() {
-    check("frame", bodies::frame);
+    check("frame", ROUNDS, bodies::frame);
 }
 
 #[test]
 fn framer() {
-    check("framer", bodies::framer);
+    check("framer", ROUNDS, bodies::framer);
+}
+
+#[test]
+fn attach() {
+    check("attach", NETWORK_ROUNDS, bodies::attach);
 }
 
 #[test]
 fn jcamp() {
-    check("jcamp", bodies::jcamp);
+    check("jcamp", ROUNDS, bodies::jcamp);
 }
 
 #[test]
 fn spc() {
-    check("spc", bodies::spc);
+    check("spc", ROUNDS, bodies::spc);
 }
