@@ -13,12 +13,13 @@ pub struct Reach {
     first: i64,
     last: i64,
     stride: i64,
+    context: bool,
 }
 
 impl Reach {
     /// Of the input itself, whose points lie along `axis`.
     pub fn identity(axis: usize) -> Self {
-        Self { axis, first: 0, last: 0, stride: 1 }
+        Self { axis, first: 0, last: 0, stride: 1, context: false }
     }
 
     /// Centre of cell 0 in input points: c0 = Σ_l ((k_l − 1)/2 − P_l) Π_{m<l} s_m along a chain of convolutions.
@@ -36,9 +37,15 @@ impl Reach {
         (self.last - self.first) as usize + 1
     }
 
-    /// This reach, if its cells lie along `axis`.
-    pub(super) fn along(self, axis: usize) -> Option<Self> {
-        (self.axis == axis).then_some(self)
+    /// Whether a cell also sees the rest of the input, through a number that is common to all cells: the gate of a
+    /// squeeze-and-excite block, the spread that a normalisation over the cells divides by.
+    pub fn context(self) -> bool {
+        self.context
+    }
+
+    /// The same cells, which also see the rest of the input.
+    pub(super) fn in_context(self) -> Self {
+        Self { context: true, ..self }
     }
 
     /// After a kernel of `extent` + 1 points, padded by `padding` points on the left.
@@ -46,13 +53,18 @@ impl Reach {
         let points = |steps: usize| self.stride.checked_mul(i64::try_from(steps).ok()?);
         let (padding, extent, stride) = (points(padding)?, points(extent)?, points(stride)?);
         let first = self.first.checked_sub(padding)?;
-        Some(Self { axis: self.axis, first, last: self.last.checked_sub(padding)?.checked_add(extent)?, stride })
+        Some(Self { first, last: self.last.checked_sub(padding)?.checked_add(extent)?, stride, ..self })
     }
 
     /// Of a value that sees what either of two sees; their cells must be equally far apart.
     pub(super) fn union(self, other: Self) -> Option<Self> {
         let alike = self.axis == other.axis && self.stride == other.stride;
-        alike.then(|| Self { first: self.first.min(other.first), last: self.last.max(other.last), ..self })
+        alike.then(|| Self {
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+            context: self.context || other.context,
+            ..self
+        })
     }
 
     /// The same cells along another axis of another value.
@@ -60,9 +72,9 @@ impl Reach {
         Self { axis, ..self }
     }
 
-    /// After the first `cells` were cut off.
-    pub(super) fn shifted(self, cells: usize) -> Self {
-        let points = self.stride.saturating_mul(cells as i64);
+    /// After the first `cells` were cut off, or, if negative, were added.
+    pub(super) fn shifted(self, cells: i64) -> Self {
+        let points = self.stride.saturating_mul(cells);
         Self { first: self.first.saturating_add(points), last: self.last.saturating_add(points), ..self }
     }
 

@@ -5,12 +5,13 @@ use crate::gradient::error::GradientError;
 use crate::gradient::geometry::Reach;
 use crate::gradient::graph::Graph;
 use crate::gradient::node::Node;
-use crate::gradient::tensor::{Tensor, strides};
+use crate::gradient::tensor::{Element, Tensor, strides};
 
 pub(super) struct Add;
 pub(super) struct Sub;
 pub(super) struct Mul;
-pub(super) struct Relu;
+/// The quotient; of integers, without its fraction.
+pub(super) struct Div;
 pub(super) struct Sign;
 pub(super) struct Identity;
 
@@ -75,25 +76,33 @@ impl Operator for Mul {
     }
 }
 
-impl Operator for Relu {
+impl Operator for Div {
     fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
-        graph.operand_shape(node, 0).map(<[usize]>::to_vec)
+        broadcast_shape(graph, node)
     }
 
     fn evaluate(&self, _graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
-        map(node, operands, |value| value.max(0.0))
+        let integers = operand(node, operands, 0)?.element() == Element::Integer;
+        if integers && operand(node, operands, 1)?.data().contains(&0.0) {
+            return Err(node.fault("a division by zero"));
+        }
+        broadcast(node, operands, |left, right| if integers { (left / right).trunc() } else { left / right })
     }
 
-    /// The sign of the output is 1 where the operand passed and 0 elsewhere.
-    fn backward(
-        &self,
-        graph: &mut Graph,
-        node: &Node,
-        _index: usize,
-        cotangent: &str,
-    ) -> Result<String, GradientError> {
-        let passed = graph.emit("Sign", &[node.output()], Vec::new())?;
-        graph.emit("Mul", &[cotangent, &passed], Vec::new())
+    fn backward(&self, graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Result<String, GradientError> {
+        let right = node.input(1).ok_or_else(|| node.fault("an operand is missing"))?;
+        let scaled = graph.emit_pair("Div", cotangent, right)?;
+        if index == 0 {
+            return gather(graph, node, index, &scaled);
+        }
+        // The quotient itself is at hand: −c y / b.
+        let scaled = graph.emit_pair("Mul", &scaled, node.output())?;
+        let own = gather(graph, node, index, &scaled)?;
+        graph.emit_of("Neg", &own)
+    }
+
+    fn reach(&self, graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Option<Reach> {
+        join(graph, node, operands)
     }
 }
 
@@ -140,7 +149,7 @@ impl Operator for Identity {
 }
 
 /// The shape with 1s before it, up to a rank.
-fn padded(shape: &[usize], rank: usize) -> Vec<usize> {
+pub(super) fn padded(shape: &[usize], rank: usize) -> Vec<usize> {
     let mut padded = vec![1; rank.saturating_sub(shape.len())];
     padded.extend(shape);
     padded
@@ -193,31 +202,36 @@ pub(super) fn broadcast(
 }
 
 /// Undoes the broadcasting of one operand: sums the cotangent over the axes along which the operand was repeated.
-fn gather(graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Result<String, GradientError> {
+pub(super) fn gather(graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Result<String, GradientError> {
     let own = cotangent_shape(graph, node, index, cotangent)?;
-    let given = graph.shape(cotangent)?.to_vec();
-    let operand = padded(graph.operand_shape(node, index)?, given.len());
-    // With several rows, the batch axis counts outputs: it was not repeated.
-    let first = usize::from(graph.rows() > 1);
-    let repeated: Vec<usize> = (first..given.len()).filter(|&axis| operand[axis] == 1 && given[axis] > 1).collect();
-    let summed = if repeated.is_empty() { cotangent.to_owned() } else { graph.emit_sum(cotangent, &repeated)? };
-    graph.emit_reshape(&summed, &own)
+    graph.emit_unrepeated(cotangent, &own)
 }
 
-/// Two values meet cell by cell: together they see what either sees. A constant sees nothing.
-fn join(graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Option<Reach> {
-    let constant = |index: usize| node.input(index).is_some_and(|name| graph.constant(name).is_some());
+/// Values meet cell by cell: together they see what any of them sees. A constant sees nothing, and a value that is the same
+/// for every cell, as a mean over all of them, puts the cells in context.
+pub(super) fn join(graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Option<Reach> {
     let rank = graph.shape(node.output()).ok()?.len();
     // The shorter operand's axes are counted from the end.
-    let aligned = |index: usize| {
-        let reach = operands.get(index).copied().flatten()?;
-        let missing = rank.checked_sub(graph.operand_shape(node, index).ok()?.len())?;
-        Some(reach.moved(reach.axis + missing))
-    };
-    match (aligned(0), aligned(1)) {
-        (Some(left), Some(right)) => left.union(right),
-        (Some(reach), None) if constant(1) => Some(reach),
-        (None, Some(reach)) if constant(0) => Some(reach),
-        _ => None,
+    let missing = |index: usize| rank.checked_sub(graph.operand_shape(node, index).ok()?.len());
+    let mut joined: Option<Reach> = None;
+    for (index, operand) in operands.iter().enumerate() {
+        if let Some(reach) = operand {
+            let aligned = reach.moved(reach.axis + missing(index)?);
+            joined = Some(joined.map_or(Some(aligned), |joined| joined.union(aligned))?);
+        }
     }
+    let mut joined = joined?;
+    for index in (0..operands.len()).filter(|&index| operands[index].is_none()) {
+        let Some(name) = node.input(index) else { continue };
+        if graph.constant(name).is_some() {
+            continue;
+        }
+        let sizes = graph.operand_shape(node, index).ok()?;
+        let along = joined.axis.checked_sub(missing(index)?).map_or(1, |axis| sizes[axis]);
+        if along != 1 {
+            return None;
+        }
+        joined = joined.in_context();
+    }
+    Some(joined)
 }

@@ -29,10 +29,6 @@ pub(super) fn operator(op: &str) -> Option<&'static dyn Rule> {
         "Mod" => &Mod,
         "ArgMax" => &ArgMax,
         "Cast" => &Cast,
-        "Gather" => &Gather,
-        "Where" => &Where,
-        "Expand" => &Expand,
-        "Div" => &Div,
         _ => return None,
     })
 }
@@ -55,14 +51,6 @@ struct Mod;
 struct ArgMax;
 /// The same numbers in another element type.
 struct Cast;
-/// Entries of an axis, by their places.
-struct Gather;
-/// One operand where the condition holds, the other elsewhere.
-struct Where;
-/// Repetition along axes of size 1.
-struct Expand;
-/// The quotient; of integers, without its fraction.
-struct Div;
 
 /// Integers have no cotangent, so nobody asks for these.
 macro_rules! no_backward {
@@ -333,104 +321,8 @@ impl Operator for Cast {
     }
 }
 
-impl Gather {
-    fn axis(graph: &Graph, node: &Node) -> Result<usize, GradientError> {
-        node.axis(node.int("axis", 0)?, graph.operand_shape(node, 0)?.len())
-    }
-}
-
-impl Operator for Gather {
-    fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
-        let axis = Self::axis(graph, node)?;
-        let (shape, places) = (graph.operand_shape(node, 0)?, graph.operand_shape(node, 1)?);
-        Ok([&shape[..axis], places, &shape[axis + 1..]].concat())
-    }
-
-    fn evaluate(&self, graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
-        let (value, places) = (operand(node, operands, 0)?, operand(node, operands, 1)?);
-        let axis = Self::axis(graph, node)?;
-        let (size, inner) = (value.shape()[axis], strides(value.shape())[axis]);
-        let places = places.to_i64().into_iter().map(|place| node.axis(place, size)).collect::<Result<Vec<_>, _>>()?;
-        let outer: usize = value.shape()[..axis].iter().product();
-        let mut data = Vec::new();
-        for block in 0..outer {
-            for place in &places {
-                data.extend_from_slice(&value.data()[(block * size + place) * inner..][..inner]);
-            }
-        }
-        Ok(Tensor::new(self.shape(graph, node)?, data))
-    }
-
-    no_backward!();
-    no_reach!();
-}
-
-impl Operator for Where {
-    fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
-        let shapes = [0, 1, 2].map(|index| graph.operand_shape(node, index));
-        let [condition, left, right] = shapes;
-        let (condition, left, right) = (condition?, left?, right?);
-        let both = super::elementwise::common_shape(left, right);
-        let all = both.and_then(|both| super::elementwise::common_shape(condition, &both));
-        all.ok_or_else(|| node.fault(format!("operands of shapes {condition:?}, {left:?} and {right:?}")))
-    }
-
-    fn element(&self, graph: &Graph, node: &Node) -> Result<Element, GradientError> {
-        graph.operand_element(node, 1)
-    }
-
-    fn evaluate(&self, _graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
-        let [condition, left, right] = [0, 1, 2].map(|index| operand(node, operands, index));
-        let (condition, left, right) = (condition?, left?, right?);
-        // The number that is not chosen does not matter, not even when it is infinite.
-        let chosen =
-            broadcast(node, &[Some(condition), Some(left)], |holds, left| if holds != 0.0 { left } else { 0.0 })?;
-        let other =
-            broadcast(node, &[Some(condition), Some(right)], |holds, right| if holds != 0.0 { 0.0 } else { right })?;
-        broadcast(node, &[Some(&chosen), Some(&other)], |chosen, other| chosen + other)
-    }
-
-    no_backward!();
-    no_reach!();
-}
-
-impl Operator for Expand {
-    fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
-        let shape = graph.operand_shape(node, 0)?;
-        let asked = graph.integers(node, 1)?.ok_or_else(|| node.fault("the shape is missing"))?;
-        let asked = sizes_of(node, &asked)?;
-        let common = super::elementwise::common_shape(shape, &asked);
-        common.ok_or_else(|| node.fault(format!("a value of shape {shape:?} for the shape {asked:?}")))
-    }
-
-    fn evaluate(&self, graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
-        let shape = self.shape(graph, node)?;
-        elements(&shape)?;
-        broadcast(node, &[Some(operand(node, operands, 0)?), Some(&Tensor::zeros(shape))], |value, zero| value + zero)
-    }
-
-    no_backward!();
-}
-
-impl Operator for Div {
-    fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
-        broadcast_shape(graph, node)
-    }
-
-    fn evaluate(&self, _graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
-        let integers = operand(node, operands, 0)?.element() == Element::Integer;
-        if integers && operand(node, operands, 1)?.data().contains(&0.0) {
-            return Err(node.fault("a division by zero"));
-        }
-        broadcast(node, operands, |left, right| if integers { (left / right).trunc() } else { left / right })
-    }
-
-    no_backward!();
-    no_reach!();
-}
-
 /// A list of integers as a shape.
-fn sizes_of(node: &Node, sizes: &[i64]) -> Result<Vec<usize>, GradientError> {
+pub(super) fn sizes_of(node: &Node, sizes: &[i64]) -> Result<Vec<usize>, GradientError> {
     let size = |&size: &i64| usize::try_from(size).map_err(|_| node.fault(format!("a size of {size}")));
     sizes.iter().map(size).collect()
 }

@@ -14,7 +14,6 @@ pub(super) struct Squeeze;
 pub(super) struct Unsqueeze;
 pub(super) struct Transpose;
 pub(super) struct Concat;
-pub(super) struct Slice;
 
 /// What the operators that only rename the axes have in common: the elements stay in their order.
 macro_rules! reshapes {
@@ -214,79 +213,5 @@ impl Operator for Concat {
         let axis = Self::axis(graph, node).ok()?;
         let joined = operands.iter().copied().reduce(|left, right| left?.union(right?))??;
         (joined.axis != axis).then_some(joined)
-    }
-}
-
-/// The part of each axis that a Slice keeps.
-fn kept(graph: &Graph, node: &Node) -> Result<Vec<std::ops::Range<usize>>, GradientError> {
-    let shape = graph.operand_shape(node, 0)?;
-    let missing = || node.fault("starts and ends are missing");
-    let starts = graph.integers(node, 1)?.ok_or_else(missing)?;
-    let ends = graph.integers(node, 2)?.ok_or_else(missing)?;
-    let axes = graph.integers(node, 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
-    if graph.integers(node, 4)?.is_some_and(|steps| steps.iter().any(|&step| step != 1)) {
-        return Err(node.fault("steps other than 1"));
-    }
-    if starts.len() != ends.len() || starts.len() != axes.len() {
-        return Err(node.fault("starts, ends and axes differ in number"));
-    }
-    let mut kept: Vec<_> = shape.iter().map(|&size| 0..size).collect();
-    for ((&start, &end), &axis) in starts.iter().zip(&ends).zip(&axes) {
-        let axis = node.axis(axis, shape.len())?;
-        let size = shape[axis] as i64;
-        let resolved = |place: i64| if place < 0 { place.saturating_add(size) } else { place }.clamp(0, size) as usize;
-        if resolved(start) >= resolved(end) {
-            return Err(node.fault(format!("{start}..{end} of {size} is empty")));
-        }
-        kept[axis] = resolved(start)..resolved(end);
-    }
-    Ok(kept)
-}
-
-impl Operator for Slice {
-    fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
-        Ok(kept(graph, node)?.into_iter().map(|range| range.len()).collect())
-    }
-
-    fn evaluate(&self, graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
-        let value = operand(node, operands, 0)?;
-        let kept = kept(graph, node)?;
-        let shape: Vec<usize> = kept.iter().map(|range| range.len()).collect();
-        let (from, to) = (strides(value.shape()), strides(&shape));
-        let source = |place: usize| -> usize {
-            let places = kept.iter().enumerate();
-            places.map(|(axis, range)| (range.start + place / to[axis] % shape[axis]) * from[axis]).sum()
-        };
-        let data = (0..elements(&shape)?).map(|place| value.data()[source(place)]).collect();
-        Ok(Tensor::new(shape, data))
-    }
-
-    /// Zeros on both sides of what was kept.
-    fn backward(&self, graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Result<String, GradientError> {
-        let kept = kept(graph, node)?;
-        whole_batch(graph, node, kept.first().is_some_and(|batch| *batch == (0..1)))?;
-        let own = cotangent_shape(graph, node, index, cotangent)?;
-        let mut padded = cotangent.to_owned();
-        // Several rows were not cut: they lie on the batch axis, which is kept whole.
-        for (axis, range) in kept.iter().enumerate().skip(usize::from(graph.rows() > 1)) {
-            for (before, zeros) in [(true, range.start), (false, own[axis] - range.end)] {
-                if zeros == 0 {
-                    continue;
-                }
-                let mut shape = graph.shape(&padded)?.to_vec();
-                shape[axis] = zeros;
-                let zeros = graph.emit_constant(Tensor::zeros(shape))?;
-                let parts = if before { [&zeros, &padded] } else { [&padded, &zeros] };
-                let parts = parts.map(String::as_str);
-                padded = graph.emit("Concat", &parts, vec![proto::int("axis", axis as i64)])?;
-            }
-        }
-        Ok(padded)
-    }
-
-    fn reach(&self, graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Option<Reach> {
-        let reach = operands.first().copied().flatten()?;
-        let kept = kept(graph, node).ok()?;
-        Some(reach.shifted(kept.get(reach.axis)?.start))
     }
 }

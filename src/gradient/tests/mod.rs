@@ -3,5 +3,8 @@
 mod alignment;
 mod differences;
 mod hostile;
+mod identities;
+mod judge;
 pub(crate) mod networks;
+mod operators;
 mod seeds;

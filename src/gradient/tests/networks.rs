@@ -2,9 +2,9 @@
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
+use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
-use crate::gradient::proto::{self, floats, int, integers, ints, node, value};
+use crate::gradient::proto::{self, floats, int, integers, ints, node, shaped_integers, value};
 
 /// A graph under construction, with random weights.
 pub(crate) struct Network {
@@ -40,6 +40,24 @@ impl Network {
         self
     }
 
+    pub(crate) fn shaped_integers(&mut self, name: &str, shape: &[usize], data: &[i64]) -> &mut Self {
+        self.initializers.push(shaped_integers(name, shape, data));
+        self
+    }
+
+    /// A node of several outputs.
+    pub(crate) fn several(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: Vec<AttributeProto>,
+    ) -> &mut Self {
+        let output = outputs.iter().map(ToString::to_string).collect();
+        self.nodes.push(NodeProto { output, ..node(op, inputs, outputs[0], attributes) });
+        self
+    }
+
     pub(crate) fn op(&mut self, op: &str, inputs: &[&str], output: &str, attributes: Vec<AttributeProto>) -> &mut Self {
         self.nodes.push(node(op, inputs, output, attributes));
         self
@@ -65,6 +83,17 @@ impl Network {
         let (w, b) = (format!("{output}.weight"), format!("{output}.bias"));
         self.weights(&w, &[outputs, features]).weights(&b, &[outputs]);
         self.op("Gemm", &[input, &w, &b], output, vec![int("transB", 1)])
+    }
+
+    /// The model so far, with the output `z` of a shape that is not declared.
+    pub(crate) fn draft(&self, input: &[usize]) -> ModelProto {
+        proto::model(GraphProto {
+            node: self.nodes.clone(),
+            initializer: self.initializers.clone(),
+            input: vec![value("x", input)],
+            output: vec![ValueInfoProto { name: "z".into(), ..ValueInfoProto::default() }],
+            ..GraphProto::default()
+        })
     }
 
     /// The model with one input `x` and the output `y`, [1, outputs].
