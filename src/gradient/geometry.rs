@@ -24,7 +24,7 @@ impl Reach {
 
     /// Centre of cell 0 in input points: c0 = Σ_l ((k_l − 1)/2 − P_l) Π_{m<l} s_m along a chain of convolutions.
     pub fn first_cell(self) -> f64 {
-        (self.first + self.last) as f64 / 2.0
+        (self.first as f64 + self.last as f64) / 2.0
     }
 
     /// Input points between the centres of neighbouring cells: the product of the strides.

@@ -148,7 +148,7 @@ impl Product {
         else {
             return Err(fault());
         };
-        let batch = common_shape(left_batch, right_batch).filter(|_| inner == other).ok_or_else(fault)?;
+        let batch = common_shape(left_batch, right_batch).filter(|_| inner == other && *inner > 0).ok_or_else(fault)?;
         let vectors = [(left.len() > 1).then_some(*rows), (right.len() > 1).then_some(*columns)];
         let shape = batch.iter().copied().chain(vectors.into_iter().flatten()).collect();
         let result = batch.iter().copied().chain([*rows, *columns]).collect();

@@ -1,5 +1,6 @@
 //! Operators that divide by a spread or a sum: normalisations and softmax.
 
+use super::elementwise::common_shape;
 use super::{Operator, operand};
 use crate::gradient::error::GradientError;
 use crate::gradient::geometry::Reach;
@@ -166,7 +167,11 @@ impl Groups {
     fn layer(graph: &Graph, node: &Node) -> Result<Self, GradientError> {
         let shape = graph.operand_shape(node, 0)?.to_vec();
         let axis = node.axis(node.int("axis", -1)?, shape.len())?;
-        Ok(Self { axes: (axis..shape.len()).collect(), affine: graph.operand_shape(node, 1)?.to_vec(), shape })
+        let affine = graph.operand_shape(node, 1)?.to_vec();
+        if common_shape(&affine, &shape).as_ref() != Some(&shape) {
+            return Err(node.fault(format!("a scale of shape {affine:?} for an operand of shape {shape:?}")));
+        }
+        Ok(Self { axes: (axis..shape.len()).collect(), affine, shape })
     }
 
     /// Each channel apart.

@@ -70,7 +70,8 @@ fn pads(graph: &Graph, node: &Node) -> Result<Vec<(i64, i64)>, GradientError> {
             Mode::Wrap => size,
         };
         let allowed = -size..=most;
-        if !allowed.contains(&before) || !allowed.contains(&after) || before + size + after <= 0 {
+        let inside = size > 0 && allowed.contains(&before) && allowed.contains(&after);
+        if !inside || before + size + after <= 0 {
             return Err(node.fault(format!("{before} points before and {after} after an axis of {size}")));
         }
         pads[axis] = (before, after);

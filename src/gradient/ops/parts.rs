@@ -162,7 +162,7 @@ impl Rule for Split {
         let block = value.shape()[axis] * inner;
         let mut start = 0;
         let part = |size: usize| {
-            let rows = value.data().chunks_exact(block);
+            let rows = value.data().chunks_exact(block.max(1));
             let data = rows.flat_map(|row| &row[start * inner..(start + size) * inner]).copied().collect();
             start += size;
             let mut shape = value.shape().to_vec();

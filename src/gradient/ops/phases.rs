@@ -82,7 +82,8 @@ pub(super) fn transposed(
         // Where the gradient looks beyond the cells there are, it sees zeros; where it never looks, cells are cut off.
         let (before, after) = (-phase.nearest, phase.steps as isize - slide.cells as isize + phase.farthest);
         let cut = |side: isize| side.min(0).unsigned_abs();
-        if cut(before) + cut(after) >= slide.cells {
+        // Nothing comes back where every tap stands on padding, or where every cell looks elsewhere.
+        if phase.live().is_empty() || cut(before) + cut(after) >= slide.cells {
             let lengths = slides.iter().map(|slide| slide.length);
             return graph.emit_constant(Tensor::zeros([batch, channels].into_iter().chain(lengths).collect()));
         }

@@ -59,8 +59,7 @@ fn counts(node: &Node, slides: &[Slide]) -> Result<Tensor, GradientError> {
     for (place, count) in counts.data_mut().iter_mut().enumerate() {
         let mut cell = place;
         for slide in slides.iter().rev() {
-            let seen = (0..slide.kernel).filter(|&tap| slide.sees(cell % slide.cells, tap, padding)).count();
-            *count *= seen.max(1) as f64;
+            *count *= slide.seen(cell % slide.cells, padding).max(1) as f64;
             cell /= slide.cells;
         }
     }
@@ -94,12 +93,15 @@ impl Operator for AveragePool {
         let slides = settings(graph, node)?;
         let counts = counts(node, &slides)?;
         let channels = graph.shape(cotangent)?[1];
-        let ones = |shape: Vec<usize>, value: f64| Tensor::new(shape.clone(), vec![value; shape.iter().product()]);
+        let filled = |shape: Vec<usize>, value: f64| {
+            let count = elements(&shape)?;
+            Ok::<_, GradientError>(Tensor::new(shape, vec![value; count]))
+        };
         let first = counts.data()[0];
         let even = counts.data().iter().all(|&count| count == first);
         if even && slides.iter().all(|slide| slide.tiles()) {
             let spread = slides.iter().flat_map(|slide| [1, slide.kernel]);
-            let shares = ones([1, 1].into_iter().chain(spread).collect(), 1.0 / first);
+            let shares = filled([1, 1].into_iter().chain(spread).collect(), 1.0 / first)?;
             let columns = side_by_side(graph, cotangent, &slides, |_| 1)?;
             let shares = graph.emit_constant(shares)?;
             let tiles = graph.emit_pair("Mul", &columns, &shares)?;
@@ -107,12 +109,12 @@ impl Operator for AveragePool {
         }
         let kernel = [channels, 1].into_iter().chain(slides.iter().map(|slide| slide.kernel)).collect();
         if even {
-            return phases::transposed(graph, cotangent, &slides, &ones(kernel, 1.0 / first), channels);
+            return phases::transposed(graph, cotangent, &slides, &filled(kernel, 1.0 / first)?, channels);
         }
         let shares = counts.data().iter().map(|count| 1.0 / count).collect();
         let shares = graph.emit_constant(Tensor::new(counts.shape().to_vec(), shares))?;
         let shared = graph.emit_pair("Mul", cotangent, &shares)?;
-        phases::transposed(graph, &shared, &slides, &ones(kernel, 1.0), channels)
+        phases::transposed(graph, &shared, &slides, &filled(kernel, 1.0)?, channels)
     }
 
     fn reach(&self, graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Option<Reach> {

@@ -44,10 +44,15 @@ impl Slide {
         (point < self.length).then_some(point)
     }
 
-    /// Whether a tap stands on a point, or, with `padding`, on the padding that was asked for and not beyond.
-    pub(super) fn sees(self, cell: usize, tap: usize, padding: bool) -> bool {
-        let inside = self.stride * cell + self.dilation * tap < self.before + self.length + self.after;
-        (padding && inside) || self.point(cell, tap).is_some()
+    /// How many taps of a cell stand on points, or, with `padding`, on points and the padding that was asked for.
+    pub(super) fn seen(self, cell: usize, padding: bool) -> usize {
+        let (first, last) = match padding {
+            true => (0, self.before + self.length + self.after),
+            false => (self.before, self.before + self.length),
+        };
+        let taps_before =
+            |point: usize| point.saturating_sub(self.stride * cell).div_ceil(self.dilation).min(self.kernel);
+        taps_before(last) - taps_before(first)
     }
 
     /// Whether the windows lie side by side from the first point on.
@@ -60,7 +65,8 @@ impl Slide {
 pub(super) fn slides(graph: &Graph, node: &Node, kernel: &[usize]) -> Result<Vec<Slide>, GradientError> {
     let shape = graph.operand_shape(node, 0)?;
     let lengths = shape.get(SPATIAL..).unwrap_or(&[]);
-    if lengths.len() != kernel.len() || !(1..=AXES_MAX).contains(&kernel.len()) {
+    let axes = lengths.len() == kernel.len() && (1..=AXES_MAX).contains(&kernel.len());
+    if !axes || shape.contains(&0) {
         return Err(node.fault(format!("a kernel of {kernel:?} on an operand of shape {shape:?}")));
     }
     let steps = |name: &str, default: i64| numbers(node, name, kernel.len(), default);

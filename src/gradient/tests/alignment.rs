@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::networks::{Convolution, Head, Network, Residual, residual};
+use super::networks::{Convolution, Head, Network, Residual, residual, text};
 use crate::gradient::geometry::reaches;
+use crate::gradient::proto::{int, ints};
 use crate::gradient::{Graph, Tensor};
 
 #[test]
@@ -65,4 +66,132 @@ fn an_impulse_moves_exactly_the_cells_whose_field_it_is_in() {
             }
         }
     }
+}
+
+#[test]
+fn every_operator_that_moves_cells_says_where_they_look() {
+    type Build = fn(&mut Network) -> &mut Network;
+    const POINTS: usize = 23;
+    // From `x`, [1, 1, 23], to `z`, whose cells lie along its last axis.
+    let cases: [(&str, Build); 16] = [
+        ("dilated", |n| n.conv("x", "z", [2, 1, 3], Convolution { dilation: 3, ..Convolution::new(2, [4, 1]) })),
+        ("SAME_UPPER", |n| {
+            n.weights("w", &[2, 1, 4]).op(
+                "Conv",
+                &["x", "w"],
+                "z",
+                vec![text("auto_pad", "SAME_UPPER"), ints("strides", &[3])],
+            )
+        }),
+        ("SAME_LOWER", |n| {
+            n.weights("w", &[2, 1, 4]).op(
+                "Conv",
+                &["x", "w"],
+                "z",
+                vec![text("auto_pad", "SAME_LOWER"), ints("strides", &[2])],
+            )
+        }),
+        ("an image of height 1", |n| {
+            n.integers("image", &[1, 1, 1, 23]).op("Reshape", &["x", "image"], "i", vec![]).weights("w", &[2, 1, 3, 5]);
+            n.op("Conv", &["i", "w"], "z", vec![ints("strides", &[1, 2]), ints("pads", &[1, 2, 1, 2])])
+        }),
+        ("channel last", |n| {
+            n.weights("w", &[2, 1, 3]).op("Conv", &["x", "w"], "c", vec![ints("strides", &[2])]);
+            n.op("Transpose", &["c"], "t", vec![ints("perm", &[0, 2, 1])]).op("Relu", &["t"], "r", vec![]);
+            n.op("Transpose", &["r"], "z", vec![ints("perm", &[0, 2, 1])])
+        }),
+        ("MaxPool", |n| n.op("MaxPool", &["x"], "z", vec![ints("kernel_shape", &[3]), ints("strides", &[2])])),
+        ("AveragePool, padded", |n| {
+            n.op(
+                "AveragePool",
+                &["x"],
+                "z",
+                vec![ints("kernel_shape", &[4]), ints("strides", &[4]), ints("pads", &[2, 1])],
+            )
+        }),
+        ("pool behind a convolution", |n| {
+            n.conv("x", "c", [2, 1, 3], Convolution::new(2, [1, 1]));
+            n.op("MaxPool", &["c"], "z", vec![ints("kernel_shape", &[2]), ints("strides", &[2])])
+        }),
+        ("Slice in steps", |n| {
+            n.integers("from", &[3]).integers("to", &[21]).integers("axis", &[2]).integers("step", &[4]);
+            n.op("Slice", &["x", "from", "to", "axis", "step"], "z", vec![])
+        }),
+        ("Pad before a convolution", |n| {
+            n.integers("pads", &[0, 0, 2, 0, 0, 3]).op("Pad", &["x", "pads"], "p", vec![]);
+            n.conv("p", "z", [2, 1, 3], Convolution::new(2, [0, 0]))
+        }),
+        ("negative Pad", |n| n.integers("pads", &[0, 0, -2, 0, 0, -3]).op("Pad", &["x", "pads"], "z", vec![])),
+        ("residual", |n| n.conv("x", "c", [1, 1, 5], Convolution::new(1, [2, 2])).op("Add", &["c", "x"], "z", vec![])),
+        ("Concat", |n| {
+            n.conv("x", "c", [1, 1, 3], Convolution::new(1, [2, 0])).op(
+                "Concat",
+                &["c", "x"],
+                "z",
+                vec![int("axis", 1)],
+            )
+        }),
+        ("Gather of a channel", |n| {
+            n.conv("x", "c", [3, 1, 3], Convolution::new(2, [0, 0])).shaped_integers("one", &[], &[1]);
+            n.op("Gather", &["c", "one"], "z", vec![int("axis", 1)])
+        }),
+        ("MatMul of the channels", |n| {
+            n.conv("x", "c", [3, 1, 3], Convolution::new(2, [0, 0])).weights("w", &[2, 3]);
+            n.op("MatMul", &["w", "c"], "z", vec![])
+        }),
+        ("Split", |n| {
+            n.integers("sizes", &[9, 14]).several("Split", &["x", "sizes"], &["left", "z"], vec![int("axis", 2)])
+        }),
+    ];
+    for (name, build) in cases {
+        let mut network = Network::new(21);
+        let graph =
+            Graph::new(&build(&mut network).draft(&[1, 1, POINTS])).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let reach = reaches(&graph, "x", 2).expect("an input").get("z").copied().expect(name);
+        assert!(!reach.context(), "{name}");
+        let respond = |point: Option<usize>, height: f64| {
+            let mut x = Tensor::zeros(vec![1, 1, POINTS]);
+            point.into_iter().for_each(|point| x.data_mut()[point] = height);
+            let given = HashMap::from([("x".to_owned(), x)]);
+            graph.evaluate(&given, &["z"]).expect("evaluates").remove("z").expect("the tensor")
+        };
+        let rest = respond(None, 0.0);
+        let cells = *rest.shape().last().expect("cells");
+        let moves = |point: usize, cell: usize| {
+            [1.0, -1.0].into_iter().any(|height| {
+                let moved = respond(Some(point), height);
+                (cell..moved.data().len()).step_by(cells).any(|place| moved.data()[place] != rest.data()[place])
+            })
+        };
+        for cell in 0..cells {
+            let centre = reach.first_cell() + (cell * reach.stride()) as f64;
+            let half = (reach.receptive_field() as f64 - 1.0) / 2.0;
+            let (first, last) = (centre - half, centre + half);
+            for point in 0..POINTS {
+                let place = point as f64;
+                let moved = moves(point, cell);
+                assert!(
+                    !moved || (first..=last).contains(&place),
+                    "{name}: point {point} moves cell {cell} at {centre}"
+                );
+                assert!(moved || (place != first && place != last), "{name}: point {point} is an end of cell {cell}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_common_to_all_cells_puts_them_in_context() {
+    let mut network = Network::new(22);
+    network.conv("x", "c", [2, 1, 3], Convolution::new(2, [1, 1])).op("GlobalAveragePool", &["c"], "mean", vec![]);
+    network.op("Sigmoid", &["mean"], "gate", vec![]).op("Mul", &["c", "gate"], "excited", vec![]);
+    network.weights("s", &[2]).weights("o", &[2]).op("InstanceNormalization", &["c", "s", "o"], "standardised", vec![]);
+    network.op("Add", &["excited", "standardised"], "z", vec![]);
+    let graph = Graph::new(&network.draft(&[1, 1, 23])).expect("valid");
+    let reaches = reaches(&graph, "x", 2).expect("an input");
+    let place = |name: &str| (reaches[name].first_cell(), reaches[name].stride(), reaches[name].receptive_field());
+    for name in ["excited", "standardised", "z"] {
+        assert!(reaches[name].context() && place(name) == place("c"), "{name}");
+    }
+    assert!(!reaches["c"].context() && !reaches.contains_key("gate"));
 }

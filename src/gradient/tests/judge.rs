@@ -14,7 +14,7 @@ pub(crate) const RELATIVE_ERROR_MAX: f64 = 1e-5;
 /// Of an engine that computes in f32, relative to the largest value.
 pub(crate) const F32_RELATIVE_ERROR_MAX: f64 = 2e-5;
 /// Step of the central difference. The networks are piecewise linear or smooth: rounding decides.
-const STEP: f64 = 1e-5;
+pub(crate) const STEP: f64 = 1e-5;
 /// The outputs are contrasted like this where one row is asked for.
 const CONTRAST: [f32; 4] = [1.0, -0.7, 0.4, 0.2];
 
@@ -36,8 +36,13 @@ pub(crate) fn with_gradient(model: &ModelProto, seed: Seed, tensors: &[&str]) ->
     attach(model, "y", seed, &targets)
 }
 
-/// ∂y/∂tensor by central differences: a row for each output.
-pub(crate) fn differences(model: &ModelProto, tensor: &str, given: &HashMap<String, Tensor>) -> Vec<Vec<f64>> {
+/// ∂y/∂tensor by central differences of a step: a row for each output.
+pub(crate) fn differences(
+    model: &ModelProto,
+    tensor: &str,
+    given: &HashMap<String, Tensor>,
+    step: f64,
+) -> Vec<Vec<f64>> {
     let forward = Graph::new(model).expect("a valid graph");
     let activation = forward.evaluate(given, &[tensor]).expect("evaluates").remove(tensor).expect("the activation");
     let y_at = |index: usize, step: f64| {
@@ -50,8 +55,8 @@ pub(crate) fn differences(model: &ModelProto, tensor: &str, given: &HashMap<Stri
     };
     let columns: Vec<Vec<f64>> = (0..activation.data().len())
         .map(|index| {
-            let (above, below) = (y_at(index, STEP), y_at(index, -STEP));
-            above.data().iter().zip(below.data()).map(|(above, below)| (above - below) / (2.0 * STEP)).collect()
+            let (above, below) = (y_at(index, step), y_at(index, -step));
+            above.data().iter().zip(below.data()).map(|(above, below)| (above - below) / (2.0 * step)).collect()
         })
         .collect();
     (0..columns[0].len()).map(|output| columns.iter().map(|column| column[output]).collect()).collect()
@@ -74,7 +79,7 @@ pub(crate) fn relative_error(original: &ModelProto, attached: &ModelProto, tenso
     let given = input(original, 99);
     let backward = Graph::new(attached).expect("a valid attached graph");
     let gradient = backward.evaluate(&given, &["dYdA0"]).expect("evaluates").remove("dYdA0").expect("the gradient");
-    apart(gradient.data().iter().copied(), &differences(original, tensor, &given).concat())
+    apart(gradient.data().iter().copied(), &differences(original, tensor, &given, STEP).concat())
 }
 
 /// One attached graph with everything it is to be compared on.
@@ -90,7 +95,7 @@ pub(crate) struct Trial {
 /// central differences. Every output at once may be refused where an operator mixes the batch axis.
 pub(crate) fn trials(model: &ModelProto, tensor: &str) -> Result<Vec<Trial>, String> {
     let given = input(model, 99);
-    let rows = differences(model, tensor, &given);
+    let rows = differences(model, tensor, &given, STEP);
     let contrast = &CONTRAST[..rows.len()];
     let mixed = (0..rows[0].len())
         .map(|column| rows.iter().zip(contrast).map(|(row, weight)| row[column] * f64::from(*weight)).sum::<f64>());

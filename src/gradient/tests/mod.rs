@@ -7,4 +7,5 @@ mod identities;
 mod judge;
 pub(crate) mod networks;
 mod operators;
+mod random;
 mod seeds;

@@ -2,6 +2,7 @@
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
+use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
 use crate::gradient::proto::{self, floats, int, integers, ints, node, shaped_integers, value};
@@ -181,4 +182,10 @@ pub(crate) fn residual(shape: Residual, seed: u64) -> ModelProto {
             .dense("hidden", "y", 10, outputs),
     };
     network.build(&[1, channels, points], outputs)
+}
+
+/// A text attribute.
+pub(crate) fn text(name: &str, text: &str) -> AttributeProto {
+    let text = text.as_bytes().to_vec();
+    AttributeProto { name: name.into(), r#type: AttributeType::String.into(), s: text, ..AttributeProto::default() }
 }

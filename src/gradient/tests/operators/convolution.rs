@@ -44,6 +44,8 @@ pub(super) fn cases() -> Vec<Case> {
     }
     cases.push(line(3, 1, 40, vec![ints("dilations", &[8]), ints("pads", &[8, 8])]));
     cases.push(line(3, 1, 40, vec![ints("dilations", &[6]), ints("strides", &[4]), ints("pads", &[3, 2])]));
+    // A cell that sees no point.
+    cases.push(line(2, 1, 1, vec![ints("strides", &[4]), ints("pads", &[2, 2])]));
     // A line shorter than the stride.
     cases.push(line(2, 1, 3, vec![ints("strides", &[4])]));
     cases.push(image("height 1", [1, 3, 1, 17], [4, 3, 1, 3], vec![ints("pads", &[0, 1, 0, 1])]));

@@ -12,7 +12,7 @@ mod reduce;
 use tract_onnx::pb::{AttributeProto, ModelProto};
 
 use super::judge::judge;
-use super::networks::Network;
+use super::networks::{Network, text};
 use crate::gradient::Graph;
 
 /// What the gradient is taken by.
@@ -73,11 +73,4 @@ fn check_all(cases: Vec<Case>) {
     let faults = cases.iter().filter_map(|case| Some(format!("{}: {}", case.name, judge(&case.model, TARGET).err()?)));
     let faults: Vec<String> = faults.collect();
     assert!(faults.is_empty(), "{} of {} cases\n{}", faults.len(), cases.len(), faults.join("\n"));
-}
-
-/// A text attribute.
-fn text(name: &str, text: &str) -> AttributeProto {
-    use tract_onnx::pb::attribute_proto::AttributeType;
-    let text = text.as_bytes().to_vec();
-    AttributeProto { name: name.into(), r#type: AttributeType::String.into(), s: text, ..AttributeProto::default() }
 }
