@@ -9,3 +9,4 @@ pub(crate) mod networks;
 mod operators;
 mod random;
 mod seeds;
+mod unsupported;
