@@ -69,15 +69,21 @@ pub(super) fn input_axis(graph: &Graph, input: &str) -> Result<usize, GradientEr
 /// Where the axes of the value that is asked for have got to in the value that is looked at.
 type Axes = Vec<Option<usize>>;
 
-/// The axis of the maps, from the nearest operator that knows; `None` where there is none.
+/// The axis of the maps: from the nearest convolution, else from the nearest operator of the [`POOLED`], which exporters
+/// also use for means over other axes; `None` where there is neither.
 fn map_axis(graph: &Graph, value: &str, rank: usize) -> Option<usize> {
+    [CONVOLVED, POOLED].into_iter().find_map(|operators| nearest(graph, value, rank, operators))
+}
+
+/// The axis that is the second of the first operand of the nearest of `operators`.
+fn nearest(graph: &Graph, value: &str, rank: usize, operators: &[&str]) -> Option<usize> {
     let mut visited = HashSet::from([value.to_owned()]);
     let mut waiting: VecDeque<(String, Axes)> = VecDeque::from([(value.to_owned(), (0..rank).map(Some).collect())]);
     while let Some((value, axes)) = waiting.pop_front() {
         let producer = graph.producer(&value).map(|node| (node.as_ref(), false));
         let consumers = graph.consumers(&value).filter(|node| node.input(0) == Some(&value)).map(|node| (node, true));
         for (node, forward) in producer.into_iter().chain(consumers) {
-            if maps_are_second(&node.op) {
+            if operators.contains(&node.op.as_str()) {
                 if let Some(axis) = axes.get(1).copied().flatten() {
                     return Some(axis);
                 }
@@ -109,11 +115,18 @@ fn map_axis(graph: &Graph, value: &str, rank: usize) -> Option<usize> {
     None
 }
 
-fn maps_are_second(op: &str) -> bool {
-    ["Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization"]
-        .contains(&op)
-        || ["InstanceNormalization", "LRN"].contains(&op)
-}
+/// Operators whose maps are the second axis.
+const CONVOLVED: &[&str] = &["Conv", "ConvTranspose"];
+/// Operators whose maps are the second axis of what is laid out as images are.
+const POOLED: &[&str] = &[
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "BatchNormalization",
+    "InstanceNormalization",
+    "LRN",
+];
 
 /// For each axis of the node's output, the axis of its first operand that it is; `None` where axes are mixed.
 fn renamed(node: &Node, before: &[usize], after: &[usize]) -> Option<Axes> {

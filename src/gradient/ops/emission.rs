@@ -56,6 +56,17 @@ impl Graph {
         self.emit("ReduceMean", &[value, &axes], Vec::new())
     }
 
+    /// `value` repeated to `shape`. A product with ones would do, but tract takes a constant of equal numbers for one
+    /// number when it fuses a product into the matrix product before it, and loses the shape.
+    pub(super) fn emit_expanded(&mut self, value: &str, shape: &[usize]) -> Result<String, GradientError> {
+        if self.shape(value)? == shape {
+            return Ok(value.to_owned());
+        }
+        elements(shape)?;
+        let shape = self.emit_integers(shape.iter().map(|&size| size as i64).collect())?;
+        self.emit("Expand", &[value, &shape], Vec::new())
+    }
+
     /// Zeros at both ends of an axis. Concat does this faster than Pad in tract.
     pub(super) fn emit_padded(
         &mut self,

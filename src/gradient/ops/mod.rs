@@ -3,6 +3,7 @@
 mod activation;
 mod choice;
 mod conv;
+mod coordinates;
 mod elementwise;
 mod emission;
 mod fold;
@@ -168,6 +169,7 @@ pub(super) fn operator(op: &str) -> Option<&'static dyn Rule> {
         "PRelu" => &choice::PRelu,
         "Where" => &select::Where,
         "Gather" => &select::Gather,
+        "GatherND" => &coordinates::GatherNd,
         "Expand" => &select::Expand,
         "Conv" => &conv::Conv,
         "ConvTranspose" => &conv::ConvTranspose,
@@ -185,6 +187,7 @@ pub(super) fn operator(op: &str) -> Option<&'static dyn Rule> {
         "GlobalMaxPool" => &reduce::GLOBAL_MAX_POOL,
         "ReduceMean" => &reduce::MEAN,
         "ReduceSum" => &reduce::SUM,
+        "ReduceProd" => &reduce::PRODUCT,
         "ReduceMax" => &reduce::MAX,
         "ReduceMin" => &reduce::MIN,
         "ReduceL1" => &reduce::L1,

@@ -6,7 +6,7 @@ use crate::gradient::geometry::Reach;
 use crate::gradient::graph::Graph;
 use crate::gradient::node::Node;
 use crate::gradient::proto;
-use crate::gradient::tensor::{Tensor, elements, strides};
+use crate::gradient::tensor::{Element, Tensor, elements, strides};
 
 /// A range of places of some axes, in steps that may lead backwards.
 pub(super) struct Slice;
@@ -51,10 +51,13 @@ fn kept(graph: &Graph, node: &Node) -> Result<Vec<Kept>, GradientError> {
         let resolved = |place: i64| if place < 0 { place.saturating_add(size) } else { place }.clamp(least, most);
         let (from, to) = (resolved(start), resolved(end));
         let count = if step > 0 { (to - from + step - 1) / step } else { (from - to - step - 1) / -step };
-        let (Ok(start), Ok(count @ 1..)) = (usize::try_from(from), usize::try_from(count)) else {
-            return Err(node.fault(format!("{start}..{end} in steps of {step} of {size} is empty")));
+        // Shape arithmetic does cut lists of sizes down to nothing.
+        let empty = graph.operand_element(node, 0)? == Element::Integer && count <= 0;
+        kept[axis] = match (usize::try_from(from), usize::try_from(count)) {
+            (Ok(start), Ok(count @ 1..)) => Kept { start, step, count },
+            _ if empty => Kept { start: 0, step: 1, count: 0 },
+            _ => return Err(node.fault(format!("{start}..{end} in steps of {step} of {size} is empty"))),
         };
-        kept[axis] = Kept { start, step, count };
     }
     Ok(kept)
 }

@@ -100,11 +100,12 @@ impl Operator for AveragePool {
         let first = counts.data()[0];
         let even = counts.data().iter().all(|&count| count == first);
         if even && slides.iter().all(|slide| slide.tiles()) {
-            let spread = slides.iter().flat_map(|slide| [1, slide.kernel]);
-            let shares = filled([1, 1].into_iter().chain(spread).collect(), 1.0 / first)?;
-            let columns = side_by_side(graph, cotangent, &slides, |_| 1)?;
-            let shares = graph.emit_constant(shares)?;
-            let tiles = graph.emit_pair("Mul", &columns, &shares)?;
+            let shared = graph.emit_scaled(cotangent, 1.0 / first)?;
+            let columns = side_by_side(graph, &shared, &slides, |_| 1)?;
+            let mut spread = graph.shape(&columns)?.to_vec();
+            let places = spread.iter_mut().skip(SPATIAL + 1).step_by(2);
+            places.zip(&slides).for_each(|(places, slide)| *places = slide.kernel);
+            let tiles = graph.emit_expanded(&columns, &spread)?;
             return untiled(graph, &tiles, &slides);
         }
         let kernel = [channels, 1].into_iter().chain(slides.iter().map(|slide| slide.kernel)).collect();

@@ -24,6 +24,8 @@ enum Kind {
     LogSumExp,
     Max,
     Min,
+    /// Of sizes, in shape arithmetic: it has no cotangent.
+    Product,
 }
 
 /// A reduction over the axes its node names, or over all the spatial axes of a pool.
@@ -41,6 +43,7 @@ pub(super) static LOG_SUM: Reduce = Reduce { kind: Kind::LogSum, pool: false };
 pub(super) static LOG_SUM_EXP: Reduce = Reduce { kind: Kind::LogSumExp, pool: false };
 pub(super) static MAX: Reduce = Reduce { kind: Kind::Max, pool: false };
 pub(super) static MIN: Reduce = Reduce { kind: Kind::Min, pool: false };
+pub(super) static PRODUCT: Reduce = Reduce { kind: Kind::Product, pool: false };
 pub(super) static GLOBAL_AVERAGE_POOL: Reduce = Reduce { kind: Kind::Mean, pool: true };
 pub(super) static GLOBAL_MAX_POOL: Reduce = Reduce { kind: Kind::Max, pool: true };
 
@@ -95,7 +98,7 @@ impl Reduce {
             Kind::L1 => element.abs(),
             Kind::L2 | Kind::SumSquare => element * element,
             Kind::LogSumExp => element.exp(),
-            Kind::Sum | Kind::Mean | Kind::LogSum | Kind::Max | Kind::Min => element,
+            Kind::Sum | Kind::Mean | Kind::LogSum | Kind::Max | Kind::Min | Kind::Product => element,
         }
     }
 
@@ -105,7 +108,7 @@ impl Reduce {
             Kind::Mean => sum / count,
             Kind::L2 => sum.sqrt(),
             Kind::LogSum | Kind::LogSumExp => sum.ln(),
-            Kind::Sum | Kind::L1 | Kind::SumSquare | Kind::Max | Kind::Min => sum,
+            Kind::Sum | Kind::L1 | Kind::SumSquare | Kind::Max | Kind::Min | Kind::Product => sum,
         }
     }
 
@@ -113,13 +116,8 @@ impl Reduce {
     fn slope(&self, graph: &mut Graph, axes: &Axes, x: &str, y: &str) -> Result<String, GradientError> {
         let shape = graph.shape(x)?.to_vec();
         match self.kind {
-            Kind::Sum | Kind::Mean => {
-                let count = axes.count(&shape);
-                elements(&shape)?;
-                let spread = (0..shape.len()).map(|axis| if axes.reduced.contains(&axis) { shape[axis] } else { 1 });
-                let share = if self.kind == Kind::Mean { 1.0 / count as f64 } else { 1.0 };
-                graph.emit_constant(Tensor::new(spread.collect(), vec![share; count]))
-            }
+            Kind::Sum | Kind::Product => graph.emit_number(1.0),
+            Kind::Mean => graph.emit_number(1.0 / axes.count(&shape) as f64),
             Kind::L1 => graph.emit_of("Sign", x),
             Kind::L2 => {
                 let norm = graph.emit_with("Max", y, NORM_MIN)?;
@@ -127,11 +125,9 @@ impl Reduce {
             }
             Kind::SumSquare => graph.emit_scaled(x, 2.0),
             Kind::LogSum => {
-                // 1 / Σ x, spread over the elements.
+                // 1 / Σ x
                 let negative = graph.emit_of("Neg", y)?;
-                let inverse = graph.emit_of("Exp", &negative)?;
-                let ones = Self { kind: Kind::Sum, pool: false }.slope(graph, axes, x, y)?;
-                graph.emit_pair("Mul", &inverse, &ones)
+                graph.emit_of("Exp", &negative)
             }
             Kind::LogSumExp => {
                 let shifted = graph.emit_pair("Sub", x, y)?;
@@ -184,6 +180,7 @@ impl Operator for Reduce {
         let (start, combine): (f64, fn(f64, f64) -> f64) = match self.kind {
             Kind::Max => (f64::NEG_INFINITY, f64::max),
             Kind::Min => (f64::INFINITY, f64::min),
+            Kind::Product => (1.0, |product, part| product * part),
             _ => (0.0, |sum, part| sum + part),
         };
         let mut result = vec![start; elements(&kept)?];
@@ -204,6 +201,9 @@ impl Operator for Reduce {
         _index: usize,
         cotangent: &str,
     ) -> Result<String, GradientError> {
+        if self.kind == Kind::Product {
+            return Err(node.no_rule());
+        }
         let axes = Axes::of(graph, node, self.pool)?;
         whole_batch(graph, node, !axes.reduced.contains(&0))?;
         let operand = node.input(0).ok_or_else(|| node.fault("the operand is missing"))?;
@@ -215,8 +215,14 @@ impl Operator for Reduce {
             Kind::L2 | Kind::LogSum | Kind::LogSumExp => graph.emit_reshape(node.output(), &axes.kept(&before))?,
             _ => node.output().to_owned(),
         };
-        let slope = self.slope(graph, &axes, operand, &output)?;
-        graph.emit_pair("Mul", &column, &slope)
+        let product = match self.kind {
+            Kind::Sum => column,
+            _ => {
+                let slope = self.slope(graph, &axes, operand, &output)?;
+                graph.emit_pair("Mul", &column, &slope)?
+            }
+        };
+        graph.emit_expanded(&product, &own)
     }
 
     fn reach(&self, graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Option<Reach> {
