@@ -4,8 +4,12 @@
 //! spectra OUT.csv                   simulated spectra with a dark frame, on 1024 pixels
 //! serve SPECTRA.csv BUNDLE...       a number on stdin: seconds for each of that many spectra; `results`: the records
 //! measure SPECTRA.csv BUNDLE...     parts, slopes, and forward against forward + 1D Grad-CAM, as JSON
+//! gradient attach IN OUT LAYER SEED attaches a gradient to a network
+//! gradient run                      COUNT FILE... on stdin: seconds of each file so many times, in turn
+//! gradient profile FILE             the nodes where a file's time goes, as JSON
 //! ```
 
+mod gradient;
 mod measure;
 
 use std::io::{BufRead, Write};
@@ -42,6 +46,9 @@ fn main() -> anyhow::Result<()> {
         ["measure", spectra, bundles @ ..] => {
             measure::print(&read_spectra(Path::new(spectra))?, bundles, &open(bundles)?)
         }
+        ["gradient", "attach", forward, attached, layer, seed] => gradient::attach_to(forward, attached, layer, seed),
+        ["gradient", "run"] => gradient::serve(),
+        ["gradient", "profile", file] => gradient::profile(file),
         _ => {
             eprintln!("run by benches/peer/run, which ./dev bench starts");
             Ok(())
