@@ -1,0 +1,10 @@
+//! Networks as PyTorch, Keras and MATLAB export them, through `ramand::gradient`: against automatic differentiation, in tract and
+//! in ONNX Runtime.
+
+mod autograd;
+mod engine;
+mod files;
+mod mutations;
+mod onnxruntime;
+mod page;
+mod selection;

@@ -1,0 +1,157 @@
+//! Names as people have them: a layer by its value, its node or its weight, the output that is explained without a word, and the
+//! errors of files that need one.
+
+use ramand::gradient::{
+    GradientError, Graph, Seed, Target, attach, auto_layer, earlier_layer, explained, find_layer, fix_shape, proto,
+};
+
+use crate::engine::{ACTIVATION, GRADIENT, Running, attached, fixed};
+use crate::files::{File, file, files};
+
+fn all() -> impl Iterator<Item = File> {
+    ["torch", "keras", "matlab"].into_iter().flat_map(files)
+}
+
+#[test]
+fn value_node_and_weight_name_the_same_layer() {
+    for file in all().filter(|file| !file.name.ends_with("external")) {
+        let graph = Graph::new(&fixed(&file)).expect("a valid graph");
+        for target in &file.targets {
+            for name in target.also.iter().chain([&target.value]) {
+                let found = find_layer(&graph, name).unwrap_or_else(|error| panic!("{}: {error}", file.name));
+                assert_eq!(found, target.value, "{}: '{name}' is the output of {}", file.name, target.module);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_logit_is_explained_where_the_output_is_a_probability() {
+    // The softmax of this one was asked for by name when it was differentiated.
+    for file in all().filter(|file| file.name != "keras-dense-15" && !file.name.ends_with("external")) {
+        let graph = Graph::new(&fixed(&file)).expect("a valid graph");
+        let found = explained(&graph, None).expect("an output");
+        assert_eq!((found.value, found.output), (file.explained, file.output), "{}", file.name);
+    }
+}
+
+#[test]
+fn auto_is_the_last_activation_and_an_earlier_one_is_proposed_where_the_gradient_is_the_same_everywhere() {
+    // File, the module that is chosen, the module that is proposed instead.
+    let cases = [
+        ("resnet-dynamo-18", "stages.1.1.relu2", true),
+        ("resnet-torchscript-13-unfolded", "stages.1.1.relu2", true),
+        ("resnet-flat-torchscript-11", "stages.1.1.relu2", false),
+        ("keras-resnet-13", "b_relu2", true),
+        ("matlab-classifier", "relu_3", true),
+        ("image-dynamo-18", "relu3", false),
+        ("keras-flat-11", "conv2", false),
+    ];
+    for (name, module, proposes) in cases {
+        let file = file(name);
+        let graph = Graph::new(&fixed(&file)).expect("a valid graph");
+        let target = file.targets.iter().find(|target| target.module == module).expect("a target of the file");
+        let layer = auto_layer(&graph, &file.explained).expect("a layer");
+        assert_eq!(layer.value, target.value, "{name}");
+        assert_eq!(target.position_independent, proposes, "{name}: a proposal is needed");
+        if proposes {
+            let earlier = earlier_layer(&graph, &file.explained, &layer.value).expect("an output").expect("a layer");
+            let target = Target { tensor: &earlier, activation: ACTIVATION, gradient: GRADIENT };
+            let attached = attach(&fixed(&file), &file.explained, Seed::ArgMax, &[target]).expect("attached");
+            let mut running = Running::new(&attached.model, &file.input);
+            let maps: Vec<Vec<f64>> =
+                file.rows().iter().map(|row| running.run(&row.x, None)[GRADIENT].clone()).collect();
+            assert_ne!(maps[0], maps[1], "{name}: at '{earlier}' the gradient follows the input");
+        }
+    }
+}
+
+#[test]
+fn open_sizes_are_named() {
+    let file = file("resnet-torchscript-13-dynamic");
+    let error = Graph::new(&file.model()).expect_err("the length is open").to_string();
+    assert!(error.contains("spectrum") && error.contains("length"), "{error}");
+    let mut model = file.model();
+    fix_shape(&mut model, Some("spectrum"), &[1, 1, 256]).expect("any length will do");
+    assert_eq!(Graph::new(&model).expect("now it is known").shape("y"), Ok(&[1, 3][..]));
+    let error = fix_shape(&mut file.model(), None, &[1, 2, 128]).expect_err("there is one channel").to_string();
+    assert!(error.contains('2') && error.contains("spectrum"), "{error}");
+}
+
+#[test]
+fn weights_in_a_second_file_are_named() {
+    let error = Graph::new(&file("resnet-dynamo-20-external").model()).expect_err("no weights").to_string();
+    assert!(error.contains("stages.0.0.conv1.weight") && error.contains("another file"), "{error}");
+}
+
+#[test]
+fn a_layer_before_an_operator_without_a_rule_is_refused_and_one_behind_it_works() {
+    for (name, operator) in [("recurrent-dynamo-18", "GRU"), ("interpolated-dynamo-18", "Resize")] {
+        let file = file(name);
+        let model = file.model();
+        let conv = Graph::new(&model)
+            .expect("a valid graph")
+            .values()
+            .find(|(_, op, _)| *op == "Relu")
+            .expect("a layer")
+            .2
+            .to_owned();
+        let target = Target { tensor: &conv, activation: ACTIVATION, gradient: GRADIENT };
+        let error = attach(&model, "y", Seed::ArgMax, &[target]).expect_err("there is no rule");
+        let GradientError::NoRule { op, instead: Some(instead), .. } = error else { panic!("{name}: {error}") };
+        assert_eq!(op, operator, "{name}");
+        let target = Target { tensor: &instead, ..target };
+        let attached = attach(&model, "y", Seed::ArgMax, &[target]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let values = Running::new(&attached.model, &file.input).run(&vec![0.5; file.input.iter().product()], None);
+        assert!(values[GRADIENT].iter().any(|value| *value != 0.0), "{name}: '{instead}' has a gradient");
+    }
+}
+
+/// PyTorch's older exporter declares no shapes between input and output.
+#[test]
+fn what_lies_behind_an_operator_that_is_not_understood_is_named() {
+    let file = file("recurrent-torchscript-13");
+    let model = file.model();
+    let relu = Graph::new(&model)
+        .expect("a valid graph")
+        .values()
+        .find(|(_, op, _)| *op == "Relu")
+        .expect("a layer")
+        .2
+        .to_owned();
+    let target = Target { tensor: &relu, activation: ACTIVATION, gradient: GRADIENT };
+    let error = attach(&model, "y", Seed::ArgMax, &[target]).expect_err("shapes are unknown").to_string();
+    assert!(error.contains("GRU") && error.contains("/gru/GRU"), "{error}");
+}
+
+/// Whatever the seed, the rows are the same.
+#[test]
+fn every_seed_gives_the_rows_of_the_one_jacobian() {
+    for name in ["resnet-dynamo-18", "image-torchscript-11", "attention-dynamo-20", "keras-resnet-13"] {
+        let file = file(name);
+        let target = &file.targets[1];
+        let row = &file.rows()[0];
+        let by_class = attached(&file, target, Seed::ClassIndex);
+        let mut by_class = Running::new(&by_class.model, &file.input);
+        let rows: Vec<f64> =
+            (0..row.y.len()).flat_map(|class| by_class.run(&row.x, Some(class))[GRADIENT].clone()).collect();
+        let all = attached(&file, target, Seed::All);
+        let all = Running::new(&all.model, &file.input).run(&row.x, None)[GRADIENT].clone();
+        let distance = crate::engine::distance(&all, &rows);
+        assert!(distance <= crate::autograd::F32_DISTANCE_MAX, "{name}: all rows at once differ by {distance:e}");
+        let best = attached(&file, target, Seed::ArgMax);
+        let values = Running::new(&best.model, &file.input).run(&row.x, None);
+        let size = values[GRADIENT].len();
+        let winner = (0..row.y.len()).max_by(|&a, &b| row.y[a].total_cmp(&row.y[b])).expect("an output");
+        let distance = crate::engine::distance(&values[GRADIENT], &rows[winner * size..(winner + 1) * size]);
+        assert!(distance <= crate::autograd::F32_DISTANCE_MAX, "{name}: the winner's row differs by {distance:e}");
+    }
+}
+
+#[test]
+fn what_pytorch_writes_beside_the_graph_is_counted() {
+    let bytes = std::fs::read(file("resnet-dynamo-18").path()).expect("the file is there");
+    let dropped = ramand::gradient::dropped(&bytes);
+    assert!(dropped.values().sum::<usize>() > 0, "metadata_props are newer than the records: {dropped:?}");
+    assert_ne!(proto::encode(&file("resnet-dynamo-18").model()).len(), bytes.len());
+}
