@@ -3,4 +3,5 @@
 pub(crate) mod bundles;
 mod damaged;
 mod judged;
+mod operators;
 mod verified;

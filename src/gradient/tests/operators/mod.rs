@@ -3,7 +3,6 @@
 mod activation;
 mod arithmetic;
 mod convolution;
-mod engine;
 mod layout;
 mod normalise;
 mod pool;
@@ -11,7 +10,7 @@ mod reduce;
 
 use tract_onnx::pb::{AttributeProto, ModelProto};
 
-use super::judge::judge;
+use super::judge::{Trial, judge, trials};
 use super::networks::{Network, text};
 use crate::gradient::Graph;
 
@@ -73,4 +72,23 @@ fn check_all(cases: Vec<Case>) {
     let faults = cases.iter().filter_map(|case| Some(format!("{}: {}", case.name, judge(&case.model, TARGET).err()?)));
     let faults: Vec<String> = faults.collect();
     assert!(faults.is_empty(), "{} of {} cases\n{}", faults.len(), cases.len(), faults.join("\n"));
+}
+
+/// Every case but those on which the runtimes themselves disagree, with the name of each.
+pub(crate) fn trials_for_every_runtime() -> Vec<(String, Trial)> {
+    let families = [
+        activation::cases,
+        activation::not_for_tract,
+        arithmetic::cases,
+        convolution::cases,
+        layout::cases,
+        normalise::cases,
+        pool::cases,
+        reduce::cases,
+    ];
+    let named = |case: Case| {
+        let trials = trials(&case.model, TARGET).unwrap_or_else(|fault| panic!("{}: {fault}", case.name));
+        trials.into_iter().map(move |trial| (case.name.clone(), trial))
+    };
+    families.into_iter().flat_map(|cases| cases()).flat_map(named).collect()
 }

@@ -1,10 +1,10 @@
-//! The same graphs in ONNX Runtime, and before ONNX's own checker.
+//! Every operator's gradient in ONNX Runtime, and before ONNX's own checker.
 
 use std::path::Path;
 use std::process::Command;
 
-use super::super::judge::{F32_RELATIVE_ERROR_MAX, trials};
-use super::{Case, TARGET, activation, arithmetic, convolution, layout, normalise, pool, reduce};
+use crate::gradient::tests::judge::F32_RELATIVE_ERROR_MAX;
+use crate::gradient::tests::operators::trials_for_every_runtime;
 use crate::gradient::{Tensor, proto};
 
 /// Reads `N.onnx` and the raw little-endian f32 of `N.in.K` and `N.out.K`; prints a line for each fault.
@@ -45,28 +45,17 @@ fn onnx_runtime_computes_the_same() {
         return;
     };
     let folder = tempfile::tempdir().expect("a folder");
-    let families = [
-        activation::cases,
-        activation::not_for_tract,
-        arithmetic::cases,
-        convolution::cases,
-        layout::cases,
-        normalise::cases,
-    ];
-    let cases: Vec<Case> = families.into_iter().chain([pool::cases, reduce::cases]).flat_map(|cases| cases()).collect();
     let mut names = Vec::new();
-    for Case { name, model } in &cases {
-        for trial in trials(model, TARGET).unwrap_or_else(|fault| panic!("{name}: {fault}")) {
-            let number = names.len();
-            std::fs::write(folder.path().join(format!("{number}.onnx")), proto::encode(&trial.model)).expect("written");
-            for (index, (_, value)) in trial.inputs.iter().enumerate() {
-                write(folder.path(), &format!("{number}.in.{index}"), value);
-            }
-            for (index, (_, value)) in trial.outputs.iter().enumerate() {
-                write(folder.path(), &format!("{number}.out.{index}"), value);
-            }
-            names.push(name.clone());
+    for (name, trial) in trials_for_every_runtime() {
+        let number = names.len();
+        std::fs::write(folder.path().join(format!("{number}.onnx")), proto::encode(&trial.model)).expect("written");
+        for (index, (_, value)) in trial.inputs.iter().enumerate() {
+            write(folder.path(), &format!("{number}.in.{index}"), value);
         }
+        for (index, (_, value)) in trial.outputs.iter().enumerate() {
+            write(folder.path(), &format!("{number}.out.{index}"), value);
+        }
+        names.push(name);
     }
     let arguments =
         [folder.path().as_os_str(), F32_RELATIVE_ERROR_MAX.to_string().as_ref()].map(std::ffi::OsStr::to_owned);
