@@ -110,7 +110,10 @@ fn shapes_are_calculated_as_exporters_write_them() {
         .integers("first", &[0])
         .op("Gather", &["shape", "first"], "batch", vec![int("axis", 0)])
         .integers("rest", &[-1])
-        .op("Concat", &["batch", "rest"], "wanted", vec![int("axis", 0)])
+        .integers("behind", &[3])
+        .integers("end", &[i64::MAX])
+        .op("Slice", &["shape", "behind", "end"], "none", vec![])
+        .op("Concat", &["batch", "none", "rest"], "wanted", vec![int("axis", 0)])
         .op("Cast", &["wanted"], "wide", vec![int("to", 7)])
         .op("Reshape", &["c", "wide"], "f", vec![]);
     let model = network.dense("f", "y", 16, 2).build(&[1, 1, 8], 2);
