@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::request::{parse_axis, parse_reference};
 use super::CommandError;
@@ -169,7 +170,8 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), CommandError> {
     let recording = request::recording(arguments)?;
     let request = request::request(arguments, &recording)?;
     let progress = Arc::new(Progress::default());
-    interrupt_on_ctrl_c(&progress);
+    interrupt_on_request(&progress);
+    eprintln!("training {} networks; Ctrl-C ends it and leaves nothing", request.networks_altogether());
     let trained = watched(&progress, request.steps_altogether(), || train(&recording, &request, &progress))?;
     trained.write(&arguments.out)?;
     if arguments.json {
@@ -180,17 +182,23 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The first Ctrl-C ends the training at its next step.
-fn interrupt_on_ctrl_c(progress: &Arc<Progress>) {
+/// Ctrl-C or a stop request ends the training at its next step.
+///
+/// Where no handler can be installed, they end the process as they always do: the bundle is still written whole or not at all.
+fn interrupt_on_request(progress: &Arc<Progress>) {
     let progress = progress.clone();
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+    let handlers = runtime.block_on(async { Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)) });
+    let handlers: std::io::Result<_> = handlers;
+    let Ok((mut interrupt, mut terminate)) = handlers else { return };
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-        // Without a handler, Ctrl-C ends the process as it always does; the bundle is still written whole or not at all.
-        if let Ok(runtime) = runtime
-            && runtime.block_on(tokio::signal::ctrl_c()).is_ok()
-        {
-            progress.interrupt();
-        }
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        progress.interrupt();
     });
 }
 

@@ -22,6 +22,10 @@ pub(super) const CANDIDATE_FOLDS: usize = 3;
 /// Kernels of more spectra than this are chosen on [`CANDIDATE_FOLDS`] folds.
 const SMALL: usize = 300;
 
+/// Spectra, a share of the samples, on which width and penalty of a kernel are chosen: each of the many pairs costs the third
+/// power of their number. The fit itself is to all of them.
+const KERNEL_CHOICE_MAX: usize = 500;
+
 /// What was lost on held-out spectra, in the order that decides: wrong labels for classes (0 for quantities), squared error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd)]
 pub(super) struct Loss {
@@ -142,8 +146,10 @@ impl BestKernel {
         if members.len() > kernel::SPECTRA_MAX {
             return Ok(None);
         }
-        let folds = if members.len() <= SMALL { INNER_FOLDS } else { CANDIDATE_FOLDS };
-        let parts = partition(&preparations[0], members, folds, random);
+        let shares = members.len().div_ceil(KERNEL_CHOICE_MAX);
+        let among = partition(&preparations[0], members, shares, random).swap_remove(0).held_out;
+        let folds = if among.len() <= SMALL { INNER_FOLDS } else { CANDIDATE_FOLDS };
+        let parts = partition(&preparations[0], &among, folds, random);
         let mut best: Option<(usize, kernel::Choice)> = None;
         for (place, data) in preparations.iter().enumerate() {
             let Some(choice) = KernelRidge::choose(data, &parts, choices.progress)? else { continue };

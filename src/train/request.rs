@@ -105,11 +105,15 @@ pub struct Provenance {
 impl Request {
     /// Steps of gradient descent that [`super::train`] takes altogether: the length of a progress bar.
     pub fn steps_altogether(&self) -> u64 {
+        (self.networks_altogether() * self.steps) as u64
+    }
+
+    /// Networks that [`super::train`] trains altogether.
+    pub fn networks_altogether(&self) -> usize {
         let candidates = self.candidates().len();
         let to_choose = if candidates > 1 { candidates * CANDIDATE_FOLDS } else { 0 };
-        let fits = (self.split.folds * self.split.repeats + 1) * (to_choose + self.networks)
-            + self.split.folds * self.permutations * (to_choose + 1);
-        (fits * self.steps) as u64
+        (self.split.folds * self.split.repeats + 1) * (to_choose + self.networks)
+            + self.split.folds * self.permutations * (to_choose + 1)
     }
 
     pub(super) fn candidates(&self) -> Vec<Candidate> {

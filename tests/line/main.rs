@@ -3,6 +3,7 @@
 
 mod common;
 mod explain;
+mod train;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
