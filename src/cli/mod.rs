@@ -37,7 +37,7 @@ enum Command {
     Replay(replay::ReplayArgs),
     Run(run::RunArgs),
     Sim(sim::SimArgs),
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
 }
 
 /// A command's failure: its message, and the exit code it asks for.

@@ -80,12 +80,12 @@ mod tests {
         let laser = Some(Wavelength::from_nm(785.0));
         let nm = |laser| Abscissa { unit: Unit::Nm, laser };
         // 10⁷ (1/785 − 1/850) = 974.147 cm⁻¹
-        let cases: [(&[f64], Option<Unit>, Abscissa, [f64; 2]); 5] = [
-            (&[800.0, 802.0], None, Abscissa::PER_CM, [800.0, 802.0]),
-            (&[802.0, 800.0], Some(Unit::PerCm), nm(laser), [800.0, 802.0]),
-            (&[850.0, 860.0], None, nm(laser), [974.147, 1110.947]),
-            (&[860.0, 850.0], Some(Unit::Nm), nm(laser), [974.147, 1110.947]),
-            (&[1000.0, 2000.0], None, nm(None), [5000.0, 10000.0]),
+        let cases = [
+            ([800.0, 802.0], None, Abscissa::PER_CM, [800.0, 802.0]),
+            ([802.0, 800.0], Some(Unit::PerCm), nm(laser), [800.0, 802.0]),
+            ([850.0, 860.0], None, nm(laser), [974.147, 1110.947]),
+            ([860.0, 850.0], Some(Unit::Nm), nm(laser), [974.147, 1110.947]),
+            ([1000.0, 2000.0], None, nm(None), [5000.0, 10000.0]),
         ];
         for (values, unit, abscissa, expected) in cases {
             let first = values[0];

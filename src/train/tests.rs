@@ -198,6 +198,28 @@ fn every_choice_is_written_down_and_an_ensemble_is_one_complete_graph() {
 }
 
 #[test]
+fn two_channels_are_chosen_where_a_background_is_stronger_than_the_bands() {
+    let mut recording = generated(24);
+    let mut random = ChaCha8Rng::seed_from_u64(12);
+    for row in &mut recording.spectra {
+        let [height, slope, curvature] = [(); 3].map(|()| random.random_range(-1.0..1.0_f32));
+        let last = row.intensities.len() as f32 - 1.0;
+        for (point, value) in row.intensities.iter_mut().enumerate() {
+            let t = 2.0 * point as f32 / last - 1.0;
+            *value += 2000.0 * (1.5 + 0.5 * height + 0.5 * slope * t + 0.5 * curvature * t * t);
+        }
+    }
+    let mut request = request(Task::Regression, "fraction");
+    let two = request.preparations[0].in_two_channels().expect("60 points are enough");
+    request.preparations.push(two);
+    (request.skips, request.steps) = (vec![Skip::None], 100);
+    let manifest = trained(&recording, &request).manifest;
+    let [one, two] = &manifest.training.candidates[..] else { panic!("two candidates") };
+    assert!(two.kept && two.chosen == 3 && two.error < 0.5 * one.error, "{one:?}, {two:?}");
+    assert_eq!(manifest.channels.len(), 2);
+}
+
+#[test]
 fn a_network_alone_is_one_cut_and_complete() {
     let recording = generated(12);
     for (task, target) in [(Task::Regression, "fraction"), (Task::Classification, "kind")] {
