@@ -1,7 +1,8 @@
-//! The systemd unit, the documented exit codes and the code agree.
+//! The systemd units, the documented exit codes and the code agree, and systemd finds nothing to object to.
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use ramand::failure::Kind;
 
@@ -16,9 +17,74 @@ fn value_of<'a>(unit: &'a str, key: &str) -> &'a str {
 
 #[test]
 fn systemd_does_not_restart_what_only_an_operator_can_mend() {
-    let unit = read("systemd/ramand.service");
-    assert_eq!(value_of(&unit, "RestartPreventExitStatus"), Kind::Operator.exit_code().to_string());
-    assert_eq!(value_of(&unit, "Type"), "notify");
+    for unit in ["systemd/ramand.service", "systemd/ramand@.service"] {
+        let unit = read(unit);
+        assert_eq!(value_of(&unit, "RestartPreventExitStatus"), Kind::Operator.exit_code().to_string());
+        assert_eq!(value_of(&unit, "Type"), "notify");
+    }
+}
+
+/// The units as a package installs them, by the name under which each is started.
+const UNITS: [(&str, &str); 3] = [
+    ("ramand.service", "ramand.service"),
+    ("ramand@.service", "ramand@line-2.service"),
+    ("ramand-sim.service", "ramand-sim.service"),
+];
+
+/// What `systemd-analyze security` may say at most; 10 is a service that may do anything.
+const EXPOSURE_MAX: f64 = 2.0;
+
+/// Units and drop-ins in one folder, with a program that exists here; `change` edits a unit's text.
+fn installed(change: impl Fn(&str) -> String) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (file, name) in UNITS {
+        let text = change(&read(&format!("systemd/{file}"))).replace("/usr/bin/ramand", env!("CARGO_BIN_EXE_ramand"));
+        fs::write(folder.path().join(name), text).expect("written");
+        let drop_ins = folder.path().join(format!("{file}.d"));
+        fs::create_dir(&drop_ins).expect("a folder");
+        fs::write(drop_ins.join("hardening.conf"), read("systemd/hardening.conf")).expect("written");
+    }
+    folder
+}
+
+/// What systemd-analyze prints on either stream; `None`, with a reason, where it is not installed.
+fn systemd_analyze(folder: &Path, arguments: &[&str]) -> Option<String> {
+    let path = format!("{}:", folder.display());
+    match Command::new("systemd-analyze").args(arguments).env("SYSTEMD_UNIT_PATH", path).output() {
+        Ok(output) => {
+            Some(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+        }
+        Err(error) => {
+            eprintln!("skipped: systemd-analyze does not run here: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn systemd_understands_every_line_of_the_units() {
+    let units = installed(str::to_owned);
+    let mistaken = installed(|unit| unit.replace("Restart=", "Restarts="));
+    for (_, name) in UNITS {
+        // It exits with 0 even where it objects: what counts is what it prints.
+        let verify = |folder: &Path| systemd_analyze(folder, &["verify", "--man=no", name]);
+        let Some(found) = verify(units.path()) else { return };
+        assert_eq!(found, "", "{name}");
+        let found = verify(mistaken.path()).expect("it ran before");
+        assert!(found.contains("Restarts"), "a mistaken key is noticed: {found}");
+    }
+}
+
+#[test]
+fn the_units_are_exposed_as_little_as_promised() {
+    let units = installed(str::to_owned);
+    for (_, name) in UNITS {
+        let Some(found) = systemd_analyze(units.path(), &["security", "--offline=true", name]) else { return };
+        let level = found.lines().last().and_then(|line| line.split_once(": ")).map(|(_, level)| level);
+        let level = level.and_then(|level| level.split(' ').next()?.parse::<f64>().ok());
+        let level = level.unwrap_or_else(|| panic!("no exposure level in {found}"));
+        assert!(level <= EXPOSURE_MAX, "{name}: {level}\n{found}");
+    }
 }
 
 #[test]
