@@ -5,8 +5,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 OUTPUTS = 7
-# Points, maps of each stage. The first stage keeps the length, the others halve it; about 4, 27 and 65 thousand weights.
-SIZES = [(274, (8, 16)), (512, (16, 24, 32)), (1024, (16, 32, 48))]
+# Points, maps of each stage. The first stage keeps the length, the others halve it; about 4, 26 and 63 thousand weights.
+SIZES = [(274, (4, 8)), (512, (16, 24, 32)), (1024, (16, 32, 48))]
 
 
 class Writer:
