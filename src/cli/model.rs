@@ -1,6 +1,7 @@
 //! `ramand model`: what a bundle or an ONNX file holds, whether a bundle is what it claims, and gradients for any network.
 
 mod attach;
+mod bundle;
 mod inspect;
 mod verify;
 
@@ -23,6 +24,7 @@ pub(super) struct ModelArgs {
 #[derive(Debug, Subcommand)]
 enum ModelCommand {
     Attach(attach::AttachArgs),
+    Bundle(Box<bundle::BundleArgs>),
     /// List the layers that can be explained: shape, stride, receptive field, cell centres
     Inspect {
         /// A bundle's folder, or an ONNX file
@@ -47,6 +49,7 @@ enum ModelCommand {
 pub(super) fn run(args: &ModelArgs) -> Result<(), CommandError> {
     match &args.command {
         ModelCommand::Attach(args) => attach::run(args),
+        ModelCommand::Bundle(args) => bundle::run(args),
         ModelCommand::Inspect { path, json } => inspect::inspect(path, *json),
         ModelCommand::Verify { folder, json } => verify::verify_bundle(folder, *json),
     }

@@ -1,7 +1,7 @@
 //! `ramand train`: from labelled spectra to a model bundle.
 
 mod report;
-mod request;
+pub(super) mod request;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -116,7 +116,7 @@ pub(super) struct TrainArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum TaskName {
+pub(super) enum TaskName {
     Regression,
     Classification,
 }

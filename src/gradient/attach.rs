@@ -15,6 +15,13 @@ use super::shapes::pin_all;
 use super::tensor::{Tensor, elements, strides};
 use super::walk::{TRIED_MAX, constant_gradient, depends, first_nonlinear, walk};
 
+/// The name that `ramand model attach` gives to the output that holds the explained layer.
+pub const ACTIVATION: &str = "grad/activation";
+/// To the output that holds the gradient.
+pub const GRADIENT: &str = "grad/gradient";
+/// To the output that holds the map itself, where all behind the layer is linear.
+pub const MAP: &str = "grad/map";
+
 /// A tensor to differentiate with respect to, and the names of the outputs that will hold it and the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {

@@ -7,6 +7,7 @@
 //! A new operator is one `impl` in `ops`: its shape, its value, its vector-Jacobian product.
 
 mod attach;
+mod cost;
 mod dropped;
 mod error;
 pub mod geometry;
@@ -23,12 +24,13 @@ mod tensor;
 pub(crate) mod tests;
 mod walk;
 
-pub use attach::{Attached, AttachedTarget, Target, attach, attach_map};
+pub use attach::{ACTIVATION, Attached, AttachedTarget, GRADIENT, MAP, Target, attach, attach_map};
+pub use cost::{multiplications, unruled, whole_axis};
 pub use dropped::dropped;
 pub use error::GradientError;
 pub use graph::Graph;
 pub use positions::Positions;
 pub use seed::{CLASS_INDEX, COTANGENT, Seed};
-pub use select::{Explained, Layer, Role, auto_layer, earlier_layer, explained, find_layer, layers};
-pub use shapes::{fix_shape, open_shape};
+pub use select::{Explained, Layer, Role, auto_layer, earlier_layer, explained, find_layer, layers, score_of};
+pub use shapes::{fix_shape, open_shape, sizes};
 pub use tensor::{Element, Tensor};

@@ -115,20 +115,24 @@ pub fn explained(graph: &Graph, wanted: Option<&str>) -> Result<Explained, Gradi
         let output = output.ok_or_else(|| unknown("output", wanted, outputs.iter().map(String::as_str)))?;
         return Ok(Explained { value: output.clone(), output: output.clone(), before: None });
     }
-    let output = outputs.first().ok_or(GradientError::NoOutput)?;
-    let mut value = output.as_str();
+    outputs.first().map(|output| score_of(graph, output)).ok_or(GradientError::NoOutput)
+}
+
+/// What an output is made from: the logit, where the output is a probability, else the output itself.
+pub fn score_of(graph: &Graph, output: &str) -> Explained {
+    let mut value = output;
     while let Some(node) = graph.producer(value) {
         let Some(input) = node.input(0) else { break };
         match node.op.as_str() {
             "Softmax" | "LogSoftmax" | "Sigmoid" => {
                 let (value, before) = (input.to_owned(), Some(node.op.clone()));
-                return Ok(Explained { value, output: output.clone(), before });
+                return Explained { value, output: output.to_owned(), before };
             }
             "Identity" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" | "Cast" | "Dropout" => value = input,
             _ => break,
         }
     }
-    Ok(Explained { value: output.clone(), output: output.clone(), before: None })
+    Explained { value: output.to_owned(), output: output.to_owned(), before: None }
 }
 
 /// The value that `name` means: a value, a node (its output), or a weight (the output of the node that uses it). A prefix

@@ -50,7 +50,7 @@ pub fn open_shape(info: &ValueInfoProto) -> String {
 }
 
 /// The sizes of a declared value; `None` where one is open.
-pub(super) fn sizes(info: &ValueInfoProto) -> Option<Vec<Option<i64>>> {
+pub fn sizes(info: &ValueInfoProto) -> Option<Vec<Option<i64>>> {
     let type_proto::Value::TensorType(tensor) = info.r#type.as_ref()?.value.as_ref()?;
     let size = |dimension: &tract_onnx::pb::tensor_shape_proto::Dimension| match dimension.value {
         Some(dimension::Value::DimValue(size)) => Some(size),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::gradient::{self, Attached, AttachedTarget, GradientError, Seed, Target, proto};
+use crate::gradient::{self, Attached, GradientError, Seed, Target, proto};
 use crate::infer::manifest::{
     AxisRecord, CandidateRecord, CompletenessRecord, FORMAT, GateRecord, Manifest, NetworkRecord, OutputRecord,
     ReferenceRecord, TargetRecord, TrainingRecord,
@@ -24,13 +24,14 @@ use super::fit::Fit;
 use super::gate::GateFit;
 use super::merit::metrics;
 use super::progress::Progress;
+use super::reference::{Means, means};
 use super::request::Request;
 use super::{onnx, tables};
 
 /// The network's file in every bundle.
-const NETWORK_FILE: &str = "model.onnx";
+pub(super) const NETWORK_FILE: &str = "model.onnx";
 /// The gate's.
-const GATE_FILE: &str = "gate.npy";
+pub(super) const GATE_FILE: &str = "gate.npy";
 /// The out-of-fold predictions'.
 const FOLDS_FILE: &str = "folds.csv";
 /// The predictions' of permuted labels.
@@ -237,43 +238,14 @@ fn targets(
         .collect()
 }
 
-/// What the difference map subtracts.
-struct Means {
-    /// Mean over the population of M\[o, i\] = Σ_k ∂y_o/∂A\[k, i\] · A\[k, i\], for each cut: `[outputs, cells]`.
-    maps: Vec<Vec<f32>>,
-    /// Mean y, one per output.
-    output: Vec<f64>,
-}
-
 /// Runs the exported model, as inference will, on the spectra of the reference population.
 fn reference(skip: Skip, attached: &Attached, data: &Dataset<'_>, rows: &[usize]) -> Result<Means, NetworkError> {
     let shape = (data.channels(), data.features / data.channels());
     let names: Vec<(&str, &str)> = cuts(skip).iter().map(|cut| (cut.activation, cut.gradient)).collect();
     let network = Network::load(&attached.model, shape, onnx::OUTPUT, &names)?;
-    let mut session = network.session()?;
-    let zeros = |target: &AttachedTarget| vec![0.0; target.outputs * target.cells];
-    let mut maps: Vec<Vec<f64>> = attached.targets.iter().map(zeros).collect();
-    let mut output = vec![0.0; data.truth.outputs()];
-    let share = 1.0 / rows.len() as f64;
-    for &row in rows {
-        let values = network.run(&mut session, data.prepared(row))?;
-        for (mean, &value) in output.iter_mut().zip(values.y()?) {
-            *mean += share * f64::from(value);
-        }
-        for ((target, mean), layer) in attached.targets.iter().zip(&mut maps).zip(values.layers()?) {
-            let by_output = layer.gradient.chunks_exact(target.maps * target.cells);
-            for (mean, gradient) in mean.chunks_exact_mut(target.cells).zip(by_output) {
-                let by_map = gradient.chunks_exact(target.cells).zip(layer.activation.chunks_exact(target.cells));
-                for (gradient, activation) in by_map {
-                    for ((mean, g), a) in mean.iter_mut().zip(gradient).zip(activation) {
-                        *mean += share * f64::from(g * a);
-                    }
-                }
-            }
-        }
-    }
-    let maps = maps.into_iter().map(|map| map.into_iter().map(|value| value as f32).collect()).collect();
-    Ok(Means { maps, output })
+    let sizes: Vec<(usize, usize)> = attached.targets.iter().map(|target| (target.maps, target.cells)).collect();
+    let spectra: Vec<&[f32]> = rows.iter().map(|&row| data.prepared(row)).collect();
+    means(&network, &sizes, data.truth.outputs(), &spectra)
 }
 
 fn output(request: &Request, truth: &Truth, held_out: &[OutOfFold]) -> OutputRecord {

@@ -8,6 +8,7 @@
 //! ```
 //! The model is y = PLS(x) + network(x): the network starts at zero and learns what the linear part leaves over.
 
+mod adopt;
 mod augment;
 mod bootstrap;
 mod bundle;
@@ -28,11 +29,13 @@ mod onnx;
 mod optimise;
 mod pls;
 mod progress;
+mod reference;
 mod request;
 mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use adopt::{AdoptError, Adoption, adopt};
 pub use bundle::{Trained, train};
 pub use candidate::{Preparation, Skip};
 pub use error::TrainError;

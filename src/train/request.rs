@@ -216,25 +216,17 @@ impl Request {
 
     /// The rows of the reference population, and its description.
     pub(super) fn reference_rows(&self, recording: &Recording) -> Result<(Vec<usize>, String), TrainError> {
-        match &self.reference {
-            Reference::All => Ok(((0..recording.spectra.len()).collect(), "all training spectra".to_owned())),
-            Reference::Labelled { column, value } => {
-                let texts = recording.label_column(column)?;
-                // Numbers are compared as numbers, so that 0 finds 0.0.
-                let number = value.parse::<f64>().ok();
-                let is = |text: &str| text == value || (number.is_some() && text.parse::<f64>().ok() == number);
-                let rows: Vec<usize> = (0..texts.len()).filter(|&row| is(texts[row])).collect();
-                if rows.is_empty() {
-                    return Err(TrainError::NoReference { column: column.clone(), value: value.clone() });
-                }
-                Ok((rows, format!("training spectra with {column} = {value}")))
-            }
-        }
+        let (rows, labelled) = self.reference.rows(recording)?;
+        let population = match labelled {
+            None => "all training spectra".to_owned(),
+            Some(label) => format!("training spectra with {label}"),
+        };
+        Ok((rows, population))
     }
 }
 
 /// A label column without holes.
-fn filled<'a>(recording: &'a Recording, column: &str) -> Result<Vec<&'a str>, TrainError> {
+pub(super) fn filled<'a>(recording: &'a Recording, column: &str) -> Result<Vec<&'a str>, TrainError> {
     let texts = recording.label_column(column)?;
     match texts.iter().position(|text| text.is_empty()) {
         Some(row) => Err(TrainError::EmptyLabel { line: recording.spectra[row].line, column: column.to_owned() }),

@@ -12,14 +12,9 @@ use tract_onnx::pb::ModelProto;
 use super::read;
 use crate::cli::CommandError;
 use crate::gradient::{
-    AttachedTarget, Explained, Graph, Seed, Target, attach, attach_map, auto_layer, dropped, earlier_layer, explained,
-    find_layer, fix_shape, proto,
+    ACTIVATION, AttachedTarget, Explained, GRADIENT, Graph, MAP, Seed, Target, attach, attach_map, auto_layer, dropped,
+    earlier_layer, explained, find_layer, fix_shape, proto,
 };
-
-/// The outputs that are added.
-const ACTIVATION: &str = "grad/activation";
-const GRADIENT: &str = "grad/gradient";
-const MAP: &str = "grad/map";
 
 /// Give an ONNX network its gradient: one run then yields the output, a layer's activation A and dy/dA
 #[derive(Debug, Args)]
@@ -69,12 +64,12 @@ enum SeedName {
 
 /// A shape for the input of that name, or for the first.
 #[derive(Debug, Clone)]
-struct InputShape {
-    name: Option<String>,
-    shape: Vec<usize>,
+pub(super) struct InputShape {
+    pub(super) name: Option<String>,
+    pub(super) shape: Vec<usize>,
 }
 
-fn parse_shape(text: &str) -> Result<InputShape, String> {
+pub(super) fn parse_shape(text: &str) -> Result<InputShape, String> {
     let (name, sizes) = match text.rsplit_once('=') {
         Some((name, sizes)) => (Some(name.to_owned()), sizes),
         None => (None, text),

@@ -77,14 +77,14 @@ pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Re
 /// `[[band]]` tables.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct BandsFile {
-    band: Vec<BandRecord>,
+pub(in crate::cli) struct BandsFile {
+    pub(in crate::cli) band: Vec<BandRecord>,
 }
 
 /// `[[pipeline]]` and `[[channel]]` tables.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PipelineFile {
+pub(in crate::cli) struct PipelineFile {
     pipeline: Vec<StepRecord>,
     #[serde(default)]
     channel: Vec<ChannelRecord>,
@@ -128,7 +128,7 @@ fn preparations(arguments: &TrainArgs) -> Result<Vec<Preparation>, CommandError>
     Ok(preparations)
 }
 
-fn pipeline(axis: &Arc<ShiftAxis>, file: &PipelineFile) -> Result<Pipeline, String> {
+pub(in crate::cli) fn pipeline(axis: &Arc<ShiftAxis>, file: &PipelineFile) -> Result<Pipeline, String> {
     let steps = |records: &[StepRecord]| -> Result<Vec<Step>, String> {
         let step = |(index, record): (usize, &StepRecord)| {
             Step::try_from(record).map_err(|problem| format!("step {}: {problem}", index + 1))
@@ -139,7 +139,7 @@ fn pipeline(axis: &Arc<ShiftAxis>, file: &PipelineFile) -> Result<Pipeline, Stri
     Pipeline::new(axis.clone(), steps(&file.pipeline)?, channels).map_err(|error| error.to_string())
 }
 
-fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, CommandError> {
+pub(in crate::cli) fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, CommandError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", path.display())))?;
     toml::from_str(&text).map_err(|error| CommandError::operator(format!("{}: {error}", path.display())))
@@ -160,7 +160,7 @@ fn data_sha256(recording: &Recording) -> Result<String, CommandError> {
     Ok(hexadecimal(&Sha256::digest(list)))
 }
 
-fn sha256(path: &Path) -> Result<String, CommandError> {
+pub(in crate::cli) fn sha256(path: &Path) -> Result<String, CommandError> {
     let content = std::fs::read(path)
         .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", path.display())))?;
     Ok(hexadecimal(&Sha256::digest(content)))
@@ -170,7 +170,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub(super) fn parse_axis(text: &str) -> Result<ShiftAxis, String> {
+pub(in crate::cli) fn parse_axis(text: &str) -> Result<ShiftAxis, String> {
     let parts: Vec<&str> = text.split(':').collect();
     let [first, last, points] = parts[..] else {
         return Err("expected first shift, last shift and number of points, as in 800:1800:251".into());
@@ -183,7 +183,7 @@ pub(super) fn parse_axis(text: &str) -> Result<ShiftAxis, String> {
     ShiftAxis::even(shift(first)?, shift(last)?, points).map_err(|error| error.to_string())
 }
 
-pub(super) fn parse_reference(text: &str) -> Result<Reference, String> {
+pub(in crate::cli) fn parse_reference(text: &str) -> Result<Reference, String> {
     match text.split_once('=') {
         None if text == "all" => Ok(Reference::All),
         Some((column, value)) => Ok(Reference::Labelled { column: column.into(), value: value.into() }),

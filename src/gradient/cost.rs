@@ -1,0 +1,66 @@
+//! What a graph costs, what of it is not understood, and how far a value looks.
+
+use std::collections::{HashMap, HashSet};
+
+use super::geometry::Reach;
+use super::graph::{Graph, operator};
+use super::tensor::Element;
+use super::walk::{dependents, sources};
+
+/// About how many multiplications it takes to calculate `wanted` where `given` is there already: a convolution or a matrix
+/// product counts its terms, any other operator the elements it gives. What is constant costs nothing, nor does what only
+/// renames or moves elements.
+pub fn multiplications(graph: &Graph, wanted: &[&str], given: &[&str]) -> u64 {
+    let mut needed: HashSet<&str> = wanted.iter().copied().filter(|name| !given.contains(name)).collect();
+    let mut total = 0_u64;
+    for node in graph.nodes().iter().rev() {
+        let computed = |output: &String| needed.contains(output.as_str()) && graph.constant(output).is_none();
+        if !node.outputs.iter().any(computed) {
+            continue;
+        }
+        needed.extend(node.reads().filter(|name| !given.contains(name)));
+        let facts = node.outputs.iter().map(|output| graph.fact(output).cloned());
+        let (Ok(rule), Ok(facts)) = (operator(node), facts.collect::<Result<Vec<_>, _>>()) else { continue };
+        if !MOVES.contains(&node.op.as_str()) {
+            total = total.saturating_add(rule.work(graph, node, &facts));
+        }
+    }
+    total
+}
+
+/// Operators that calculate nothing.
+const MOVES: &[&str] = &[
+    "Identity",
+    "Dropout",
+    "Cast",
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+    "Concat",
+    "Split",
+    "Slice",
+    "Pad",
+    "Gather",
+    "Expand",
+    "Shape",
+];
+
+/// The nodes whose operator is not understood: name and operator, in order.
+pub fn unruled(graph: &Graph) -> Vec<(&str, &str)> {
+    let unknown = graph.nodes().iter().filter(|node| node.op != "Constant" && operator(node).is_err());
+    unknown.map(|node| (node.name.as_str(), node.op.as_str())).collect()
+}
+
+/// Whether a value depends on `input` also along a way on which position is lost (a global average, a dense layer, an
+/// attention), so that each of its cells depends on the whole axis; `reaches` are those of [`super::geometry::reaches`].
+pub fn whole_axis(graph: &Graph, input: &str, value: &str, reaches: &HashMap<String, Reach>) -> bool {
+    let (behind, before) = (dependents(graph, &[input], &[]), sources(graph, value));
+    let lost = |name: &&String| {
+        graph.constant(name).is_none()
+            && graph.element(name).is_none_or(|element| element == Element::Float)
+            && !reaches.contains_key(*name)
+    };
+    behind.intersection(&before).any(|name| lost(&name))
+}

@@ -1,0 +1,250 @@
+//! The form a bundle's network has: input [1, channels, points], output [1, outputs], layers [1, maps, cells].
+//!
+//! Networks come with the channels last, as images of height 1, or without an axis for the channels; nodes that only
+//! rename axes are put before and behind them.
+
+use tract_onnx::pb::{ModelProto, NodeProto};
+
+use super::error::AdoptError;
+use crate::gradient::proto::{self, integers, ints, node, value};
+use crate::gradient::{
+    ACTIVATION, AttachedTarget, CLASS_INDEX, COTANGENT, GRADIENT, Graph, MAP, Positions, Seed, Target, attach,
+    fix_shape, sizes,
+};
+
+/// What is added has names that begin like this.
+const PREFIX: &str = "bundle/";
+
+/// A network whose input and output have a bundle's form.
+#[derive(Clone)]
+pub(super) struct Formed {
+    pub(super) model: ModelProto,
+    pub(super) input: String,
+    pub(super) output: String,
+}
+
+/// A layer of such a network, with its gradient, in a bundle's form.
+pub(super) struct Cut {
+    /// Output of the graph, [1, maps, cells].
+    pub(super) activation: String,
+    /// Output of the graph, [outputs, maps, cells].
+    pub(super) gradient: String,
+    /// The layer itself, as the network has it.
+    pub(super) tensor: String,
+    /// What is known of it.
+    pub(super) facts: AttachedTarget,
+}
+
+/// How the outputs become a bundle's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Head {
+    /// As they are.
+    Plain,
+    /// One score z of a yes-or-no question becomes two, [0, z]: softmax over these is the sigmoid of z.
+    Binary,
+}
+
+/// Fixes the one size that an input leaves open besides the batch: it is the axis.
+pub(super) fn close(model: &mut ModelProto, points: usize) -> Result<(), AdoptError> {
+    let Some(graph) = &model.graph else { return Ok(()) };
+    let initializer = |name: &str| graph.initializer.iter().any(|initializer| initializer.name == name);
+    let Some(input) = graph.input.iter().find(|info| !initializer(&info.name)) else { return Ok(()) };
+    let Some(found) = sizes(input) else { return Ok(()) };
+    let open = found.iter().skip(1).filter(|size| size.is_none()).count();
+    if open != 1 {
+        return Ok(());
+    }
+    let close = |(place, size): (usize, &Option<i64>)| match (size, place) {
+        (Some(size), _) => usize::try_from(*size).unwrap_or(0),
+        (None, 0) => 1,
+        (None, _) => points,
+    };
+    let shape: Vec<usize> = found.iter().enumerate().map(close).collect();
+    Ok(fix_shape(model, None, &shape)?)
+}
+
+/// Puts nodes around a network until its input is [1, channels, points] and its output, made of `explained`, [1, outputs].
+pub(super) fn form(
+    mut model: ModelProto,
+    graph: &Graph,
+    explained: &str,
+    head: Head,
+    (channels, points): (usize, usize),
+) -> Result<Formed, AdoptError> {
+    let own: Vec<String> =
+        graph.inputs().iter().filter(|name| ![CLASS_INDEX, COTANGENT].contains(&&***name)).cloned().collect();
+    let [own] = &own[..] else { return Err(AdoptError::Inputs { found: own }) };
+    let shape = graph.shape(own)?.to_vec();
+    let channels_last = arrangement(graph, own, &shape, channels, points)?;
+    let proto = model.graph.as_mut().ok_or(crate::gradient::GradientError::NoGraph)?;
+    let expected = [1, channels, points];
+    let mut input = own.clone();
+    if shape != expected {
+        input = format!("{PREFIX}spectrum");
+        let mut before = Vec::new();
+        let mut last = input.clone();
+        if channels_last {
+            last = format!("{PREFIX}channels-last");
+            before.push(node("Transpose", &[&input], &last, vec![ints("perm", &[0, 2, 1])]));
+        }
+        let sizes = format!("{PREFIX}input-shape");
+        proto.initializer.push(integers(&sizes, &shape.iter().map(|&size| size as i64).collect::<Vec<_>>()));
+        before.push(node("Reshape", &[&last, &sizes], own, Vec::new()));
+        proto.node.splice(0..0, before);
+        proto.input.retain(|info| info.name != *own);
+        proto.input.insert(0, value(&input, &expected));
+    }
+    let outputs = graph.shape(explained)?.iter().product::<usize>();
+    let output = match head {
+        Head::Plain if graph.shape(explained)? == [1, outputs] => explained.to_owned(),
+        Head::Plain => {
+            let output = format!("{PREFIX}y");
+            rearrange(proto, explained, &output, &[1, outputs], None);
+            output
+        }
+        Head::Binary => {
+            let (flat, scores, output) =
+                (format!("{PREFIX}score"), format!("{PREFIX}no-and-yes"), format!("{PREFIX}y"));
+            rearrange(proto, explained, &flat, &[1, 1], None);
+            proto.initializer.push(proto::floats(&scores, &[1, 2], &[0.0, 1.0]));
+            proto.node.push(node("MatMul", &[&flat, &scores], &output, Vec::new()));
+            output
+        }
+    };
+    let outputs = if head == Head::Binary { 2 } else { outputs };
+    if !proto.output.iter().any(|info| info.name == output) {
+        proto.output.push(value(&output, &[1, outputs]));
+    }
+    Ok(Formed { model, input, output })
+}
+
+/// Whether the channels come after the points, in an input that holds `channels` by `points`.
+fn arrangement(
+    graph: &Graph,
+    input: &str,
+    shape: &[usize],
+    channels: usize,
+    points: usize,
+) -> Result<bool, AdoptError> {
+    let wide: Vec<usize> = shape.iter().skip(1).copied().filter(|&size| size > 1).collect();
+    let single = (2..=4).contains(&shape.len()) && shape.first() == Some(&1);
+    match wide[..] {
+        [found] if single && channels == 1 && found == points => return Ok(false),
+        [first, second] if single && channels > 1 => {
+            if first == second && first == points && channels == points {
+                return Ok(Positions::of(graph, input).is_ok_and(|positions| positions.map_axis > positions.cell_axis));
+            }
+            if (first, second) == (channels, points) || (first, second) == (points, channels) {
+                return Ok(first == points);
+            }
+        }
+        _ => {}
+    }
+    let (input, shape) = (input.to_owned(), shape.to_vec());
+    let spectra = (2..=4).contains(&shape.len())
+        && wide.len() <= 2
+        && !(shape.len() == 4 && Positions::of(graph, &input).is_err());
+    Err(match spectra {
+        true => AdoptError::Points { input, shape, channels, points },
+        false => AdoptError::NotSpectra { input, shape },
+    })
+}
+
+/// Appends nodes that give `from` the shape `to`, with two axes exchanged last where `exchanged` says so.
+fn rearrange(
+    proto: &mut tract_onnx::pb::GraphProto,
+    from: &str,
+    name: &str,
+    shape: &[usize],
+    exchanged: Option<[i64; 3]>,
+) {
+    let sizes = format!("{name}-shape");
+    proto.initializer.push(integers(&sizes, &shape.iter().map(|&size| size as i64).collect::<Vec<_>>()));
+    let reshaped = if exchanged.is_some() { format!("{name}-flat") } else { name.to_owned() };
+    let mut nodes: Vec<NodeProto> = vec![node("Reshape", &[from, &sizes], &reshaped, Vec::new())];
+    if let Some(permutation) = exchanged {
+        nodes.push(node("Transpose", &[&reshaped], name, vec![ints("perm", &permutation)]));
+    }
+    proto.node.extend(nodes);
+}
+
+/// Attaches the gradient of every output by each of `layers`, or takes the one that is there already, and brings both into
+/// a bundle's form. Also says whether part of the output goes past all layers.
+pub(super) fn cut(formed: &mut Formed, outputs: usize, layers: &[String]) -> Result<(Vec<Cut>, bool), AdoptError> {
+    let raw: Vec<(String, String)> = (0..layers.len())
+        .map(|index| (format!("{PREFIX}layer-{index}"), format!("{PREFIX}gradient-{index}")))
+        .collect();
+    let targets = layers.iter().zip(&raw);
+    let targets: Vec<Target<'_>> =
+        targets.map(|(tensor, (activation, gradient))| Target { tensor, activation, gradient }).collect();
+    let attached = attach(&formed.model, &formed.output, Seed::All, &targets)?;
+    let mut model = attached.model;
+    let mut cuts = Vec::new();
+    for (index, ((facts, tensor), (activation, gradient))) in
+        attached.targets.into_iter().zip(layers).zip(&raw).enumerate()
+    {
+        let proto = model.graph.as_mut().ok_or(crate::gradient::GradientError::NoGraph)?;
+        cuts.push(lay_out(proto, index, outputs, tensor, (activation, gradient), facts));
+    }
+    formed.model = model;
+    Ok((cuts, attached.bypassed))
+}
+
+/// The layer and gradient that `ramand model attach` wrote into the file.
+///
+/// # Errors
+/// When the gradient there is not of every output: a bundle compares classes.
+pub(super) fn cut_attached(formed: &mut Formed, outputs: usize) -> Result<(Vec<Cut>, bool), AdoptError> {
+    let graph = Graph::new(&formed.model)?;
+    let tensor = graph.source(ACTIVATION).to_owned();
+    let shape = graph.shape(&tensor)?.to_vec();
+    let rows = graph.shape(GRADIENT)?.first().copied().unwrap_or(0);
+    let asks = graph.inputs().iter().any(|input| [CLASS_INDEX, COTANGENT].contains(&input.as_str()));
+    if rows != outputs || asks {
+        return Err(AdoptError::Seeded { outputs });
+    }
+    // What is known of the layer does not depend on who attached.
+    let probe = format!("{PREFIX}probe");
+    let names = (format!("{probe}-layer"), format!("{probe}-gradient"));
+    let target = Target { tensor: &tensor, activation: &names.0, gradient: &names.1 };
+    let attached = attach(&formed.model, &formed.output, Seed::All, &[target])?;
+    let facts = attached.targets.into_iter().next().expect("one target was asked for");
+    debug_assert_eq!(facts.shape, shape);
+    let proto = formed.model.graph.as_mut().ok_or(crate::gradient::GradientError::NoGraph)?;
+    let cut = lay_out(proto, 0, outputs, &tensor, (ACTIVATION, GRADIENT), facts);
+    Ok((vec![cut], attached.bypassed))
+}
+
+/// Whether the file holds what `ramand model attach` writes.
+///
+/// # Errors
+/// When it holds a map alone.
+pub(super) fn is_attached(graph: &Graph) -> Result<bool, AdoptError> {
+    let holds = |name: &str| graph.outputs().iter().any(|output| output == name);
+    match (holds(ACTIVATION) && holds(GRADIENT), holds(MAP)) {
+        (true, _) => Ok(true),
+        (false, true) => Err(AdoptError::MapOnly),
+        (false, false) => Ok(false),
+    }
+}
+
+fn lay_out(
+    proto: &mut tract_onnx::pb::GraphProto,
+    index: usize,
+    outputs: usize,
+    tensor: &str,
+    (activation, gradient): (&str, &str),
+    facts: AttachedTarget,
+) -> Cut {
+    let AttachedTarget { maps, cells, positions, .. } = facts;
+    let exchanged = positions.map_axis > positions.cell_axis;
+    let (first, second) = if exchanged { (cells, maps) } else { (maps, cells) };
+    let names = [format!("{PREFIX}A{index}"), format!("{PREFIX}dYdA{index}")];
+    for ((name, from), rows) in names.iter().zip([activation, gradient]).zip([1, outputs]) {
+        rearrange(proto, from, name, &[rows, first, second], exchanged.then_some([0, 2, 1]));
+        proto.output.retain(|info| info.name != from);
+        proto.output.push(value(name, &[rows, maps, cells]));
+    }
+    let [activation, gradient] = names;
+    Cut { activation, gradient, tensor: tensor.to_owned(), facts }
+}
