@@ -3,11 +3,12 @@
 mod attach;
 mod bundle;
 mod inspect;
+mod report;
 mod verify;
 
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 
@@ -25,24 +26,8 @@ pub(super) struct ModelArgs {
 enum ModelCommand {
     Attach(attach::AttachArgs),
     Bundle(Box<bundle::BundleArgs>),
-    /// List the layers that can be explained: shape, stride, receptive field, cell centres
-    Inspect {
-        /// A bundle's folder, or an ONNX file
-        #[arg(value_name = "DIR|FILE.onnx")]
-        path: PathBuf,
-        /// As one JSON object
-        #[arg(long)]
-        json: bool,
-    },
-    /// Check a bundle: hashes, shapes, gradients, completeness, alignment, reference maps
-    Verify {
-        /// A bundle's folder
-        #[arg(value_name = "DIR")]
-        folder: PathBuf,
-        /// One JSON object a line
-        #[arg(long)]
-        json: bool,
-    },
+    Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
 }
 
 /// Runs the command.
@@ -50,8 +35,8 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), CommandError> {
     match &args.command {
         ModelCommand::Attach(args) => attach::run(args),
         ModelCommand::Bundle(args) => bundle::run(args),
-        ModelCommand::Inspect { path, json } => inspect::inspect(path, *json),
-        ModelCommand::Verify { folder, json } => verify::verify_bundle(folder, *json),
+        ModelCommand::Inspect(args) => inspect::run(args),
+        ModelCommand::Verify(args) => verify::run(args),
     }
 }
 

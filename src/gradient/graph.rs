@@ -140,6 +140,11 @@ impl Graph {
         self.facts.get(name).map(|fact| fact.element)
     }
 
+    /// Whether a value is the same whatever the inputs are.
+    pub fn is_constant(&self, name: &str) -> bool {
+        self.constants.contains_key(self.source(name))
+    }
+
     /// Every value a node of known shape gives, in order: node, operator, value.
     pub fn values(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         let known = self.nodes.iter().filter(|node| self.facts.contains_key(node.output()));

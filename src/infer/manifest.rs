@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use super::evidence::{AdoptedRecord, CandidateRecord, MetricsRecord};
-pub use super::targets::{CompletenessRecord, NetworkRecord, TargetRecord};
+pub use super::targets::{CompletenessRecord, FORMED, NetworkRecord, TargetRecord};
 use crate::failure::{Failure, Kind};
 use crate::outcome::Band;
 use crate::spectrum::{RamanShift, ShiftAxis};

@@ -10,6 +10,7 @@ pub mod manifest;
 mod model;
 mod network;
 pub mod npy;
+mod runner;
 mod steps;
 mod targets;
 #[cfg(test)]
@@ -20,4 +21,5 @@ pub mod verify;
 pub use bundle::{Bundle, BundleError, ONNX_BYTES_MAX};
 pub use model::{Judgement, Model, ModelError};
 pub use network::{Network, NetworkError, Session, Values};
+pub use runner::Runner;
 pub use steps::records;

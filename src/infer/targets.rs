@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::outcome::Completeness;
 
+/// Names of the nodes that bring a network that was trained elsewhere into a bundle's form begin like this.
+pub const FORMED: &str = "bundle/";
+
 /// `[network]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

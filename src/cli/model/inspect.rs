@@ -1,176 +1,296 @@
-//! `ramand model inspect`: the layers that can be explained.
+//! `ramand model inspect`: the layers that can be explained, what an explanation there is worth, and what it costs.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use clap::Args;
+use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::tensor_proto::DataType;
 
+use super::attach::{InputShape, parse_shape};
 use super::read;
+use super::report::{BundleLine, LayerLine, Median, Report, Shaped, Unruled, print};
 use crate::cli::CommandError;
-use crate::gradient::geometry::reaches;
-use crate::gradient::{Graph, Seed, Target, attach, proto};
-use crate::infer::Bundle;
+use crate::gradient::geometry::{Reach, reaches};
+use crate::gradient::{
+    Attached, Explained, GradientError, Graph, Layer, Positions, Role, Seed, Target, Tensor, attach, auto_layer,
+    explained, fix_shape, layers, multiplications, proto, unruled, whole_axis,
+};
+use crate::infer::{Bundle, NetworkError, Runner};
 
-/// What is known about a graph and, for a bundle, its targets.
-#[derive(Debug, Serialize)]
-struct Report {
-    inputs: Vec<Shaped>,
-    outputs: Vec<Shaped>,
-    layers: Vec<LayerLine>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bundle: Option<BundleLine>,
+/// Runs of each network that a median is taken of.
+const RUNS: usize = 31;
+/// Names of what is attached here and never written.
+const TRIED: [&str; 2] = ["ramand/activation", "ramand/gradient"];
+
+/// List the layers of a network or bundle that can be explained, what that is worth there, and what it costs
+#[derive(Debug, Args)]
+pub(super) struct InspectArgs {
+    /// A bundle's folder, or an ONNX file
+    #[arg(value_name = "DIR|FILE.onnx")]
+    path: PathBuf,
+    /// Every value that is laid out along the spectrum, not only convolutions, activations and residual stages
+    #[arg(long)]
+    all: bool,
+    /// The output to explain [default: the first; where it is a probability, the logit before it]
+    #[arg(long, value_name = "INDEX|NAME")]
+    output: Option<String>,
+    /// The size of an input whose file leaves it open, as in 1,1,512 or spectrum=1,1,512
+    #[arg(long, value_name = "[NAME=]N,C,L", value_parser = parse_shape)]
+    shape: Vec<InputShape>,
+    /// Measure forward, and forward with gradient at each layer: medians in tract, one thread
+    #[arg(long)]
+    time: bool,
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Shaped {
-    name: String,
-    /// `null` where an operator before it is not understood.
-    shape: Option<Vec<usize>>,
-}
-
-/// A value of shape [1, maps, cells].
-#[derive(Debug, Serialize)]
-struct LayerLine {
-    name: String,
-    node: String,
-    operator: String,
-    maps: usize,
-    cells: usize,
-    stride: Option<usize>,
-    receptive_field: Option<usize>,
-    first_cell: Option<f64>,
-    /// How the gradient of the first output behaves, or why there is none.
-    gradient: String,
-}
-
-#[derive(Debug, Serialize)]
-struct BundleLine {
-    name: String,
-    version: String,
-    sha256: String,
-    claim: String,
-    targets: Vec<TargetLine>,
-}
-
-#[derive(Debug, Serialize)]
-struct TargetLine {
-    name: String,
-    activation: String,
-    linear: bool,
-    receptive_field_cm: f64,
-    cell_centres_cm: Vec<f64>,
-}
-
-pub(super) fn inspect(path: &Path, json: bool) -> Result<(), CommandError> {
-    let (model, bundle) = if path.is_dir() {
-        let bundle = Bundle::open(path)?;
-        let manifest = &bundle.manifest;
-        let step = (manifest.axis.last - manifest.axis.first) / (manifest.axis.points as f64 - 1.0);
-        let targets = manifest.network.targets.iter().zip(&bundle.references).map(|(target, reference)| TargetLine {
-            name: target.name.clone(),
-            activation: target.activation.clone(),
-            linear: target.linear,
-            receptive_field_cm: target.receptive_field as f64 * step,
-            cell_centres_cm: (0..reference.columns())
-                .map(|cell| manifest.axis.first + step * (target.first_cell + cell as f64 * target.stride))
-                .collect(),
-        });
-        let line = BundleLine {
-            name: bundle.identity.name.clone(),
-            version: bundle.identity.version.clone(),
-            sha256: bundle.identity.sha256.clone(),
-            claim: manifest.claim.clone(),
-            targets: targets.collect(),
-        };
-        (bundle.network, Some(line))
-    } else {
-        (proto::decode(&read(path)?)?, None)
-    };
-    let graph = Graph::new(&model)?;
-    let shaped = |names: &[String]| {
-        let shape = |name: &String| graph.shape(name).ok().map(<[usize]>::to_vec);
-        names.iter().map(|name| Shaped { name: name.clone(), shape: shape(name) }).collect::<Vec<_>>()
-    };
-    let input = graph.inputs().first();
-    let found = match input {
-        Some(input) => reaches(&graph, input, graph.shape(input)?.len().saturating_sub(1))?,
-        None => Default::default(),
-    };
-    let output = graph.outputs().first().cloned().unwrap_or_default();
-    let mut layers = Vec::new();
-    for (node, operator, name) in graph.values() {
-        let &[1, maps, cells] = graph.shape(name)? else { continue };
-        // What attaching wrote is no layer of the network.
-        if node.starts_with("grad/") || operator == "Identity" {
-            continue;
-        }
-        let target = Target { tensor: name, activation: name, gradient: "ramand/gradient" };
-        let gradient = match attach(&model, &output, Seed::All, &[target]) {
-            Err(error) => error.to_string(),
-            Ok(attached) => {
-                let own = &attached.targets[0];
-                let constant = match (own.position_independent(), &own.constant) {
-                    (true, _) => "the same at every cell: 1D Grad-CAM equals CAM, choose an earlier layer",
-                    (false, Some(_)) => "the same for every spectrum: the maps add up",
-                    (false, None) => "differs between spectra: the maps miss the later layers' offsets",
-                };
-                let beside = if attached.bypassed { "; part of the output goes another way" } else { "" };
-                format!("{constant}{beside}")
-            }
-        };
-        let reach = found.get(name);
-        layers.push(LayerLine {
-            name: name.to_owned(),
-            node: node.to_owned(),
-            operator: operator.to_owned(),
-            maps,
-            cells,
-            stride: reach.map(|reach| reach.stride()),
-            receptive_field: reach.map(|reach| reach.receptive_field()),
-            first_cell: reach.map(|reach| reach.first_cell()),
-            gradient,
-        });
-    }
-    let report = Report { inputs: shaped(graph.inputs()), outputs: shaped(graph.outputs()), layers, bundle };
-    if json {
-        let text = serde_json::to_string(&report).expect("names and numbers are JSON");
-        println!("{text}");
+/// Runs the command.
+///
+/// # Errors
+/// When the file is no valid graph.
+pub(super) fn run(args: &InspectArgs) -> Result<(), CommandError> {
+    let path = args.path.display().to_string();
+    let report = report(args).map_err(|error| error.context(path))?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report).expect("names and numbers are JSON"));
     } else {
         print(&report);
     }
     Ok(())
 }
 
-fn print(report: &Report) {
-    if let Some(BundleLine { name, version, sha256, claim, targets }) = &report.bundle {
-        println!("{name} {version}, sha256 {sha256}\n{claim}");
-        for target in targets {
-            let centres = &target.cell_centres_cm;
-            let (first, last) = (centres.first().copied().unwrap_or(0.0), centres.last().copied().unwrap_or(0.0));
-            let TargetLine { name, activation, receptive_field_cm, .. } = target;
-            let cells = centres.len();
-            println!(
-                "target {activation}, {name}: {cells} cells from {first:.1} to {last:.1} cm-1, each sees {receptive_field_cm:.1} cm-1"
-            );
+/// What is looked into, and which values are held fixed with each other.
+struct Network {
+    model: ModelProto,
+    graph: Graph,
+    input: String,
+    output: String,
+    /// The layers a bundle is cut at: the value, and whether it is the linear part.
+    cuts: Vec<(String, bool)>,
+}
+
+fn report(args: &InspectArgs) -> Result<Report, CommandError> {
+    let (mut model, bundle) = match args.path.is_dir() {
+        true => {
+            let bundle = Bundle::open(&args.path)?;
+            (bundle.network.clone(), Some(bundle))
+        }
+        false => (proto::decode(&read(&args.path)?)?, None),
+    };
+    for InputShape { name, shape } in &args.shape {
+        fix_shape(&mut model, name.as_deref(), shape)?;
+    }
+    let graph = Graph::new(&model)?;
+    let Explained { value: output, before, .. } = match &bundle {
+        Some(bundle) => Explained {
+            value: bundle.manifest.network.output.clone(),
+            output: bundle.manifest.network.output.clone(),
+            before: None,
+        },
+        None => explained(&graph, args.output.as_deref())?,
+    };
+    let cuts = bundle.iter().flat_map(|bundle| &bundle.manifest.network.targets);
+    let cuts = cuts.map(|target| (graph.source(&target.activation).to_owned(), target.linear)).collect();
+    let input = graph.inputs().first().cloned().unwrap_or_default();
+    let parameters = parameters(&model);
+    let network = Network { model, graph, input, output, cuts };
+    let graph = &network.graph;
+    let forward = multiplications(graph, &[&network.output], &[]);
+    let shaped = |names: &[String]| -> Vec<Shaped> {
+        let shape = |name: &String| graph.shape(name).ok().map(<[usize]>::to_vec);
+        names.iter().map(|name| Shaped { name: name.clone(), shape: shape(name) }).collect()
+    };
+    let auto = auto_layer(graph, &network.output);
+    let mut lines = lines(args, &network, forward, auto.as_ref().ok())?;
+    let forward_us = match args.time {
+        true => time(&network, &mut lines)?,
+        false => None,
+    };
+    Ok(Report {
+        inputs: shaped(graph.inputs()),
+        outputs: shaped(graph.outputs()),
+        explained: network.output.clone(),
+        before,
+        parameters,
+        multiplications: forward,
+        forward_us,
+        unruled: unruled(graph)
+            .into_iter()
+            .map(|(node, op)| Unruled { node: node.into(), operator: op.into() })
+            .collect(),
+        auto: match auto {
+            Ok(Layer { value, role }) => format!("{value}, {}", role.in_words()),
+            Err(error) => error.to_string(),
+        },
+        layers: lines,
+        bundle: bundle.as_ref().map(|bundle| BundleLine::new(bundle, graph)),
+    })
+}
+
+fn lines(
+    args: &InspectArgs,
+    network: &Network,
+    forward: u64,
+    auto: Option<&Layer>,
+) -> Result<Vec<LayerLine>, CommandError> {
+    let Network { graph, input, output, cuts, .. } = network;
+    let found = match graph.inputs().first() {
+        Some(input) => {
+            let rank = graph.shape(input)?.len();
+            let axis = Positions::of(graph, input).map_or(rank.saturating_sub(1), |positions| positions.cell_axis);
+            reaches(graph, input, axis)?
+        }
+        None => HashMap::new(),
+    };
+    let offered = layers(graph, output);
+    let mut lines = Vec::new();
+    for (node, operator, name) in graph.values() {
+        let role = offered.iter().find(|layer| layer.value == name).map(|layer| layer.role);
+        let is_cut = cuts.iter().any(|(cut, _)| cut == name);
+        // What attaching wrote is no layer of the network.
+        let own = !node.starts_with("grad/") && operator != "Identity";
+        let (Ok(positions), true) = (Positions::of(graph, name), own && (args.all || role.is_some() || is_cut)) else {
+            continue;
+        };
+        let shape = graph.shape(name)?.to_vec();
+        let reach = found.get(name).filter(|reach| reach.axis == positions.cell_axis);
+        let (before, behind) = (multiplications(graph, &[name], &[]), multiplications(graph, &[output], &[name]));
+        let attached = attached(network, name);
+        let cost = match &attached {
+            Ok(attached) => {
+                let grown = Graph::new(&attached.model)?;
+                Some(multiplications(&grown, &[output, TRIED[0], TRIED[1]], &[]))
+            }
+            Err(_) => None,
+        };
+        lines.push(LayerLine {
+            name: name.to_owned(),
+            node: node.to_owned(),
+            operator: operator.to_owned(),
+            role: role.map(|role| match role {
+                Role::Stage => "residual stage",
+                Role::Joined => "joined branches",
+                Role::Activation => "activation",
+                Role::Convolution => "convolution",
+            }),
+            auto: auto.is_some_and(|auto| auto.value == name),
+            maps: shape[positions.map_axis],
+            cells: shape[positions.cell_axis],
+            map_axis: positions.map_axis,
+            cell_axis: positions.cell_axis,
+            shape,
+            stride: reach.map(|reach| reach.stride()),
+            receptive_field: reach.map(|reach| reach.receptive_field()),
+            first_cell: reach.map(|reach| reach.first_cell()),
+            whole_axis: reach.map(|_: &Reach| whole_axis(graph, input, name, &found)),
+            multiplications_before: before,
+            multiplications_behind: behind,
+            multiplications_with_gradient: cost,
+            cost_in_forward_passes: cost.map(|cost| cost as f64 / forward.max(1) as f64),
+            time: None,
+            exact: attached.as_ref().ok().map(exact),
+            gradient: behaviour(&attached, is_cut && cuts.len() > 1),
+        });
+    }
+    Ok(lines)
+}
+
+/// The network with the gradient of its greatest output by one layer. A layer at which a bundle is cut is differentiated
+/// as the bundle does, with its other cuts held fixed; any other layer with the linear part held fixed.
+fn attached(network: &Network, layer: &str) -> Result<Attached, GradientError> {
+    let is_cut = network.cuts.iter().any(|(cut, _)| cut == layer);
+    let held = network.cuts.iter().filter(|(cut, linear)| cut != layer && (is_cut || *linear));
+    let names: Vec<(String, String, String)> = held
+        .enumerate()
+        .map(|(index, (cut, _))| (cut.clone(), format!("{}-{index}", TRIED[0]), format!("{}-{index}", TRIED[1])))
+        .collect();
+    let mut targets = vec![Target { tensor: layer, activation: TRIED[0], gradient: TRIED[1] }];
+    targets.extend(names.iter().map(|(tensor, activation, gradient)| Target { tensor, activation, gradient }));
+    attach(&network.model, &network.output, Seed::ArgMax, &targets)
+}
+
+fn exact(attached: &Attached) -> bool {
+    !attached.bypassed && attached.targets.first().is_some_and(|target| target.constant.is_some())
+}
+
+/// How the gradient behaves, or why there is none.
+fn behaviour(attached: &Result<Attached, GradientError>, others_held: bool) -> String {
+    let attached = match attached {
+        Err(error) => return error.to_string(),
+        Ok(attached) => attached,
+    };
+    let Some(own) = attached.targets.first() else { return String::new() };
+    let constant = match (own.position_independent(), &own.constant) {
+        (true, _) => "the same at every cell: 1D Grad-CAM equals CAM, choose an earlier layer",
+        (false, Some(_)) => "the same for every spectrum: the maps add up",
+        (false, None) => "differs between spectra: the maps miss the later layers' offsets",
+    };
+    let others = if others_held { ", the bundle's other targets held fixed" } else { "" };
+    let beside = if attached.bypassed { "; part of the output goes another way" } else { "" };
+    format!("{constant}{others}{beside}")
+}
+
+/// Numbers that the file holds besides what attaching wrote.
+fn parameters(model: &ModelProto) -> usize {
+    let own = model
+        .graph
+        .iter()
+        .flat_map(|graph| &graph.initializer)
+        .filter(|tensor| tensor.data_type == DataType::Float as i32 && !tensor.name.starts_with("grad/"));
+    own.map(|tensor| tensor.dims.iter().map(|&size| usize::try_from(size).unwrap_or(0)).product::<usize>()).sum()
+}
+
+/// Medians of forward alone, which is returned, and with the gradient at each layer: the networks take turns, so that what
+/// else the machine does falls on all alike.
+fn time(network: &Network, lines: &mut [LayerLine]) -> Result<Option<f64>, CommandError> {
+    let mut given = HashMap::new();
+    for name in network.graph.inputs() {
+        let shape = network.graph.shape(name)?.to_vec();
+        let count: usize = shape.iter().product();
+        // Any numbers will do, except zeros, which a processor may treat faster.
+        given.insert(name.clone(), Tensor::new(shape, (0..count).map(|place| (place % 7) as f64 - 3.0).collect()));
+    }
+    let mut forward = network.model.clone();
+    if let Some(graph) = forward.graph.as_mut() {
+        graph.output.retain(|output| output.name == network.output);
+        if graph.output.is_empty() {
+            graph.output.push(proto::value(&network.output, network.graph.shape(&network.output)?));
         }
     }
-    for (kind, values) in [("input", &report.inputs), ("output", &report.outputs)] {
-        for Shaped { name, shape } in values {
-            println!(
-                "{kind} {name} {}",
-                shape.as_ref().map_or("of unknown shape".into(), |shape| format!("{shape:?}"))
-            );
+    let mut runners = vec![(usize::MAX, runner(&forward, &given)?)];
+    for (place, line) in lines.iter().enumerate() {
+        let Ok(mut attached) = attached(network, &line.name) else { continue };
+        if let Some(graph) = attached.model.graph.as_mut() {
+            let wanted = [network.output.as_str(), TRIED[0], TRIED[1]];
+            graph.output.retain(|output| wanted.contains(&output.name.as_str()));
+        }
+        runners.push((place, runner(&attached.model, &given)?));
+    }
+    let mut took: Vec<Vec<Duration>> = vec![Vec::with_capacity(RUNS); runners.len()];
+    for _ in 0..RUNS {
+        for ((_, runner), took) in runners.iter_mut().zip(&mut took) {
+            let started = Instant::now();
+            runner.run()?;
+            took.push(started.elapsed());
         }
     }
-    println!(
-        "{:<28} {:<10} {:>5} {:>6} {:>7} {:>6} {:>6}  gradient",
-        "layer", "operator", "maps", "cells", "stride", "field", "first"
-    );
-    for layer in &report.layers {
-        let LayerLine { name, operator, maps, cells, gradient, .. } = layer;
-        let known = |value: Option<String>| value.unwrap_or_else(|| "-".into());
-        let stride = known(layer.stride.map(|stride| stride.to_string()));
-        let field = known(layer.receptive_field.map(|field| field.to_string()));
-        let first = known(layer.first_cell.map(|first| first.to_string()));
-        println!("{name:<28} {operator:<10} {maps:>5} {cells:>6} {stride:>7} {field:>6} {first:>6}  {gradient}");
+    let mut medians = took.into_iter().map(|mut took| {
+        took.sort_unstable();
+        took[took.len() / 2].as_secs_f64() * 1e6
+    });
+    let forward_us = medians.next().unwrap_or(0.0);
+    for ((place, _), with_gradient_us) in runners.iter().skip(1).zip(medians) {
+        if let Some(line) = lines.get_mut(*place) {
+            line.time = Some(Median { with_gradient_us, in_forward_passes: with_gradient_us / forward_us });
+        }
     }
+    Ok(Some(forward_us))
+}
+
+fn runner(model: &ModelProto, given: &HashMap<String, Tensor>) -> Result<Runner, CommandError> {
+    let graph = Graph::new(model)?;
+    Runner::new(model, &graph, given).map_err(|error: NetworkError| error.into())
 }

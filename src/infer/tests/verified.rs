@@ -1,8 +1,11 @@
 //! The checks of `model verify`: a sound bundle passes all of them, and each finds what it is for.
 
-use super::bundles::{Draft, draft, graph};
-use crate::gradient::proto;
-use crate::infer::verify::verify;
+use tract_onnx::pb::ModelProto;
+
+use super::bundles::{Draft, POINTS, draft, graph};
+use crate::gradient::tests::networks::{Head, Residual, residual};
+use crate::gradient::{ACTIVATION, GRADIENT, MAP, Seed, Target, attach, attach_map, proto};
+use crate::infer::verify::{Check, verify, verify_file};
 
 fn failures(draft: Draft) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
@@ -20,14 +23,69 @@ fn failures(draft: Draft) -> Vec<String> {
 fn scale(draft: &mut Draft, named: &str, factor: f32) {
     let bytes = draft.files.get_mut("model.onnx").expect("there");
     let mut model = proto::decode(bytes).expect("ONNX");
-    let node = graph(&mut model).node.iter().find(|node| node.output[0] == named).cloned();
+    scale_in(&mut model, named, factor);
+    *bytes = proto::encode(&model);
+}
+
+/// Multiplies the largest number of an initialiser, or of the one that a node of that name shows.
+fn scale_in(model: &mut ModelProto, named: &str, factor: f32) {
+    let node = graph(model).node.iter().find(|node| node.output[0] == named).cloned();
     let name = node.map_or(named.to_owned(), |node| node.input[0].clone());
-    let tensor = graph(&mut model).initializer.iter_mut().find(|tensor| tensor.name == name).expect("there");
+    let tensor = graph(model).initializer.iter_mut().find(|tensor| tensor.name == name).expect("there");
     let mut data: Vec<f32> = tensor.raw_data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
     let largest = data.iter_mut().max_by(|a, b| a.abs().total_cmp(&b.abs())).expect("numbers");
     *largest *= factor;
     tensor.raw_data = data.iter().flat_map(|value| value.to_le_bytes()).collect();
-    *bytes = proto::encode(&model);
+}
+
+/// A network of three outputs as `ramand model attach` writes it.
+fn file(head: Head, seed: Seed, layer: &str) -> ModelProto {
+    let model = residual(Residual { channels: 1, points: POINTS, outputs: 3, head }, 21);
+    let target = Target { tensor: layer, activation: ACTIVATION, gradient: GRADIENT };
+    attach(&model, "y", seed, &[target]).expect("differentiable").model
+}
+
+fn outcome<'c>(checks: &'c [Check], named: &str) -> &'c Result<String, String> {
+    let found = checks.iter().find(|check| check.name.contains(named));
+    &found.unwrap_or_else(|| panic!("no check '{named}' among {checks:?}")).outcome
+}
+
+#[test]
+fn a_file_passes_whatever_seed_it_was_attached_with_and_every_planted_fault_is_noticed() {
+    for seed in [Seed::ArgMax, Seed::ClassIndex, Seed::Cotangent, Seed::All] {
+        let checks = verify_file(file(Head::TwoLayers, seed, "stem"), "y", "").expect("a graph").expect("a gradient");
+        assert!(checks.iter().all(|check| check.outcome.is_ok()), "{seed:?}: {checks:?}");
+        assert_eq!(checks.len(), 8, "{checks:?}");
+        for fault in ["the wrong class", "times 1.001", "unflipped", "phase swapped"] {
+            let told = outcome(&checks, fault).as_ref().expect("noticed");
+            assert!(told.contains("relative error"), "{seed:?}, {fault} applies here: {told}");
+        }
+    }
+    // Behind the last activation of this head nothing is walked through: the faults that need a kernel do not apply.
+    let checks = verify_file(file(Head::Average, Seed::All, "stage"), "y", "").expect("a graph").expect("a gradient");
+    assert!(checks.iter().all(|check| check.outcome.is_ok()), "{checks:?}");
+    assert!(outcome(&checks, "unflipped").as_ref().is_ok_and(|told| told.starts_with("does not apply")));
+    assert!(outcome(&checks, "completeness").as_ref().is_ok_and(|told| told.starts_with("the map adds up")));
+}
+
+#[test]
+fn a_map_alone_is_checked_as_well() {
+    let model = residual(Residual { channels: 1, points: POINTS, outputs: 3, head: Head::Average }, 21);
+    let mapped = attach_map(&model, "y", "stage", MAP).expect("linear").model;
+    let checks = verify_file(mapped.clone(), "y", "stage").expect("a graph").expect("a map");
+    assert!(checks.iter().all(|check| check.outcome.is_ok()), "{checks:?}");
+    let checks = verify_file(mapped, "y", "first").expect("a graph").expect("a map");
+    assert!(outcome(&checks, "map of target 0").is_err(), "the map is another layer's: {checks:?}");
+    assert_eq!(verify_file(model, "y", "stage").expect("a graph"), None, "there is nothing to check");
+}
+
+#[test]
+fn a_wrong_gradient_in_a_file_is_found() {
+    let mut model = file(Head::Average, Seed::All, "stage");
+    scale_in(&mut model, GRADIENT, 1.001);
+    let checks = verify_file(model, "y", "").expect("a graph").expect("a gradient");
+    assert!(outcome(&checks, "gradient of target 0").is_err(), "{checks:?}");
+    assert!(!checks.iter().any(|check| check.name.contains("self-test")), "faults tell nothing beside a fault");
 }
 
 #[test]

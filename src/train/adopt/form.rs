@@ -3,17 +3,17 @@
 //! Networks come with the channels last, as images of height 1, or without an axis for the channels; nodes that only
 //! rename axes are put before and behind them.
 
-use tract_onnx::pb::{ModelProto, NodeProto};
+use std::collections::HashSet;
+
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
 use super::error::AdoptError;
 use crate::gradient::proto::{self, integers, ints, node, value};
 use crate::gradient::{
-    ACTIVATION, AttachedTarget, CLASS_INDEX, COTANGENT, GRADIENT, Graph, MAP, Positions, Seed, Target, attach,
-    fix_shape, sizes,
+    ACTIVATION, AttachedTarget, CLASS_INDEX, COTANGENT, GRADIENT, GradientError, Graph, MAP, Positions, Seed, Target,
+    attach, fix_shape, sizes,
 };
-
-/// What is added has names that begin like this.
-const PREFIX: &str = "bundle/";
+use crate::infer::manifest::FORMED;
 
 /// A network whose input and output have a bundle's form.
 #[derive(Clone)]
@@ -63,6 +63,26 @@ pub(super) fn close(model: &mut ModelProto, points: usize) -> Result<(), AdoptEr
     Ok(fix_shape(model, None, &shape)?)
 }
 
+/// Leaves out what `wanted` does not need: a softmax behind the scores, other outputs.
+pub(super) fn prune(model: &mut ModelProto, graph: &Graph, wanted: &[&str]) -> Result<(), AdoptError> {
+    let proto = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
+    let mut needed: HashSet<String> = wanted.iter().map(ToString::to_string).collect();
+    let mut kept: Vec<NodeProto> = Vec::new();
+    for node in proto.node.drain(..).rev() {
+        let holds_graphs = node.attribute.iter().any(|attribute| attribute.g.is_some() || !attribute.graphs.is_empty());
+        if node.output.iter().any(|output| needed.contains(output)) || holds_graphs {
+            needed.extend(node.input.iter().cloned());
+            kept.push(node);
+        }
+    }
+    kept.reverse();
+    proto.node = kept;
+    proto.initializer.retain(|tensor| needed.contains(&tensor.name));
+    let shapes = wanted.iter().map(|&name| Ok(value(name, graph.shape(name)?)));
+    proto.output = shapes.collect::<Result<_, GradientError>>()?;
+    Ok(())
+}
+
 /// Puts nodes around a network until its input is [1, channels, points] and its output, made of `explained`, [1, outputs].
 pub(super) fn form(
     mut model: ModelProto,
@@ -76,18 +96,18 @@ pub(super) fn form(
     let [own] = &own[..] else { return Err(AdoptError::Inputs { found: own }) };
     let shape = graph.shape(own)?.to_vec();
     let channels_last = arrangement(graph, own, &shape, channels, points)?;
-    let proto = model.graph.as_mut().ok_or(crate::gradient::GradientError::NoGraph)?;
+    let proto = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
     let expected = [1, channels, points];
     let mut input = own.clone();
     if shape != expected {
-        input = format!("{PREFIX}spectrum");
+        input = format!("{FORMED}spectrum");
         let mut before = Vec::new();
         let mut last = input.clone();
         if channels_last {
-            last = format!("{PREFIX}channels-last");
+            last = format!("{FORMED}channels-last");
             before.push(node("Transpose", &[&input], &last, vec![ints("perm", &[0, 2, 1])]));
         }
-        let sizes = format!("{PREFIX}input-shape");
+        let sizes = format!("{FORMED}input-shape");
         proto.initializer.push(integers(&sizes, &shape.iter().map(|&size| size as i64).collect::<Vec<_>>()));
         before.push(node("Reshape", &[&last, &sizes], own, Vec::new()));
         proto.node.splice(0..0, before);
@@ -98,13 +118,13 @@ pub(super) fn form(
     let output = match head {
         Head::Plain if graph.shape(explained)? == [1, outputs] => explained.to_owned(),
         Head::Plain => {
-            let output = format!("{PREFIX}y");
+            let output = format!("{FORMED}y");
             rearrange(proto, explained, &output, &[1, outputs], None);
             output
         }
         Head::Binary => {
             let (flat, scores, output) =
-                (format!("{PREFIX}score"), format!("{PREFIX}no-and-yes"), format!("{PREFIX}y"));
+                (format!("{FORMED}score"), format!("{FORMED}no-and-yes"), format!("{FORMED}y"));
             rearrange(proto, explained, &flat, &[1, 1], None);
             proto.initializer.push(proto::floats(&scores, &[1, 2], &[0.0, 1.0]));
             proto.node.push(node("MatMul", &[&flat, &scores], &output, Vec::new()));
@@ -151,13 +171,7 @@ fn arrangement(
 }
 
 /// Appends nodes that give `from` the shape `to`, with two axes exchanged last where `exchanged` says so.
-fn rearrange(
-    proto: &mut tract_onnx::pb::GraphProto,
-    from: &str,
-    name: &str,
-    shape: &[usize],
-    exchanged: Option<[i64; 3]>,
-) {
+fn rearrange(proto: &mut GraphProto, from: &str, name: &str, shape: &[usize], exchanged: Option<[i64; 3]>) {
     let sizes = format!("{name}-shape");
     proto.initializer.push(integers(&sizes, &shape.iter().map(|&size| size as i64).collect::<Vec<_>>()));
     let reshaped = if exchanged.is_some() { format!("{name}-flat") } else { name.to_owned() };
@@ -172,7 +186,7 @@ fn rearrange(
 /// a bundle's form. Also says whether part of the output goes past all layers.
 pub(super) fn cut(formed: &mut Formed, outputs: usize, layers: &[String]) -> Result<(Vec<Cut>, bool), AdoptError> {
     let raw: Vec<(String, String)> = (0..layers.len())
-        .map(|index| (format!("{PREFIX}layer-{index}"), format!("{PREFIX}gradient-{index}")))
+        .map(|index| (format!("{FORMED}layer-{index}"), format!("{FORMED}gradient-{index}")))
         .collect();
     let targets = layers.iter().zip(&raw);
     let targets: Vec<Target<'_>> =
@@ -183,7 +197,7 @@ pub(super) fn cut(formed: &mut Formed, outputs: usize, layers: &[String]) -> Res
     for (index, ((facts, tensor), (activation, gradient))) in
         attached.targets.into_iter().zip(layers).zip(&raw).enumerate()
     {
-        let proto = model.graph.as_mut().ok_or(crate::gradient::GradientError::NoGraph)?;
+        let proto = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
         cuts.push(lay_out(proto, index, outputs, tensor, (activation, gradient), facts));
     }
     formed.model = model;
@@ -204,13 +218,13 @@ pub(super) fn cut_attached(formed: &mut Formed, outputs: usize) -> Result<(Vec<C
         return Err(AdoptError::Seeded { outputs });
     }
     // What is known of the layer does not depend on who attached.
-    let probe = format!("{PREFIX}probe");
+    let probe = format!("{FORMED}probe");
     let names = (format!("{probe}-layer"), format!("{probe}-gradient"));
     let target = Target { tensor: &tensor, activation: &names.0, gradient: &names.1 };
     let attached = attach(&formed.model, &formed.output, Seed::All, &[target])?;
     let facts = attached.targets.into_iter().next().expect("one target was asked for");
     debug_assert_eq!(facts.shape, shape);
-    let proto = formed.model.graph.as_mut().ok_or(crate::gradient::GradientError::NoGraph)?;
+    let proto = formed.model.graph.as_mut().ok_or(GradientError::NoGraph)?;
     let cut = lay_out(proto, 0, outputs, &tensor, (ACTIVATION, GRADIENT), facts);
     Ok((vec![cut], attached.bypassed))
 }
@@ -229,7 +243,7 @@ pub(super) fn is_attached(graph: &Graph) -> Result<bool, AdoptError> {
 }
 
 fn lay_out(
-    proto: &mut tract_onnx::pb::GraphProto,
+    proto: &mut GraphProto,
     index: usize,
     outputs: usize,
     tensor: &str,
@@ -239,7 +253,7 @@ fn lay_out(
     let AttachedTarget { maps, cells, positions, .. } = facts;
     let exchanged = positions.map_axis > positions.cell_axis;
     let (first, second) = if exchanged { (cells, maps) } else { (maps, cells) };
-    let names = [format!("{PREFIX}A{index}"), format!("{PREFIX}dYdA{index}")];
+    let names = [format!("{FORMED}A{index}"), format!("{FORMED}dYdA{index}")];
     for ((name, from), rows) in names.iter().zip([activation, gradient]).zip([1, outputs]) {
         rearrange(proto, from, name, &[rows, first, second], exchanged.then_some([0, 2, 1]));
         proto.output.retain(|info| info.name != from);

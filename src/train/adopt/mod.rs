@@ -5,6 +5,8 @@
 
 mod error;
 mod form;
+#[cfg(test)]
+mod tests;
 
 pub use error::AdoptError;
 
@@ -12,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use sha2::{Digest, Sha256};
 
-use self::form::{Cut, Formed, Head, close, cut, cut_attached, form, is_attached};
+use self::form::{Cut, Formed, Head, close, cut, cut_attached, form, is_attached, prune};
 use super::bundle::{GATE_FILE, NETWORK_FILE, Trained};
 use super::crossvalidate::{Purpose, random};
 use super::dataset::{Dataset, Truth};
@@ -22,7 +24,8 @@ use super::reference::means;
 use super::request::{Provenance, Reference, filled};
 use crate::gradient::geometry::reaches;
 use crate::gradient::{
-    Explained, GradientError, Graph, Tensor, auto_layer, find_layer, fix_shape, proto, score_of, whole_axis,
+    ACTIVATION, Explained, GRADIENT, GradientError, Graph, Tensor, auto_layer, find_layer, fix_shape, proto, score_of,
+    whole_axis,
 };
 use crate::infer::cam::maps_by_cell;
 use crate::infer::manifest::{
@@ -85,10 +88,16 @@ pub fn adopt(bytes: &[u8], recording: &Recording, adoption: &Adoption) -> Result
         None => close(&mut model, points)?,
     }
     let graph = Graph::new(&model)?;
-    graph.understood()?;
     let explained = explained(&graph, adoption.output.as_deref())?;
     let head = head(&graph, &explained, adoption)?;
-    let (layer, chosen) = match (&adoption.layer, is_attached(&graph)?) {
+    let attached = is_attached(&graph)?;
+    match attached {
+        true => prune(&mut model, &graph, &[&explained.value, ACTIVATION, GRADIENT])?,
+        false => prune(&mut model, &graph, &[&explained.value])?,
+    }
+    let graph = Graph::new(&model)?;
+    graph.understood()?;
+    let (layer, chosen) = match (&adoption.layer, attached) {
         (Some(_), true) => return Err(AdoptError::LayerGiven),
         (None, true) => (None, "the file's own"),
         (Some(name), false) => (Some(find_layer(&graph, name)?), "chosen by its name"),
