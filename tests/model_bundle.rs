@@ -153,6 +153,17 @@ fn an_exported_network_is_bundled_verified_and_explained() {
 }
 
 #[test]
+fn files_as_exporters_write_them_are_bundled() {
+    let kinds = ["--task", "classification", "--labels", "corn,olive,palm"];
+    let quantity = ["--task", "regression", "--unit", "%"];
+    // PyTorch with a global average before its head and a length left open, and flat; Keras with the channels last, twice.
+    check("GAP", &fixture("resnet-torchscript-13-dynamic"), 128, &kinds, "exact");
+    check("flat", &fixture("resnet-flat-dynamo-20"), 101, &kinds, "exact");
+    check("Keras", &fixture("keras-resnet-17-dynamic"), 100, &kinds, "exact");
+    check("Keras, flat", &fixture("keras-flat-11"), 90, &quantity, "exact");
+}
+
+#[test]
 fn a_gradient_is_verified_and_a_network_without_one_says_what_to_run_first() {
     let bench = Bench::new();
     let file = bench.put_network("network.onnx", &network());
@@ -236,7 +247,12 @@ fn refusals_say_what_to_mend_and_leave_nothing_behind() {
         (64, vec!["--task", "classification", "--labels", "corn,olive"], OPERATOR, "2 labels for the 3 outputs"),
         (64, vec!["--task", "regression", "--unit", "%"], OPERATOR, "'p' ends in Softmax, so it is no quantity"),
         (64, vec!["--task", "regression"], 2, "--unit"),
-        (64, [&kinds[..], &["--pipeline", &wrong]].concat(), OPERATOR, "line 5"),
+        (
+            64,
+            [&kinds[..], &["--pipeline", &wrong]].concat(),
+            OPERATOR,
+            "wrong.toml: line 3, step 2: unknown variant `sn`",
+        ),
         (64, [&kinds[..], &["--pipeline", &order]].concat(), OPERATOR, "order.toml: step 'dark'"),
         (64, [&kinds[..], &["--reference-where", "oil=corn"]].concat(), OPERATOR, "no row has 'corn' in column 'oil'"),
         (

@@ -12,7 +12,7 @@ use super::read;
 use super::verify::CheckLine;
 use crate::cli::CommandError;
 use crate::cli::train::TaskName;
-use crate::cli::train::request::{BandsFile, PipelineFile, parse_axis, parse_reference, pipeline, read_toml, sha256};
+use crate::cli::train::request::{BandsFile, parse_axis, parse_reference, pipeline, read_pipeline, read_toml, sha256};
 use crate::infer::manifest::{AdoptedRecord, CompletenessRecord, Manifest, Task};
 use crate::infer::verify::{Check, verify};
 use crate::outcome::ModelIdentity;
@@ -133,7 +133,7 @@ pub(super) fn run(args: &BundleArgs) -> Result<(), CommandError> {
     }
     let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = args.name.clone().or_else(|| file_name(&args.out));
-    let file: PipelineFile = read_toml(&args.pipeline)?;
+    let file = read_pipeline(&args.pipeline)?;
     let pipeline = pipeline(&Arc::new(args.axis.clone()), &file)
         .map_err(|problem| CommandError::operator(format!("{}: {problem}", args.pipeline.display())))?;
     let bytes = read(&args.network)?;

@@ -96,7 +96,7 @@ fn preparations(arguments: &TrainArgs) -> Result<Vec<Preparation>, CommandError>
     let mut given = Vec::new();
     for path in &arguments.pipeline {
         let place = path.display().to_string();
-        given.push((place, path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), read_toml(path)?));
+        given.push((place, path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), read_pipeline(path)?));
     }
     if given.is_empty() {
         let pipeline =
@@ -139,10 +139,35 @@ pub(in crate::cli) fn pipeline(axis: &Arc<ShiftAxis>, file: &PipelineFile) -> Re
     Pipeline::new(axis.clone(), steps(&file.pipeline)?, channels).map_err(|error| error.to_string())
 }
 
+/// The file's tables. A step that cannot be read is named with its line, which the TOML reader does not know.
+pub(in crate::cli) fn read_pipeline(path: &Path) -> Result<PipelineFile, CommandError> {
+    #[derive(Deserialize)]
+    struct Located {
+        pipeline: Vec<toml::Spanned<toml::Table>>,
+    }
+    let text = read_text(path)?;
+    let Located { pipeline } = parse_toml(&text, path)?;
+    for (index, step) in pipeline.into_iter().enumerate() {
+        let line = text.get(..step.span().start).map_or(0, |before| before.matches('\n').count()) + 1;
+        if let Err(error) = StepRecord::deserialize(step.into_inner()) {
+            let (path, step, problem) = (path.display(), index + 1, error.message().to_owned());
+            return Err(CommandError::operator(format!("{path}: line {line}, step {step}: {problem}")));
+        }
+    }
+    parse_toml(&text, path)
+}
+
 pub(in crate::cli) fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, CommandError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", path.display())))?;
-    toml::from_str(&text).map_err(|error| CommandError::operator(format!("{}: {error}", path.display())))
+    parse_toml(&read_text(path)?, path)
+}
+
+fn read_text(path: &Path) -> Result<String, CommandError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", path.display())))
+}
+
+fn parse_toml<T: for<'de> Deserialize<'de>>(text: &str, path: &Path) -> Result<T, CommandError> {
+    toml::from_str(text).map_err(|error| CommandError::operator(format!("{}: {error}", path.display())))
 }
 
 /// Of the file, or where there are several, of the list that `sha256sum` makes of them, in the order of their names.

@@ -1,5 +1,6 @@
 //! The checks of `model verify`: a sound bundle passes all of them, and each finds what it is for.
 
+use proptest::prelude::*;
 use tract_onnx::pb::ModelProto;
 
 use super::bundles::{Draft, POINTS, draft, graph};
@@ -111,5 +112,21 @@ fn every_check_finds_what_it_is_for() {
         damage(&mut draft);
         let failed = failures(draft);
         assert!(failed.iter().any(|failure| failure.starts_with(expected)), "{expected}: {failed:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn no_file_makes_it_panic(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
+        let mut bytes = proto::encode(&file(Head::Average, Seed::ArgMax, "stage"));
+        for (place, byte) in changes {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        if let Ok(model) = proto::decode(&bytes) {
+            let _ = verify_file(model, "y", "stage");
+        }
     }
 }

@@ -132,11 +132,29 @@ impl Subject {
             (Holds::Gradient(name), ..) if outputs > 1 && graph.shape(name)?.first() == Some(&1) => Rows::ArgMax,
             _ => Rows::All,
         };
-        let input = graph.inputs().first().cloned().unwrap_or_default();
+        let spectrum = graph.inputs().iter().find(|name| ![CLASS_INDEX, COTANGENT].contains(&name.as_str()));
+        let input = spectrum.cloned().unwrap_or_default();
         let rank = graph.shape(&input)?.len();
+        let shape = graph.shape(&tensor)?.to_vec();
+        let elements: usize = shape.iter().product();
+        let positions = Positions::of(&graph, &tensor)?;
+        let expected = match (&holds, rows) {
+            (Holds::Map(_), _) => outputs * shape[positions.cell_axis],
+            (Holds::Gradient(_), Rows::All) => outputs * elements,
+            (Holds::Gradient(_), _) => elements,
+        };
+        // A file may hold anything under these names.
+        let misfit = |name: &str, expected| -> Result<Self, GradientError> {
+            Err(GradientError::Shape { name: name.to_owned(), found: graph.shape(name)?.to_vec(), expected })
+        };
+        if graph.shape(holds.name())?.iter().product::<usize>() != expected {
+            return misfit(holds.name(), "a number for each of the layer's, in each differentiated output").map(Some);
+        }
+        if rank == 0 {
+            return misfit(&input, "a spectrum").map(Some);
+        }
         let point_axis = Positions::of(&graph, &input).map_or(rank.saturating_sub(1), |found| found.cell_axis);
         let looks = reaches(&graph, &input, point_axis)?;
-        let positions = Positions::of(&graph, &tensor)?;
         let reach = looks.get(&tensor).filter(|reach| reach.axis == positions.cell_axis);
         let cut = Cut {
             name: tensor.clone(),

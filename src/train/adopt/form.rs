@@ -191,7 +191,10 @@ pub(super) fn cut(formed: &mut Formed, outputs: usize, layers: &[String]) -> Res
     let targets = layers.iter().zip(&raw);
     let targets: Vec<Target<'_>> =
         targets.map(|(tensor, (activation, gradient))| Target { tensor, activation, gradient }).collect();
-    let attached = attach(&formed.model, &formed.output, Seed::All, &targets)?;
+    let attached = attach(&formed.model, &formed.output, Seed::All, &targets).map_err(|error| match error {
+        GradientError::Rows { node, op } => AdoptError::Rows { node, op },
+        other => other.into(),
+    })?;
     let mut model = attached.model;
     let mut cuts = Vec::new();
     for (index, ((facts, tensor), (activation, gradient))) in

@@ -24,8 +24,8 @@ use super::reference::means;
 use super::request::{Provenance, Reference, filled};
 use crate::gradient::geometry::reaches;
 use crate::gradient::{
-    ACTIVATION, Explained, GRADIENT, GradientError, Graph, Tensor, auto_layer, find_layer, fix_shape, proto, score_of,
-    whole_axis,
+    ACTIVATION, Explained, GRADIENT, GradientError, Graph, Positions, Tensor, auto_layer, find_layer, fix_shape,
+    layers, proto, score_of, whole_axis,
 };
 use crate::infer::cam::maps_by_cell;
 use crate::infer::manifest::{
@@ -102,8 +102,8 @@ pub fn adopt(bytes: &[u8], recording: &Recording, adoption: &Adoption) -> Result
         (None, true) => (None, "the file's own"),
         (Some(name), false) => (Some(find_layer(&graph, name)?), "chosen by its name"),
         (None, false) => {
-            let layer = auto_layer(&graph, &explained.value)?;
-            (Some(layer.value), layer.role.in_words())
+            let (layer, reason) = placed_layer(&graph, &explained.value)?;
+            (Some(layer), reason)
         }
     };
     let producer = [model.producer_name.as_str(), model.producer_version.as_str()].join(" ").trim().to_owned();
@@ -236,6 +236,27 @@ const SEED: u64 = 1;
 fn explained(graph: &Graph, wanted: Option<&str>) -> Result<Explained, GradientError> {
     let named = crate::gradient::explained(graph, wanted)?;
     Ok(score_of(graph, &named.output))
+}
+
+/// The layer that `auto` chooses, or where its cells have lost their place, the last whose cells have not; and why.
+fn placed_layer(graph: &Graph, score: &str) -> Result<(String, &'static str), GradientError> {
+    let auto = auto_layer(graph, score)?;
+    let Some(input) = graph.inputs().first() else { return Ok((auto.value, auto.role.in_words())) };
+    let last = graph.shape(input)?.len().saturating_sub(1);
+    let axis = Positions::of(graph, input).map_or(last, |positions| positions.cell_axis);
+    let looks = reaches(graph, input, axis)?;
+    let placed = |value: &str| {
+        let cells = Positions::of(graph, value).map(|positions| positions.cell_axis);
+        looks.get(value).is_some_and(|reach| cells == Ok(reach.axis))
+    };
+    if placed(&auto.value) {
+        return Ok((auto.value, auto.role.in_words()));
+    }
+    let earlier = layers(graph, score).into_iter().rfind(|layer| placed(&layer.value));
+    Ok(match earlier {
+        Some(layer) => (layer.value, "being the last layer whose cells keep their place on the spectrum"),
+        None => (auto.value, auto.role.in_words()),
+    })
 }
 
 /// How the scores become a bundle's outputs, after task, labels and outputs were found to agree.
