@@ -1,6 +1,6 @@
 //! The check of the check: copies of the graph with a fault each, which the comparison with differences must notice.
 
-use tract_onnx::pb::{GraphProto, TensorProto};
+use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
 use super::differences::Differences;
 use super::subject::{Cut, Subject};
@@ -18,8 +18,8 @@ struct Weight {
     node: usize,
     operand: usize,
     op: String,
-    /// What reads the node's output.
-    read_by: Vec<String>,
+    /// Whether the node convolves the phases of a stride, which are interleaved behind it.
+    phased: bool,
     dims: Vec<usize>,
     data: Vec<f32>,
 }
@@ -31,11 +31,8 @@ pub(super) fn controls(subject: &Subject, cut: &Cut, differences: &Differences) 
         Ok(said) => said,
         Err(error) => return vec![super::failed("self-test", &error)],
     };
-    let weights = subject.model.graph.as_ref().map(|graph| weights(graph, cut.holds.name())).unwrap_or_default();
-    let strided = subject.model.graph.iter().flat_map(|graph| &graph.node).any(|node| {
-        let strides = node.attribute.iter().find(|attribute| attribute.name == "strides");
-        node.op_type == "Conv" && strides.is_some_and(|strides| strides.ints.iter().any(|&stride| stride > 1))
-    });
+    let weights =
+        subject.model.graph.as_ref().map(|graph| weights(graph, &subject.graph, cut.holds.name())).unwrap_or_default();
     let convolves = |weight: &&Weight| ["Conv", "ConvTranspose"].contains(&weight.op.as_str());
     let mut checks = Vec::new();
     let mut add = |fault: &str, outcome: Result<String, String>| {
@@ -73,7 +70,8 @@ pub(super) fn controls(subject: &Subject, cut: &Cut, differences: &Differences) 
     };
 
     let mut scaled = Vec::new();
-    for weight in &weights {
+    // A single number is no weight: the 1 in 1 - y², say.
+    for weight in weights.iter().filter(|weight| weight.data.len() > 1) {
         for place in largest(&weight.data) {
             let mut data = weight.data.clone();
             data[place] *= FACTOR;
@@ -92,18 +90,14 @@ pub(super) fn controls(subject: &Subject, cut: &Cut, differences: &Differences) 
     });
     add("a kernel left unflipped", mutate(flipped.collect(), "no kernel is walked through"));
 
-    let phased = weights.iter().filter(convolves).filter(|_| strided).filter_map(|weight| {
-        let phases = weight.read_by.iter().any(|op| ["Reshape", "Transpose", "DepthToSpace"].contains(&op.as_str()));
-        let step = match weight.op.as_str() {
-            "ConvTranspose" => 1,
-            _ if phases => weight.dims.iter().skip(1).product(),
-            _ => return None,
-        };
+    let swapped = weights.iter().filter(|weight| weight.phased).map(|weight| {
+        // The phases of a map lie side by side among the kernel's rows; of a transposed convolution, among its taps.
+        let step = if weight.op == "Conv" { weight.dims.iter().skip(1).product() } else { 1 };
         let mut data = weight.data.clone();
         data.chunks_exact_mut(2 * step).for_each(|pair| pair.rotate_left(step));
-        Some((weight, data, format!("the kernel {:?} of {}", weight.dims, weight.op)))
+        (weight, data, format!("the kernel {:?} of {}", weight.dims, weight.op))
     });
-    add("one phase swapped", mutate(phased.collect(), "no convolution with a stride is walked through"));
+    add("one phase swapped", mutate(swapped.collect(), "no convolution with a stride is walked through"));
     checks
 }
 
@@ -128,10 +122,10 @@ fn largest(data: &[f32]) -> Vec<usize> {
 }
 
 /// The weights that the nodes of the gradient `name` read: those nodes have names of the gradient's own.
-fn weights(graph: &GraphProto, name: &str) -> Vec<Weight> {
+fn weights(proto: &GraphProto, graph: &Graph, name: &str) -> Vec<Weight> {
     let mut needed = vec![name];
     let mut found = Vec::new();
-    for (place, node) in graph.node.iter().enumerate().rev() {
+    for (place, node) in proto.node.iter().enumerate().rev() {
         if !node.output.iter().any(|output| needed.contains(&output.as_str())) {
             continue;
         }
@@ -140,16 +134,30 @@ fn weights(graph: &GraphProto, name: &str) -> Vec<Weight> {
         }
         needed.extend(node.input.iter().map(String::as_str));
         for (operand, input) in node.input.iter().enumerate() {
-            let tensor = graph.initializer.iter().find(|tensor| tensor.name == *input);
+            let tensor = proto.initializer.iter().find(|tensor| tensor.name == *input);
             let Some(data) = tensor.and_then(floats).filter(|data| !data.is_empty()) else { continue };
             let dims = tensor.iter().flat_map(|tensor| &tensor.dims).map(|&size| size as usize).collect();
-            let reads =
-                |other: &&tract_onnx::pb::NodeProto| other.input.iter().any(|input| node.output.contains(input));
-            let read_by = graph.node.iter().filter(reads).map(|other| other.op_type.clone()).collect();
-            found.push(Weight { node: place, operand, op: node.op_type.clone(), read_by, dims, data });
+            let phased = phased(proto, graph, node);
+            found.push(Weight { node: place, operand, op: node.op_type.clone(), phased, dims, data });
         }
     }
     found
+}
+
+/// Whether a node convolves several phases at once: the rows of its kernel are split into maps and phases behind it. A
+/// transposed convolution with a stride has its phases among the taps.
+fn phased(proto: &GraphProto, graph: &Graph, node: &NodeProto) -> bool {
+    let strides = node.attribute.iter().find(|attribute| attribute.name == "strides");
+    let rows = |name: &str| graph.shape(name).ok().and_then(|shape| shape.get(1).copied()).unwrap_or(0);
+    let split = |output: &String| {
+        let mut readers = proto.node.iter().filter(|other| other.input.first() == Some(output));
+        readers.any(|other| other.op_type == "Reshape" && other.output.iter().any(|name| rows(name) < rows(output)))
+    };
+    match node.op_type.as_str() {
+        "Conv" => node.output.iter().any(split),
+        "ConvTranspose" => strides.is_some_and(|strides| strides.ints.iter().any(|&stride| stride > 1)),
+        _ => false,
+    }
 }
 
 fn floats(tensor: &TensorProto) -> Option<Vec<f32>> {
