@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::CommandError;
 use crate::decide::{InstrumentLimits, LaserProof, Rules, Ungated};
 use crate::infer::Model;
+use crate::infer::manifest::CompletenessRecord;
 use crate::inspect::Inspector;
 use crate::outcome::{
     Applicability, Attribution, Completeness, Conclusion, Decision, Explained, Finding, Prediction, Reason,
@@ -120,6 +121,12 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), CommandError> {
     let recording = Recording::read(&args.spectra)?;
     for model in inspector.models() {
         eprintln!("{}: {}", model.identity().name, model.manifest().claim);
+        if model.manifest().network.completeness == CompletenessRecord::Reported {
+            eprintln!(
+                "{}: its maps need not add up to its output; every result says what they miss",
+                model.identity().name
+            );
+        }
     }
     eprintln!("Maps explain the network, not the chemistry; bands that vary together share credit arbitrarily.");
     let mut out = io::BufWriter::new(io::stdout().lock());

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::geometry::Reach;
 use super::graph::{Graph, operator};
+use super::node::Node;
 use super::tensor::Element;
 use super::walk::{dependents, sources};
 
@@ -54,7 +55,8 @@ pub fn unruled(graph: &Graph) -> Vec<(&str, &str)> {
 }
 
 /// Whether a value depends on `input` also along a way on which position is lost (a global average, a dense layer, an
-/// attention), so that each of its cells depends on the whole axis; `reaches` are those of [`super::geometry::reaches`].
+/// attention) or through a normalisation over the positions, so that each of its cells depends on the whole axis; `reaches`
+/// are those of [`super::geometry::reaches`].
 pub fn whole_axis(graph: &Graph, input: &str, value: &str, reaches: &HashMap<String, Reach>) -> bool {
     let (behind, before) = (dependents(graph, &[input], &[]), sources(graph, value));
     let lost = |name: &&String| {
@@ -62,5 +64,22 @@ pub fn whole_axis(graph: &Graph, input: &str, value: &str, reaches: &HashMap<Str
             && graph.element(name).is_none_or(|element| element == Element::Float)
             && !reaches.contains_key(*name)
     };
-    behind.intersection(&before).any(|name| lost(&name))
+    let normalised = graph.nodes().iter().any(|node| {
+        let output = node.output();
+        behind.contains(output) && before.contains(output) && normalises(graph, node, reaches.get(output))
+    });
+    normalised || behind.intersection(&before).any(|name| lost(&name))
+}
+
+/// Whether a node makes each cell of its output depend on all cells.
+fn normalises(graph: &Graph, node: &Node, reach: Option<&Reach>) -> bool {
+    let rank = graph.shape(node.output()).map_or(0, <[usize]>::len);
+    let axis = node.int("axis", -1).and_then(|axis| node.axis(axis, rank));
+    match (node.op.as_str(), reach, axis) {
+        ("InstanceNormalization" | "GroupNormalization" | "MeanVarianceNormalization", ..) => true,
+        // Over this axis and all behind it.
+        ("LayerNormalization", Some(reach), Ok(axis)) => axis <= reach.axis,
+        ("Softmax" | "LogSoftmax", Some(reach), Ok(axis)) => axis == reach.axis,
+        _ => false,
+    }
 }

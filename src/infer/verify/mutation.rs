@@ -6,6 +6,7 @@ use super::differences::Differences;
 use super::subject::{Cut, Subject};
 use super::{Check, GRADIENT_ERROR_MAX};
 use crate::gradient::{GradientError, Graph, proto};
+use crate::infer::manifest::FORMED;
 
 /// Weights that are changed, one after the other, until one has an influence: a weight behind a closed rectifier has none.
 const TRIED_MAX: usize = 24;
@@ -129,7 +130,8 @@ fn weights(proto: &GraphProto, graph: &Graph, name: &str) -> Vec<Weight> {
         if !node.output.iter().any(|output| needed.contains(&output.as_str())) {
             continue;
         }
-        if !(node.name.starts_with("grad/") || ["Identity", "Reshape", "Transpose"].contains(&node.op_type.as_str())) {
+        let own = node.name.starts_with("grad/") || node.name.starts_with(FORMED);
+        if !(own || ["Identity", "Reshape", "Transpose"].contains(&node.op_type.as_str())) {
             continue;
         }
         needed.extend(node.input.iter().map(String::as_str));

@@ -88,16 +88,6 @@ pub enum AdoptError {
         /// Its last operator.
         op: String,
     },
-    /// The gradients of several outputs cannot be computed in one run.
-    #[error(
-        "node '{node}' ({op}) mixes the batch axis, on which each output's gradient has a row: choose a layer behind it, or export each output as one of its own and choose it with --output"
-    )]
-    Rows {
-        /// Which node.
-        node: String,
-        /// Its operator.
-        op: String,
-    },
     /// A layer whose cells have lost their place.
     #[error(
         "the cells of layer '{layer}' have no known place on the spectrum: choose an earlier layer, `ramand model inspect` lists them"

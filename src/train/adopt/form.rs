@@ -10,8 +10,8 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 use super::error::AdoptError;
 use crate::gradient::proto::{self, integers, ints, node, value};
 use crate::gradient::{
-    ACTIVATION, AttachedTarget, CLASS_INDEX, COTANGENT, GRADIENT, GradientError, Graph, MAP, Positions, Seed, Target,
-    attach, fix_shape, sizes,
+    ACTIVATION, Attached, AttachedTarget, CLASS_INDEX, COTANGENT, GRADIENT, GradientError, Graph, MAP, Positions, Seed,
+    Target, attach, fix_shape, sizes,
 };
 use crate::infer::manifest::FORMED;
 
@@ -191,10 +191,10 @@ pub(super) fn cut(formed: &mut Formed, outputs: usize, layers: &[String]) -> Res
     let targets = layers.iter().zip(&raw);
     let targets: Vec<Target<'_>> =
         targets.map(|(tensor, (activation, gradient))| Target { tensor, activation, gradient }).collect();
-    let attached = attach(&formed.model, &formed.output, Seed::All, &targets).map_err(|error| match error {
-        GradientError::Rows { node, op } => AdoptError::Rows { node, op },
-        other => other.into(),
-    })?;
+    let attached = match attach(&formed.model, &formed.output, Seed::All, &targets) {
+        Err(GradientError::Rows { .. }) => one_by_one(formed, outputs, &targets)?,
+        attached => attached?,
+    };
     let mut model = attached.model;
     let mut cuts = Vec::new();
     for (index, ((facts, tensor), (activation, gradient))) in
@@ -205,6 +205,52 @@ pub(super) fn cut(formed: &mut Formed, outputs: usize, layers: &[String]) -> Res
     }
     formed.model = model;
     Ok((cuts, attached.bypassed))
+}
+
+/// The gradients of all outputs where they cannot share one walk, as an operator on the way mixes the batch axis: each
+/// output has a walk of its own, and the results are joined.
+fn one_by_one(formed: &Formed, outputs: usize, targets: &[Target<'_>]) -> Result<Attached, AdoptError> {
+    let mut model = formed.model.clone();
+    let mut found: Option<Attached> = None;
+    for output in 0..outputs {
+        let proto = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
+        let own = format!("{FORMED}y-{output}");
+        let chosen = format!("{own}-chosen");
+        let column: Vec<f32> = (0..outputs).map(|row| f32::from(u8::from(row == output))).collect();
+        proto.initializer.push(proto::floats(&chosen, &[outputs, 1], &column));
+        proto.node.push(node("MatMul", &[&formed.output, &chosen], &own, Vec::new()));
+        let names: Vec<[String; 2]> = targets
+            .iter()
+            .map(|target| [target.activation, target.gradient].map(|name| format!("{name}-of-{output}")))
+            .collect();
+        let parts = targets.iter().zip(&names);
+        let parts: Vec<Target<'_>> = parts
+            .map(|(target, [activation, gradient])| Target { tensor: target.tensor, activation, gradient })
+            .collect();
+        let part = attach(&model, &own, Seed::All, &parts)?;
+        model = part.model;
+        let whole = found.get_or_insert_with(|| Attached { model: ModelProto::default(), targets: Vec::new(), ..part });
+        whole.bypassed |= part.bypassed;
+        if output == 0 {
+            whole.targets = part.targets;
+            continue;
+        }
+        for (whole, part) in whole.targets.iter_mut().zip(part.targets) {
+            whole.outputs += 1;
+            whole.constant = whole.constant.take().zip(part.constant).map(|(whole, part)| [whole, part].concat());
+        }
+    }
+    let mut found = found.ok_or(GradientError::NoOutput)?;
+    let proto = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
+    for target in targets {
+        let rows: Vec<String> = (0..outputs).map(|output| format!("{}-of-{output}", target.gradient)).collect();
+        let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        proto.node.push(node("Concat", &rows, target.gradient, vec![proto::int("axis", 0)]));
+        proto.node.push(node("Identity", &[target.tensor], target.activation, Vec::new()));
+    }
+    proto.output.retain(|info| !(info.name.starts_with(FORMED) && info.name.contains("-of-")));
+    found.model = model;
+    Ok(found)
 }
 
 /// The layer and gradient that `ramand model attach` wrote into the file.

@@ -7,7 +7,7 @@ use tract_onnx::pb::{GraphProto, ModelProto};
 use super::{AdoptError, Adoption, adopt};
 use crate::gradient::proto::{self, integers, ints, node, value};
 use crate::gradient::tests::networks::{Head, Network, Residual, residual};
-use crate::gradient::{ACTIVATION, GRADIENT, Seed, Target, attach};
+use crate::gradient::{ACTIVATION, GRADIENT, GradientError, Seed, Target, attach};
 use crate::infer::Model;
 use crate::infer::manifest::{CompletenessRecord, Task};
 use crate::infer::verify::verify;
@@ -205,6 +205,48 @@ fn a_layer_with_its_channels_last_is_turned() {
     for (turned, plain) in map(&turned).iter().zip(map(&plain)) {
         assert!((turned - plain).abs() <= 1e-5, "{turned} instead of {plain}");
     }
+}
+
+#[test]
+fn outputs_that_cannot_share_a_walk_have_one_each() {
+    // Behind the stage the batch axis is moved away and back, so that no row of a gradient could lie on it.
+    let plain = network(Head::TwoLayers, 1, 3);
+    let mut mixing = plain.clone();
+    let own = graph(&mut mixing);
+    let place = own.node.iter().position(|node| node.output[0] == "features").expect("there");
+    own.node[place].input[0] = "back".into();
+    own.node.insert(place, node("Transpose", &["moved"], "back", vec![ints("perm", &[1, 0, 2])]));
+    own.node.insert(place, node("Transpose", &["stage"], "moved", vec![ints("perm", &[1, 0, 2])]));
+    let target = Target { tensor: "stage", activation: ACTIVATION, gradient: GRADIENT };
+    let refused = attach(&mixing, "y", Seed::All, &[target]).expect_err("the rows have no axis");
+    assert!(matches!(refused, GradientError::Rows { .. }), "{refused}");
+    let kinds = Adoption { layer: Some("stage".into()), ..adoption(&["a", "b", "c"], POINTS, 1) };
+    let maps = [plain, mixing].map(|model| {
+        let model = check("one by one", &model, &kinds, 1, CompletenessRecord::Reported);
+        let raw = recording(24).raw_spectra().nth(7).expect("a spectrum");
+        let prepared = model.pipeline().prepare(&raw, &mut Workspace::default()).expect("prepared");
+        model.judge(&mut model.session().expect("buffers"), &prepared).expect("an answer").attribution.map
+    });
+    for (shared, own) in maps[0].iter().zip(&maps[1]) {
+        assert!((shared - own).abs() <= 1e-5, "{own} instead of {shared}");
+    }
+}
+
+#[test]
+fn behind_a_normalisation_over_the_axis_every_cell_depends_on_all_points() {
+    let mut model = network(Head::TwoLayers, 1, 1);
+    let own = graph(&mut model);
+    let place = own.node.iter().position(|node| node.output[0] == "first").expect("there");
+    own.node[place].input[0] = "normal".into();
+    own.initializer.push(proto::floats("scale-of", &[24], &[1.0; 24]));
+    own.initializer.push(proto::floats("bias-of", &[24], &[0.1; 24]));
+    let normalise = node("InstanceNormalization", &["first_linear", "scale-of", "bias-of"], "normal", Vec::new());
+    own.node.insert(place, normalise);
+    let normalised = check("normalised", &model, &adoption(&[], POINTS, 1), 1, CompletenessRecord::Reported);
+    assert!(normalised.manifest().network.targets[0].whole_axis);
+    let local = network(Head::TwoLayers, 1, 1);
+    let local = check("local", &local, &adoption(&[], POINTS, 1), 1, CompletenessRecord::Reported);
+    assert!(!local.manifest().network.targets[0].whole_axis);
 }
 
 #[test]
