@@ -161,6 +161,10 @@ fn files_as_exporters_write_them_are_bundled() {
     check("flat", &fixture("resnet-flat-dynamo-20"), 101, &kinds, "exact");
     check("Keras", &fixture("keras-resnet-17-dynamic"), 100, &kinds, "exact");
     check("Keras, flat", &fixture("keras-flat-11"), 90, &quantity, "exact");
+    // Behind an attention cells have no place, so that an earlier layer is chosen; its outputs cannot share a walk.
+    check("attention", &fixture("attention-dynamo-18"), 96, &kinds, "reported");
+    check("image", &fixture("keras-image-18-dynamic"), 96, &kinds, "reported");
+    check("MATLAB", &fixture("matlab-regression"), 75, &quantity, "exact");
 }
 
 #[test]

@@ -227,9 +227,9 @@ fn tell(identity: &ModelIdentity, manifest: &Manifest, out: &Path, checks: usize
     }
     match manifest.network.completeness_error {
         None => eprintln!("completeness: the maps add up to the output less its offset"),
-        Some(error) => eprintln!(
-            "completeness: reported only, the maps miss the output by up to {error:.2} of it on the reference spectra"
-        ),
+        Some(error) => {
+            eprintln!("completeness: reported only, with an error of up to {error:.2e} on the reference spectra")
+        }
     }
     if manifest.gate.is_none() {
         eprintln!("note: without a gate every result is invalid on the line, unless ramand.toml allows that");

@@ -237,7 +237,7 @@ fn file_completeness(subject: &Subject) -> Check {
         Err(error) => failed(&name, &error),
         Ok(error) if error <= EXACT => passed(&name, format!("the map adds up to y - b: error {error:.1e}")),
         Ok(error) if error.is_finite() => {
-            let figure = format!("reported: the map misses y - b by up to {error:.1e} of it on random spectra");
+            let figure = format!("reported: completeness error up to {error:.1e} on random spectra");
             passed(&name, figure)
         }
         Ok(error) => Check { name, outcome: Err(format!("the map adds up to {error}")) },
