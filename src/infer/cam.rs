@@ -5,7 +5,6 @@
 //! contributions and shares, the off-band share and the linear share are this project's definitions; `docs/explanation.md`
 //! says what they mean and what they do not claim.
 
-use std::iter::Sum;
 use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
@@ -223,8 +222,8 @@ fn add(sums: &mut [f32], values: &[f32], factor: f32) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += factor * value);
 }
 
-/// Σ `term`(value), in as many partial sums as keep the processor busy: one alone waits for every addition.
-fn sum<S: Copy + Default + AddAssign + Sum>(values: &[f32], term: impl Fn(f32) -> S) -> S {
+/// Σ `term`(value), in as many partial sums as keep the processor busy, and these in pairs: one sum alone waits for every addition.
+fn sum<S: Copy + Default + AddAssign>(values: &[f32], term: impl Fn(f32) -> S) -> S {
     const PARTIAL: usize = 16;
     let mut sums = [S::default(); PARTIAL];
     let mut chunks = values.chunks_exact(PARTIAL);
@@ -232,7 +231,13 @@ fn sum<S: Copy + Default + AddAssign + Sum>(values: &[f32], term: impl Fn(f32) -
         sums.iter_mut().zip(chunk).for_each(|(sum, &value)| *sum += term(value));
     }
     sums.iter_mut().zip(chunks.remainder()).for_each(|(sum, &value)| *sum += term(value));
-    sums.into_iter().sum()
+    let mut width = PARTIAL;
+    while width > 1 {
+        width /= 2;
+        let (low, high) = sums.split_at_mut(width);
+        low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
+    }
+    sums[0]
 }
 
 /// M by cells of every output, [outputs][cells]: what a reference population's mean is taken of.
