@@ -55,13 +55,19 @@ def write_files(subject, folder):
         onnx.save(networks.forward_only(onnx.load(whole), network["output"]), forward)
         found.append((manifest.parent.name, [("forward", forward, None), ("with the bundle's maps", whole, LINEAR_MAX)]))
     for points, widths in networks.SIZES:
+        quantity, weights = networks.residual(points, widths, outputs=1)
+        forward = folder / f"quantity-{points}.onnx"
+        onnx.save(quantity, forward)
+        linear = attached(forward, "linear", f"stage{len(widths) - 1}", "linear")
+        found.append((f"{points} points, {weights / 1000:.0f} k weights, a quantity",
+                      [("forward", forward, None), ("last stage, linear", linear, LINEAR_MAX)]))
         model, weights = networks.residual(points, widths)
         forward = folder / f"residual-{points}.onnx"
         onnx.save(model, forward)
         last = len(widths) - 1
-        found.append((f"{points} points, {weights / 1000:.0f} k weights", [
+        found.append((f"{points} points, {weights / 1000:.0f} k weights, {networks.OUTPUTS} classes", [
             ("forward", forward, None),
-            ("last stage, linear", attached(forward, "linear", f"stage{last}", "linear"), LINEAR_MAX),
+            ("last stage, linear, the maps of all classes", attached(forward, "linear", f"stage{last}", "linear"), LINEAR_MAX),
             ("walk to the next-to-last stage", attached(forward, "next", f"stage{last - 1}", "argmax"), NEXT_TO_LAST_MAX),
             ("walk to the first stage", attached(forward, "first", "stage0", "argmax"), FIRST_MAX),
         ]))

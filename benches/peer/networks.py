@@ -34,7 +34,7 @@ class Writer:
         return self.node("Relu", [self.node("Add", [self.conv(inner, f"{name}.conv2", maps_out, maps_out, 3), skip], f"{name}.sum")], name)
 
 
-def residual(points, widths):
+def residual(points, widths, outputs=OUTPUTS):
     """The model, and its number of weights."""
     w = Writer()
     x = w.node("Relu", [w.conv("x", "stem", 1, widths[0], 7, 2)], "stem.relu")
@@ -44,9 +44,9 @@ def residual(points, widths):
         x = w.stage(x, f"stage{index}", maps, width, stride)
         cells, maps = (cells + stride - 1) // stride, width
     flat = w.node("Flatten", [x], "flat", axis=1)
-    w.node("Gemm", [flat, w.weight("head.weight", (OUTPUTS, maps * cells)), w.weight("head.bias", (OUTPUTS,))], "y", transB=1)
+    w.node("Gemm", [flat, w.weight("head.weight", (outputs, maps * cells)), w.weight("head.bias", (outputs,))], "y", transB=1)
     value = lambda name, shape: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-    graph = helper.make_graph(w.nodes, "residual network", [value("x", [1, 1, points])], [value("y", [1, OUTPUTS])], w.weights)
+    graph = helper.make_graph(w.nodes, "residual network", [value("x", [1, 1, points])], [value("y", [1, outputs])], w.weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
     return model, sum(int(np.prod(weight.dims)) for weight in w.weights)
