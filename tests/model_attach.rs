@@ -90,7 +90,9 @@ fn every_seed_says_what_it_asks_for_and_gives() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (input, out) = (path(folder.path(), "in.onnx"), path(folder.path(), "out.onnx"));
     fs::write(&input, proto::encode(&network())).expect("writable");
-    let cases: [(&str, &[&str], &[&str], &[usize]); 5] = [
+    /// Seed, inputs, outputs, shape of the last output.
+    type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [usize]);
+    let cases: [Case<'_>; 5] = [
         ("argmax", &["x"], &["p", "grad/activation", "grad/gradient"], &[1, 4, 32]),
         ("class-index", &["x", "class_index"], &["p", "grad/activation", "grad/gradient"], &[1, 4, 32]),
         ("cotangent", &["x", "cotangent"], &["p", "grad/activation", "grad/gradient"], &[1, 4, 32]),

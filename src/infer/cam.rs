@@ -5,7 +5,7 @@
 //! contributions and shares, the off-band share and the linear share are this project's definitions; `docs/explanation.md`
 //! says what they mean and what they do not claim.
 
-use std::ops::{AddAssign, Range};
+use std::ops::{Add, Range};
 use std::sync::Arc;
 
 use crate::outcome::{Attribution, Band, BandContribution, Completeness, Explained};
@@ -18,10 +18,11 @@ const SHARE_RATIO_MIN: f32 = 0.01;
 /// up to the neighbouring cell's, and all of it, at the ends of the axis too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spread {
-    points: usize,
-    /// First point and number of weights of each cell.
-    runs: Vec<(usize, usize)>,
-    weights: Vec<f32>,
+    cells: usize,
+    /// Of each point, the cell at its left, and the weights of that one and of the next.
+    between: Vec<(usize, [f32; 2])>,
+    /// What a point receives from other cells than those two: cells beyond the ends of the axis. Point, cell, weight.
+    beyond: Vec<(usize, usize, f32)>,
     /// Nothing to share out: a linear part sees every point by itself.
     cell_is_point: bool,
 }
@@ -29,54 +30,63 @@ pub struct Spread {
 impl Spread {
     /// For `cells` whose centres lie at `first_cell` + i · `stride` on an axis of `points`, in points.
     pub fn new(points: usize, cells: usize, first_cell: f64, stride: f64) -> Self {
-        let mut spread = Self {
-            points,
-            runs: Vec::new(),
-            weights: Vec::new(),
-            cell_is_point: cells == points && first_cell == 0.0 && stride == 1.0,
-        };
         let end = points.saturating_sub(1) as f64;
+        let left = |point: usize| {
+            let place = ((point as f64 - first_cell) / stride).floor().max(0.0) as usize;
+            (place.min(cells.saturating_sub(2)), [0.0; 2])
+        };
+        let mut between: Vec<(usize, [f32; 2])> = (0..points).map(left).collect();
+        let mut beyond = Vec::new();
+        let mut give = |point: usize, cell: usize, weight: f32| {
+            let (left, weights) = &mut between[point];
+            match cell.checked_sub(*left) {
+                Some(side @ 0..=1) if cells > 1 => weights[side] += weight,
+                _ => beyond.push((point, cell, weight)),
+            }
+        };
         for cell in 0..cells {
             let centre = first_cell + cell as f64 * stride;
             let from = (centre - stride).max(0.0).min(end).floor() as usize;
             let to = (centre + stride).max(0.0).min(end).ceil() as usize;
             let near = |point: usize| (1.0 - (point as f64 - centre).abs() / stride).max(0.0);
-            let seen: Vec<usize> = (from..=to).filter(|&point| near(point) > 0.0).collect();
-            let total: f64 = seen.iter().map(|&point| near(point)).sum();
-            match (seen.first(), seen.last()) {
-                (Some(&first), Some(&last)) => {
-                    spread.runs.push((first, last - first + 1));
-                    spread.weights.extend((first..=last).map(|point| (near(point) / total) as f32));
-                }
+            let total: f64 = (from..=to).map(near).sum();
+            if total > 0.0 {
+                let seen = (from..=to).filter(|&point| near(point) > 0.0);
+                seen.for_each(|point| give(point, cell, (near(point) / total) as f32));
+            } else {
                 // Beyond the ends of the axis: the end itself.
-                _ => {
-                    spread.runs.push((centre.clamp(0.0, end) as usize, 1));
-                    spread.weights.push(1.0);
-                }
+                give(centre.clamp(0.0, end) as usize, cell, 1.0);
             }
         }
-        spread
+        Self { cells, between, beyond, cell_is_point: cells == points && first_cell == 0.0 && stride == 1.0 }
     }
 
     /// How many cells.
     pub fn cells(&self) -> usize {
-        self.runs.len()
+        self.cells
+    }
+
+    /// How many points.
+    fn points(&self) -> usize {
+        self.between.len()
     }
 
     /// Adds each cell's value to the points around its centre.
+    ///
+    /// # Panics
+    /// When there are more or fewer cells or points than there should be.
     pub fn add(&self, cells: &[f32], points: &mut [f32]) {
-        debug_assert_eq!((cells.len(), points.len()), (self.cells(), self.points));
+        assert_eq!((cells.len(), points.len()), (self.cells(), self.points()));
         if self.cell_is_point {
-            return self::add(points, cells, 1.0);
+            return self::add(points, cells);
         }
-        let mut weights = self.weights.as_slice();
-        for (&(first, count), cell) in self.runs.iter().zip(cells) {
-            let (own, rest) = weights.split_at(count);
-            weights = rest;
-            for (point, weight) in points[first..first + count].iter_mut().zip(own) {
-                *point += cell * weight;
+        if cells.len() > 1 {
+            for (point, &(left, [first, second])) in points.iter_mut().zip(&self.between) {
+                let pair = &cells[left..left + 2];
+                *point += pair[0] * first + pair[1] * second;
             }
         }
+        self.beyond.iter().for_each(|&(point, cell, weight)| points[point] += cells[cell] * weight);
     }
 }
 
@@ -94,8 +104,8 @@ impl Part {
     /// function of the input.
     pub fn new(spread: Spread, reference: &[f32], linear: bool) -> Self {
         let outputs = reference.len() / spread.cells().max(1);
-        let mut points = vec![0.0; outputs * spread.points];
-        for (row, cells) in points.chunks_mut(spread.points).zip(reference.chunks(spread.cells().max(1))) {
+        let mut points = vec![0.0; outputs * spread.points()];
+        for (row, cells) in points.chunks_mut(spread.points()).zip(reference.chunks(spread.cells().max(1))) {
             spread.add(cells, row);
         }
         Self { spread, reference: points, linear }
@@ -119,6 +129,10 @@ pub struct Explainer {
     /// Where no band lies.
     unbanded: Vec<Range<usize>>,
     parts: Vec<Part>,
+    /// Mean map of the reference population, all parts but the linear ones together: [outputs][points].
+    reference: Vec<f32>,
+    /// The same of the linear parts.
+    linear_reference: Vec<f32>,
     offset: Vec<f32>,
     reference_output: Vec<f32>,
     receptive_field: f64,
@@ -146,7 +160,24 @@ impl Explainer {
         });
         let unbanded = runs.filter(|(banded, _)| !banded).map(|(_, range)| range).collect();
         let bands = bands.into_iter().map(|(range, band)| (Arc::new(band), range)).collect();
-        Self { axis, bands, unbanded, parts, offset, reference_output, receptive_field, completeness }
+        let mean = |linear: bool| {
+            let mut sum = vec![0.0; offset.len() * axis.len()];
+            parts.iter().filter(|part| part.linear == linear).for_each(|part| add(&mut sum, &part.reference));
+            sum
+        };
+        let (reference, linear_reference) = (mean(false), mean(true));
+        Self {
+            axis,
+            bands,
+            unbanded,
+            parts,
+            reference,
+            linear_reference,
+            offset,
+            reference_output,
+            receptive_field,
+            completeness,
+        }
     }
 
     /// The maps of one spectrum: `outputs` is the network's y, `layers` one for each part, in order.
@@ -161,45 +192,33 @@ impl Explainer {
         };
         let (output, reference_output, offset) = (pick(outputs), pick(&self.reference_output), pick(&self.offset));
 
-        let mut map = vec![0.0; points];
-        let mut difference = vec![0.0; points];
-        let (mut own, mut apart) = (vec![0.0; points], vec![0.0; points]);
-        let (mut gross_linear, mut gross_network) = (0.0_f32, 0.0_f32);
+        let (mut map, mut linear) = (vec![0.0; points], vec![0.0; points]);
         for (part, layer) in self.parts.iter().zip(layers) {
-            own.fill(0.0);
-            part.spread.add(&cells(explained, layer, part.spread.cells(), outputs.len()), &mut own);
-            let row = |output: usize| &part.reference[output * points..][..points];
-            apart.copy_from_slice(&own);
-            match explained {
-                Explained::Value => add(&mut apart, row(0), -1.0),
-                Explained::Contrast { class, against } => {
-                    add(&mut apart, row(class), -1.0);
-                    add(&mut apart, row(against), 1.0);
-                }
-            }
-            add(&mut map, &own, 1.0);
-            add(&mut difference, &apart, 1.0);
-            *(if part.linear { &mut gross_linear } else { &mut gross_network }) += sum(&apart, f32::abs);
+            let own = if part.linear { &mut linear } else { &mut map };
+            part.spread.add(&cells(explained, layer, part.spread.cells(), outputs.len()), own);
         }
+        let mut difference = apart(&map, &self.reference, explained);
+        let linear_difference = apart(&linear, &self.linear_reference, explained);
+        let (gross_network, gross_linear) = (sums(&difference).gross, sums(&linear_difference).gross);
+        add(&mut map, &linear);
+        add(&mut difference, &linear_difference);
 
-        let whole = sum(&difference, |value| value);
-        let gross = sum(&difference, f32::abs);
+        let all = sums(&difference);
         let ratio = |part: f32, whole: f32| if whole > 0.0 { part / whole } else { 0.0 };
         let bands = self.bands.iter().map(|(band, range)| {
-            let inside = &difference[range.clone()];
-            let contribution = sum(inside, |value| value);
+            let inside = sums(&difference[range.clone()]);
             BandContribution {
                 band: band.clone(),
-                contribution,
-                share: (whole.abs() > SHARE_RATIO_MIN * gross).then(|| contribution / whole),
-                gross_share: ratio(sum(inside, f32::abs), gross),
+                contribution: inside.net,
+                share: (all.net.abs() > SHARE_RATIO_MIN * all.gross).then(|| inside.net / all.net),
+                gross_share: ratio(inside.gross, all.gross),
             }
         });
         let bands = bands.collect();
-        let off_band = ratio(self.unbanded.iter().map(|range| sum(&difference[range.clone()], f32::abs)).sum(), gross);
-        let total = sum(&map, f64::from);
+        let unbanded: f32 = self.unbanded.iter().map(|range| sums(&difference[range.clone()]).gross).sum();
+        let total = sum_f64(&map);
         let expected = f64::from(output) - f64::from(offset);
-        let linear = self.parts.iter().any(|part| part.linear);
+        let any_linear = self.parts.iter().any(|part| part.linear);
         Attribution {
             explained,
             axis: self.axis.clone(),
@@ -208,36 +227,66 @@ impl Explainer {
             output,
             reference_output,
             bands,
-            off_band,
+            off_band: ratio(unbanded, all.gross),
             completeness_error: ((total - expected).abs() / expected.abs().max(1.0)) as f32,
             completeness: self.completeness,
-            linear_share: linear.then(|| ratio(gross_linear, gross_linear + gross_network)),
+            linear_share: any_linear.then(|| ratio(gross_linear, gross_linear + gross_network)),
             receptive_field: self.receptive_field,
         }
     }
 }
 
-/// Adds `factor` times the values.
-fn add(sums: &mut [f32], values: &[f32], factor: f32) {
-    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += factor * value);
+/// A map less its mean over the reference population, `reference` being [outputs][points].
+fn apart(map: &[f32], reference: &[f32], explained: Explained) -> Vec<f32> {
+    let row = |output: usize| &reference[output * map.len()..][..map.len()];
+    match explained {
+        Explained::Value => map.iter().zip(row(0)).map(|(value, mean)| value - mean).collect(),
+        Explained::Contrast { class, against } => {
+            let means = row(class).iter().zip(row(against));
+            map.iter().zip(means).map(|(value, (class, against))| value - (class - against)).collect()
+        }
+    }
 }
 
-/// Σ `term`(value), in as many partial sums as keep the processor busy, and these in pairs: one sum alone waits for every addition.
-fn sum<S: Copy + Default + AddAssign>(values: &[f32], term: impl Fn(f32) -> S) -> S {
-    const PARTIAL: usize = 16;
-    let mut sums = [S::default(); PARTIAL];
-    let mut chunks = values.chunks_exact(PARTIAL);
-    for chunk in &mut chunks {
-        sums.iter_mut().zip(chunk).for_each(|(sum, &value)| *sum += term(value));
-    }
-    sums.iter_mut().zip(chunks.remainder()).for_each(|(sum, &value)| *sum += term(value));
-    let mut width = PARTIAL;
-    while width > 1 {
-        width /= 2;
-        let (low, high) = sums.split_at_mut(width);
-        low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
-    }
-    sums[0]
+fn add(sums: &mut [f32], values: &[f32]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+}
+
+/// So many partial sums at a time keep the processor busy: one alone waits for every addition.
+const PARTIAL: usize = 8;
+
+/// Σ v and Σ |v|.
+struct Sums {
+    net: f32,
+    gross: f32,
+}
+
+fn sums(values: &[f32]) -> Sums {
+    let (mut net, mut gross) = ([0.0; PARTIAL], [0.0; PARTIAL]);
+    let mut put = |values: &[f32]| {
+        for ((net, gross), value) in net.iter_mut().zip(&mut gross).zip(values) {
+            *net += value;
+            *gross += value.abs();
+        }
+    };
+    let (chunks, remainder) = values.as_chunks::<PARTIAL>();
+    chunks.iter().for_each(|chunk| put(chunk));
+    put(remainder);
+    Sums { net: in_pairs(net), gross: in_pairs(gross) }
+}
+
+/// Σ v in f64.
+fn sum_f64(values: &[f32]) -> f64 {
+    let mut partial = [0.0; PARTIAL];
+    let mut put = |values: &[f32]| partial.iter_mut().zip(values).for_each(|(sum, &value)| *sum += f64::from(value));
+    let (chunks, remainder) = values.as_chunks::<PARTIAL>();
+    chunks.iter().for_each(|chunk| put(chunk));
+    put(remainder);
+    in_pairs(partial)
+}
+
+fn in_pairs<S: Copy + Add<Output = S>>([a, b, c, d, e, f, g, h]: [S; PARTIAL]) -> S {
+    ((a + b) + (c + d)) + ((e + f) + (g + h))
 }
 
 /// M by cells of every output, [outputs][cells]: what a reference population's mean is taken of.
