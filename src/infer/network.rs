@@ -163,9 +163,9 @@ impl Network {
     }
 }
 
-/// Clears the upper halves of the vector registers, which tract 0.23's kernels for x86 leave in use. Until somebody does, every
-/// change between code for SSE (this program) and for AVX (the mathematics library) costs the processor some 70 cycles: each
-/// `exp` of the next spectrum's baseline twice that.
+/// Clears the upper halves of the vector registers, which tract 0.23's kernels for x86 leave in use. Until somebody does, changing
+/// between code for SSE (this program) and for AVX (the mathematics library) stalls the processor: profiled, every `exp` of the next
+/// spectrum's baseline waited on its first SSE instruction, and preparing took several times as long.
 #[cfg(target_arch = "x86_64")]
 fn leave_vector_mode() {
     #[target_feature(enable = "avx")]

@@ -44,8 +44,7 @@ pub(super) fn subtract_arpls(values: &mut [f64], settings: &Whittaker, scratch: 
     subtract(values, baseline);
 }
 
-/// 1 / (1 + exp(x)), to less than [`f64::EPSILON`] of 1. Nearly every point of a band has an argument so large that exp overflows,
-/// on a path that takes the mathematics library twenty times as long as any other.
+/// 1 / (1 + exp(x)), to less than [`f64::EPSILON`] of 1: far above the baseline, where the bands are, without calculating an exponential.
 fn falling_logistic(x: f64) -> f64 {
     match x {
         x if x > LOGISTIC_RANGE => 0.0,
