@@ -17,6 +17,7 @@ pub mod preprocess;
 
 // Layer 2: the outside world, one part each.
 pub mod acquire;
+pub mod evaluate;
 pub mod infer;
 pub mod journal;
 pub mod publish;

@@ -23,6 +23,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("infer::npy", 1, &[]),
     ("publish::forwarder", 1, &[]),
     ("acquire", 2, &["supervise"]),
+    ("evaluate", 2, &["infer", "recording", "sim", "train"]),
     ("infer", 2, &["infer::cam", "infer::npy"]),
     ("journal", 2, &[]),
     ("publish", 2, &["publish::forwarder", "journal"]),

@@ -2,11 +2,13 @@
 
 mod check;
 mod demo;
+mod evaluate;
 mod explain;
 mod history;
 mod logging;
 mod model;
 mod probe;
+mod progress;
 mod replay;
 mod run;
 mod sim;
@@ -30,6 +32,7 @@ struct Cli {
 enum Command {
     Check(check::CheckArgs),
     Demo(demo::DemoArgs),
+    Evaluate(evaluate::EvaluateArgs),
     History(history::HistoryArgs),
     Explain(explain::ExplainArgs),
     Model(model::ModelArgs),
@@ -95,6 +98,7 @@ pub fn main() -> ExitCode {
     let outcome: Result<(), CommandError> = match cli.command {
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
         Command::History(args) => history::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Model(args) => model::run(&args),

@@ -3,23 +3,17 @@
 mod report;
 pub(super) mod request;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::request::{parse_axis, parse_reference};
 use super::CommandError;
+use super::progress::{interrupt_on_request, watched};
 use crate::infer::manifest::Task;
 use crate::spectrum::ShiftAxis;
 use crate::train::{Progress, Reference, train};
-
-/// How often the progress bar looks at the training.
-const GLANCE: Duration = Duration::from_millis(100);
 
 /// Train a model on labelled spectra and write it as a bundle
 #[derive(Debug, Args)]
@@ -172,7 +166,8 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), CommandError> {
     let progress = Arc::new(Progress::default());
     interrupt_on_request(&progress);
     eprintln!("training {} networks; Ctrl-C ends it and leaves nothing", request.networks_altogether());
-    let trained = watched(&progress, request.steps_altogether(), || train(&recording, &request, &progress))?;
+    let trained =
+        watched(&progress, "training", request.steps_altogether(), || train(&recording, &request, &progress))?;
     trained.write(&arguments.out)?;
     if arguments.json {
         report::print_json(&trained.manifest)?;
@@ -180,44 +175,4 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), CommandError> {
         report::print_table(&trained.manifest, &arguments.out);
     }
     Ok(())
-}
-
-/// Ctrl-C or a stop request ends the training at its next step.
-///
-/// Where no handler can be installed, they end the process as they always do: the bundle is still written whole or not at all.
-fn interrupt_on_request(progress: &Arc<Progress>) {
-    let progress = progress.clone();
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
-    let handlers = runtime.block_on(async { Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)) });
-    let handlers: std::io::Result<_> = handlers;
-    let Ok((mut interrupt, mut terminate)) = handlers else { return };
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        });
-        progress.interrupt();
-    });
-}
-
-/// Runs `work` under a progress bar on stderr, if that is a terminal.
-fn watched<T: Send>(progress: &Progress, steps: u64, work: impl FnOnce() -> T + Send) -> T {
-    if !std::io::stderr().is_terminal() {
-        return work();
-    }
-    let bar = ProgressBar::new(steps);
-    let template = "training {wide_bar} {percent:>3} %, {eta} left";
-    bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
-    let result = std::thread::scope(|scope| {
-        let worker = scope.spawn(work);
-        while !worker.is_finished() {
-            bar.set_position(progress.steps());
-            std::thread::sleep(GLANCE);
-        }
-        worker.join().expect("training does not panic")
-    });
-    bar.finish_and_clear();
-    result
 }

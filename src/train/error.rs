@@ -1,5 +1,6 @@
 //! What can go wrong between a file of labelled spectra and a bundle.
 
+use super::progress::Interrupted;
 use crate::failure::{Failure, Kind};
 use crate::gradient::GradientError;
 use crate::infer::NetworkError;
@@ -130,6 +131,12 @@ pub enum TrainError {
     /// Somebody asked for the end.
     #[error("interrupted; nothing was written")]
     Interrupted,
+}
+
+impl From<Interrupted> for TrainError {
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupted
+    }
 }
 
 impl Failure for TrainError {

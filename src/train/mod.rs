@@ -39,7 +39,7 @@ pub use adopt::{AdoptError, Adoption, adopt};
 pub use bundle::{Trained, train};
 pub use candidate::{Preparation, Skip};
 pub use error::TrainError;
-pub use progress::Progress;
+pub use progress::{Interrupted, Progress};
 pub use request::{Provenance, Reference, Request, STEPS, Split};
 
 /// A class with fewer samples cannot be held out and shown at once.

@@ -1,10 +1,12 @@
-//! How far a training is, and whether it shall go on.
+//! How far a long computation is, and whether it shall go on.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::error::TrainError;
+/// The computation was told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interrupted;
 
-/// Shared between the threads that train and the one that watches.
+/// Shared between the threads that work and the one that watches.
 #[derive(Debug, Default)]
 pub struct Progress {
     steps: AtomicU64,
@@ -12,22 +14,26 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Steps of gradient descent done, over all fits.
+    /// Steps done: of training, steps of gradient descent over all fits.
     pub fn steps(&self) -> u64 {
         self.steps.load(Ordering::Relaxed)
     }
 
-    /// Ends the training at the next step with [`TrainError::Interrupted`].
+    /// Ends the computation at its next step with [`Interrupted`].
     pub fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn step(&self) -> Result<(), TrainError> {
+    /// One more step done.
+    ///
+    /// # Errors
+    /// When the computation shall end.
+    pub fn step(&self) -> Result<(), Interrupted> {
         self.steps.fetch_add(1, Ordering::Relaxed);
         self.check()
     }
 
-    pub(super) fn check(&self) -> Result<(), TrainError> {
-        if self.interrupted.load(Ordering::Relaxed) { Err(TrainError::Interrupted) } else { Ok(()) }
+    pub(super) fn check(&self) -> Result<(), Interrupted> {
+        if self.interrupted.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
     }
 }

@@ -171,7 +171,7 @@ fn parse_toml<T: for<'de> Deserialize<'de>>(text: &str, path: &Path) -> Result<T
 }
 
 /// Of the file, or where there are several, of the list that `sha256sum` makes of them, in the order of their names.
-fn data_sha256(recording: &Recording) -> Result<String, CommandError> {
+pub(in crate::cli) fn data_sha256(recording: &Recording) -> Result<String, CommandError> {
     if let [file] = &recording.files[..] {
         return sha256(file);
     }

@@ -1,0 +1,102 @@
+//! `ramand evaluate`: a bundle and its explanations tested on labelled spectra.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::CommandError;
+use super::progress::{interrupt_on_request, watched};
+use super::train::request::data_sha256;
+use crate::evaluate::document::Document;
+use crate::evaluate::{Request, evaluate, render};
+use crate::infer::Model;
+use crate::recording::Recording;
+use crate::train::Progress;
+
+/// Test a model and its explanations on labelled spectra.
+///
+/// What the sections mean, and what they do not claim, stands in docs/evaluate.md.
+#[derive(Debug, Args)]
+pub(super) struct EvaluateArgs {
+    /// Spectra: a first column with an identifier, label columns, one column per Raman shift in cm-1
+    #[arg(value_name = "SPECTRA.csv")]
+    spectra: PathBuf,
+    /// Folder of the model bundle
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Label column that holds the truth
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+    /// Label column that tells independent samples apart [default: the one of the training, if it is there]
+    #[arg(long, value_name = "COLUMN")]
+    group: Option<String>,
+    /// Also write the report to a file; the ending chooses the format: html, md or json
+    #[arg(long, value_name = "OUT")]
+    report: Vec<PathBuf>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When an argument, the bundle or the file cannot be used, or on Ctrl-C; then no report is written.
+pub(super) fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
+    let reports: Vec<(&Path, Format)> =
+        args.report.iter().map(|path| Ok((path.as_path(), Format::of(path)?))).collect::<Result<_, CommandError>>()?;
+    let model = Model::open(&args.model)?;
+    let recording = Recording::read(&args.spectra)?;
+    let request =
+        Request { label: args.label.clone(), group: args.group.clone(), data_sha256: data_sha256(&recording)? };
+    let progress = Arc::new(Progress::default());
+    interrupt_on_request(&progress);
+    let document = watched(&progress, "evaluating", 1, || evaluate(&recording, &model, &request, &progress))?;
+    for (path, format) in reports {
+        write(path, &format.render(&document))?;
+    }
+    if args.json {
+        println!("{}", render::json(&document))
+    } else {
+        print!("{}", render::text(&document))
+    }
+    Ok(())
+}
+
+/// What a report file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Markdown,
+}
+
+impl Format {
+    /// By the file's ending.
+    pub(super) fn of(path: &Path) -> Result<Self, CommandError> {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("json") => Ok(Self::Json),
+            Some("md") => Ok(Self::Markdown),
+            _ => Err(CommandError::operator(format!("{}: a report's name ends in .md or .json", path.display()))),
+        }
+    }
+
+    pub(super) fn render(self, document: &Document) -> String {
+        match self {
+            Self::Json => format!("{:#}\n", render::json(document)),
+            Self::Markdown => render::markdown(document),
+        }
+    }
+}
+
+/// Writes the whole file or nothing: beside its place first.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), CommandError> {
+    let failed = |error: std::io::Error| CommandError::operator(format!("failed to write {}: {error}", path.display()));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
+    // A report is for everybody who may read the folder; temporary files are for their maker alone.
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(everybody).map_err(failed)?;
+    file.persist(path).map(drop).map_err(|error| failed(error.error))
+}
