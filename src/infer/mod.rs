@@ -6,6 +6,7 @@
 mod bundle;
 pub mod cam;
 mod evidence;
+mod kernels;
 pub mod manifest;
 mod model;
 mod network;
@@ -19,6 +20,7 @@ mod validate;
 pub mod verify;
 
 pub use bundle::{Bundle, BundleError, ONNX_BYTES_MAX};
+pub use kernels::{Kernels, kernels};
 pub use model::{Judgement, Model, ModelError};
 pub use network::{Network, NetworkError, Session, Values};
 pub use runner::Runner;

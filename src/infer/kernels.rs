@@ -1,0 +1,79 @@
+//! Which of tract's kernels this processor gets: a board on which its own kernels do not run shows here.
+
+use std::fmt;
+
+use tract_onnx::prelude::{Datum, DatumType};
+use tract_onnx::tract_core::tract_linalg::{MmmDispatch, isa, mmm::Query};
+
+/// Rows, summed length and columns of a product, on which tract's choice depends.
+type Product = (usize, usize, usize);
+
+/// A convolution in the residual block of the shipped networks: positions, channels, channels.
+const CONVOLUTION: Product = (63, 24, 24);
+
+/// The head of `oil-type`: classes, channels times positions, one spectrum.
+const HEAD: Product = (8, 1512, 1);
+
+/// What multiplies matrices on this processor, by tract's own names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernels {
+    /// The architecture, then what the processor offers beyond its baseline, of what tract has kernels for.
+    pub instructions: Vec<&'static str>,
+    /// Matrix times matrix, in `f32`.
+    pub convolution: String,
+    /// Matrix times vector, in `f32`.
+    pub head: String,
+    /// A convolution in `f16`, which no shipped bundle uses; `generic` where the processor cannot calculate in it.
+    pub convolution_f16: String,
+}
+
+/// Asks tract, which looks at the processor once; the environment's `TRACT_CPU_ISA` edits what it finds.
+pub fn kernels() -> Kernels {
+    Kernels {
+        instructions: isa::native().iter().map(|feature| feature.name()).collect(),
+        convolution: chosen(f32::datum_type(), CONVOLUTION),
+        head: chosen(f32::datum_type(), HEAD),
+        convolution_f16: chosen(DatumType::F16, CONVOLUTION),
+    }
+}
+
+fn chosen(element: DatumType, (rows, summed, columns): Product) -> String {
+    let query = Query::plain(element, Some(rows), Some(summed), Some(columns));
+    let chosen = MmmDispatch::native().pick(&query);
+    chosen.map_or_else(|| "none".to_owned(), |(kernel, _, _)| kernel.name().to_owned())
+}
+
+impl fmt::Display for Kernels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { instructions, convolution, head, convolution_f16 } = self;
+        let instructions = instructions.join(" ");
+        write!(f, "{convolution} (convolution), {head} (head), {convolution_f16} (f16); processor: {instructions}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tract_onnx::prelude::{Framework, InferenceModelExt};
+
+    use super::*;
+
+    /// What the matrix products in a shipped bundle's optimised graph say of themselves.
+    fn products(bundle: &str) -> String {
+        let path = format!("{}/models/{bundle}/model.onnx", env!("CARGO_MANIFEST_DIR"));
+        let graph = tract_onnx::onnx().with_ignore_value_info(true).model_for_path(path).expect("it loads");
+        let graph = graph.into_optimized().expect("tract knows its operators");
+        let products = graph.nodes().iter().filter(|node| node.op().name() == "OptMatMul");
+        products.flat_map(|node| node.op().info().expect("it describes itself")).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_kernels_are_those_that_run_a_shipped_network() {
+        let found = kernels();
+        let products = products("oil-type");
+        for ((rows, summed, columns), kernel) in [(CONVOLUTION, &found.convolution), (HEAD, &found.head)] {
+            let line = format!("m:{rows} k:{summed} n:{columns} with [{kernel}]");
+            assert!(products.contains(&line), "no '{line}' in\n{products}");
+            assert!(!kernel.starts_with("generic"), "{kernel}: tract has kernels for {}", std::env::consts::ARCH);
+        }
+    }
+}
