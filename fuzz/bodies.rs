@@ -1,5 +1,6 @@
 //! What the fuzz targets do with their bytes: shared by libFuzzer and by the ordinary test.
 
+use ramand::acquire::capture::{self, Conversation};
 use ramand::gradient::{Graph, Seed, Target, attach as attach_to, auto_layer, dropped, explained, proto};
 use ramand::obp::{Frame, Framer};
 use ramand::recording::{self, Curve};
@@ -36,6 +37,19 @@ pub(crate) fn spc(bytes: &[u8]) {
         assert!(!curves.is_empty());
         curves.iter().for_each(is_a_spectrum);
     }
+}
+
+/// Any text is refused or is a conversation that reads back as it was written; the driver survives whatever it says.
+pub(crate) fn conversation(bytes: &[u8]) {
+    let Ok(conversation) = Conversation::parse(&String::from_utf8_lossy(bytes)) else { return };
+    let again = Conversation::parse(&conversation.encode()).expect("what was written can be read");
+    let events = |conversation: &Conversation| -> Vec<(std::time::Duration, capture::Event)> {
+        conversation.moments.iter().map(|moment| (moment.at, moment.event.clone())).collect()
+    };
+    assert_eq!(events(&again), events(&conversation));
+    let mut spectra = 0;
+    let _ = capture::replay(&conversation, |outcome| spectra += usize::from(outcome.is_ok()));
+    assert!(spectra <= conversation.moments.len());
 }
 
 fn is_a_spectrum(curve: &Curve) {

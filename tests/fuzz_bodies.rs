@@ -12,6 +12,8 @@ mod bodies;
 const ROUNDS: usize = 2_000;
 /// A network takes longer than a frame.
 const NETWORK_ROUNDS: usize = 500;
+/// A conversation is a few hundred frames.
+const CONVERSATION_ROUNDS: usize = 1_000;
 /// Longer than any frame the corpus holds.
 const RANDOM_LEN_MAX: usize = 400;
 
@@ -65,4 +67,9 @@ fn jcamp() {
 #[test]
 fn spc() {
     check("spc", ROUNDS, bodies::spc);
+}
+
+#[test]
+fn conversation() {
+    check("conversation", CONVERSATION_ROUNDS, bodies::conversation);
 }

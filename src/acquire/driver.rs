@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use super::capture::{Act, Event, digest};
 use super::dark::DarkFrame;
 use super::identify::{Identified, ask_if_supported, identify};
 use super::laser::LaserSession;
@@ -21,7 +22,7 @@ use crate::obp::request::spectrum::{
 use crate::obp::request::temperature::{EnableTec, SetTecSetpoint, TecStable, TecTemperature, Temperatures};
 use crate::obp::{Profile, SpectrumSource};
 use crate::spectrum::{
-    Acquisition, Celsius, Instrument, IntegrationTime, Laser, Nonlinearity, Origin, RawSpectrum, ShiftAxis,
+    Acquisition, Celsius, Counts, Instrument, IntegrationTime, Laser, Nonlinearity, Origin, RawSpectrum, ShiftAxis,
     WavelengthCalibration,
 };
 use crate::supervise::Stop;
@@ -48,6 +49,17 @@ struct Exposure {
     counts: Vec<f32>,
     /// Active pixels that reached saturation in any scan read by the host.
     saturated_pixels: usize,
+    exception: Option<u16>,
+    /// End of the last scan, time of day.
+    taken: SystemTime,
+}
+
+/// What belongs to a frame besides its counts.
+struct Acquired {
+    asked: Instant,
+    laser: Laser,
+    temperature: Option<Celsius>,
+    dark_noise: Option<Counts>,
     exception: Option<u16>,
 }
 
@@ -102,6 +114,9 @@ impl Driver {
             discard_next: true,
         };
         driver.prepare()?;
+        let Instrument { model, serial, firmware, .. } = driver.instrument.as_ref();
+        let device = format!("{model} {serial} {}", firmware.as_deref().unwrap_or("-"));
+        driver.line.session.link_mut().note(&Event::Device(device))?;
         Ok(driver)
     }
 
@@ -117,7 +132,23 @@ impl Driver {
     pub fn set_exposure(&mut self, integration: IntegrationTime, scans: u16) -> Result<(), AcquireError> {
         let settings = Settings { integration, scans, ..self.settings.clone() };
         check_limits(&settings, self.profile)?;
+        self.line.session.link_mut().note_act(Act::SetExposure(integration, scans))?;
         self.settings = settings;
+        self.expose_as_set()
+    }
+
+    /// One spectrum without the laser, and without a dark frame: what the detector counts by itself.
+    ///
+    /// # Errors
+    /// As [`Spectrometer::measure`].
+    pub fn measure_dark(&mut self) -> Result<RawSpectrum, AcquireError> {
+        self.line.session.link_mut().note_act(Act::MeasureDark)?;
+        let outcome = self.take_dark();
+        self.concluded(outcome)
+    }
+
+    fn expose_as_set(&mut self) -> Result<(), AcquireError> {
+        let Settings { integration, scans, .. } = self.settings;
         self.line.session.exchange(&SetIntegrationTime { integration })?;
         self.exposure = ask_if_supported(&mut self.line.session, &CurrentIntegrationTime)?.unwrap_or(integration);
         let on_device = ask_if_supported(&mut self.line.session, &SetScansToAverage { scans })?;
@@ -137,7 +168,7 @@ impl Driver {
         if self.profile.cooled && ask_if_supported(&mut self.line.session, &TecStable)? == Some(false) {
             tracing::warn!(serial = %self.instrument.serial, "the detector has not reached its temperature yet");
         }
-        self.set_exposure(self.settings.integration, self.settings.scans)
+        self.expose_as_set()
     }
 
     /// Stops what a buffered model is doing, and forgets what it has done.
@@ -150,39 +181,81 @@ impl Driver {
     }
 
     fn take_spectrum(&mut self) -> Result<RawSpectrum, AcquireError> {
-        let asked = Instant::now();
+        let asked = self.line.session.now();
         let temperature = self.detector_temperature()?;
         let (integration, scans) = (self.exposure, self.settings.scans);
         if self.line.is_switched() {
-            let refresh = self.settings.dark_refresh;
-            let holds = |dark: &DarkFrame| dark.holds(integration, scans, temperature, Instant::now(), refresh);
+            let (refresh, now) = (self.settings.dark_refresh, self.line.session.now());
+            let holds = |dark: &DarkFrame| dark.holds(integration, scans, temperature, now, refresh);
             if !self.dark.as_ref().is_some_and(holds) {
-                self.laser_off()?;
+                self.switch_off()?;
                 let Exposure { counts, exception, .. } = self.expose()?;
-                let taken = Instant::now();
+                let taken = self.line.session.now();
                 self.dark = Some(DarkFrame { counts, integration, scans, temperature, taken, exception });
             }
             self.laser_on()?;
         }
         let light = self.expose()?;
-        let taken = SystemTime::now();
         // An interlock may have opened during the exposure: what counts is what the device says afterwards.
         let laser = self.line.read()?;
+        let exception = light.exception.or(self.dark.as_ref().and_then(|dark| dark.exception));
+        let dark_noise = self.dark.as_ref().map(DarkFrame::noise);
+        let dark = self.dark.as_ref().map(|dark| dark.counts.clone());
+        self.spectrum(light, dark, Acquired { asked, laser, temperature, dark_noise, exception })
+    }
+
+    fn take_dark(&mut self) -> Result<RawSpectrum, AcquireError> {
+        let asked = self.line.session.now();
+        let temperature = self.detector_temperature()?;
+        self.switch_off()?;
+        let frame = self.expose()?;
+        let laser = self.line.read()?;
+        let exception = frame.exception;
+        self.spectrum(frame, None, Acquired { asked, laser, temperature, dark_noise: None, exception })
+    }
+
+    fn spectrum(
+        &mut self,
+        frame: Exposure,
+        dark: Option<Vec<f32>>,
+        acquired: Acquired,
+    ) -> Result<RawSpectrum, AcquireError> {
+        let Acquired { asked, laser, temperature, dark_noise, exception } = acquired;
         let acquisition = Acquisition {
             instrument: self.instrument.clone(),
-            taken,
-            took: asked.elapsed(),
-            integration,
-            scans: scans.into(),
+            taken: frame.taken,
+            took: self.line.session.now().saturating_duration_since(asked),
+            integration: self.exposure,
+            scans: self.settings.scans.into(),
             laser,
-            saturated_pixels: light.saturated_pixels,
-            dark_noise: self.dark.as_ref().map(DarkFrame::noise),
+            saturated_pixels: frame.saturated_pixels,
+            dark_noise,
             detector_temperature: temperature,
-            device_exception: light.exception.or(self.dark.as_ref().and_then(|dark| dark.exception)),
+            device_exception: exception,
             line: self.line.session.take_statistics(),
         };
-        let dark = self.dark.as_ref().map(|dark| dark.counts.clone());
-        Ok(RawSpectrum::new(self.axis.clone(), light.counts, dark, Origin::Measured(acquisition))?)
+        Ok(RawSpectrum::new(self.axis.clone(), frame.counts, dark, Origin::Measured(acquisition))?)
+    }
+
+    /// After an error the laser is off; a spectrum's digest goes into a recording.
+    fn concluded(&mut self, outcome: Result<RawSpectrum, AcquireError>) -> Result<RawSpectrum, AcquireError> {
+        match outcome {
+            Ok(spectrum) => {
+                self.line.session.link_mut().note(&Event::Result(digest(&spectrum)))?;
+                Ok(spectrum)
+            }
+            Err(error) => {
+                if let Err(off_error) = self.switch_off() {
+                    tracing::error!(%error, %off_error, "the laser could not be confirmed off after an error");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn switch_off(&mut self) -> Result<(), AcquireError> {
+        self.discard_next |= self.line.state() != Laser::Off;
+        self.line.off()
     }
 
     /// One averaged frame of the active pixels.
@@ -206,7 +279,8 @@ impl Driver {
             }
         }
         let counts = sums.into_iter().map(|sum| (sum / f64::from(on_host)) as f32).collect();
-        Ok(Exposure { counts, saturated_pixels: saturated.into_iter().filter(|&pixel| pixel).count(), exception })
+        let saturated_pixels = saturated.into_iter().filter(|&pixel| pixel).count();
+        Ok(Exposure { counts, saturated_pixels, exception, taken: self.line.session.link().wall_clock() })
     }
 
     /// One frame of all pixels, certainly exposed with the present settings and illumination.
@@ -253,7 +327,7 @@ impl Driver {
         }
         self.discard_next = true;
         self.line.on()?;
-        if self.line.session.stop().requested_within(self.settings.laser_warmup) {
+        if self.line.session.is_stopped_within(self.settings.laser_warmup) {
             return Err(AcquireError::Stopped);
         }
         Ok(())
@@ -266,18 +340,14 @@ impl Spectrometer for Driver {
     }
 
     fn measure(&mut self) -> Result<RawSpectrum, AcquireError> {
+        self.line.session.link_mut().note_act(Act::Measure)?;
         let outcome = self.take_spectrum();
-        if let Err(error) = &outcome
-            && let Err(off_error) = self.laser_off()
-        {
-            tracing::error!(%error, %off_error, "the laser could not be confirmed off after an error");
-        }
-        outcome
+        self.concluded(outcome)
     }
 
     fn laser_off(&mut self) -> Result<(), AcquireError> {
-        self.discard_next |= self.line.state() != Laser::Off;
-        self.line.off()
+        self.line.session.link_mut().note_act(Act::LaserOff)?;
+        self.switch_off()
     }
 
     fn laser(&self) -> Laser {

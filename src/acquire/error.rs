@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::capture::CaptureError;
 use crate::failure::{Failure, Kind};
 use crate::obp::{DeviceError, MessageType, ResponseError};
 use crate::spectrum::{AxisError, IntegrationTime, SpectrumError};
@@ -186,6 +187,9 @@ pub enum AcquireError {
     /// Frames that do not fit together.
     #[error("the frames make no spectrum")]
     Spectrum(#[from] SpectrumError),
+    /// The conversation cannot be recorded, or a recorded one not played back.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
     /// Somebody asked to stop.
     #[error("stopped on request")]
     Stopped,
@@ -228,6 +232,7 @@ impl Failure for AcquireError {
             | Self::LaserNotOn { .. }
             | Self::LaserStillOn
             | Self::OldSpectra { .. } => Kind::Device,
+            Self::Capture(error) => error.kind(),
             Self::Stopped => Kind::Transient,
             Self::Spectrum(_) | Self::Thread(_) | Self::Panicked => Kind::Bug,
         }

@@ -65,7 +65,7 @@ fn connect(settings: &Settings, stop: &Stop) -> Result<Session, AcquireError> {
         BaudRate::Negotiate(baud) => with_first(baud),
     };
     let first = candidates.first().copied().unwrap_or(BAUD_CANDIDATES[0]);
-    let link = Link::open(&settings.port, first, settings.flow_control)?;
+    let link = Link::open(&settings.line, &settings.port, first, settings.flow_control)?;
     let mut session = Session::new(link, settings.checksum, stop.clone());
     find_baud(&mut session, &candidates)?;
     match settings.baud {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::AcquireError;
+use super::capture::Act;
 use super::session::{Reply, Session};
 use crate::obp::request::light::{EnableLightSource, LampLine, LightSourceEnabled, SetLampLine};
 use crate::obp::request::spectrum::AbortAcquisition;
@@ -49,7 +50,7 @@ impl LaserSession {
 
     /// A request whose answer needs an exposure: until it is answered, the device may be deaf to others.
     pub(super) fn expose_by<R: Request>(&mut self, request: &R) -> Result<Reply<R::Response>, AcquireError> {
-        self.exposing_until = Some(Instant::now() + request.timing().deadline(self.session.link().baud()));
+        self.exposing_until = Some(self.session.now() + request.timing().deadline(self.session.link().baud()));
         let reply = self.session.exchange(request)?;
         self.exposing_until = None;
         Ok(reply)
@@ -57,7 +58,7 @@ impl LaserSession {
 
     /// Switches the laser on, and reads back that it is.
     pub(super) fn on(&mut self) -> Result<(), AcquireError> {
-        if self.session.stop().is_requested() {
+        if self.session.is_stopped() {
             return Err(AcquireError::Stopped);
         }
         self.state = Laser::Unknown;
@@ -146,12 +147,15 @@ impl LaserSession {
 
     /// How much longer the device may be busy with an exposure that was given up.
     fn busy(&self) -> Duration {
-        self.exposing_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+        self.exposing_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(self.session.now()))
     }
 }
 
 impl Drop for LaserSession {
     fn drop(&mut self) {
+        if let Err(error) = self.session.link_mut().note_act(Act::Close) {
+            tracing::debug!(%error, "the recording has no end here");
+        }
         if let Err(error) = self.off() {
             let port = self.session.link().path().display();
             tracing::error!(%error, %port, "the laser could not be confirmed off at the end");

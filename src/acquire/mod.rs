@@ -1,5 +1,6 @@
 //! From a serial line to raw spectra: link, session, driver.
 
+pub mod capture;
 mod dark;
 pub mod driver;
 mod error;
@@ -19,7 +20,7 @@ pub use driver::Driver;
 pub use error::AcquireError;
 pub use link::Link;
 pub use session::Session;
-pub use settings::{BaudRate, DarkRefresh, FlowControl, LaserSwitch, Model, Settings};
+pub use settings::{BaudRate, DarkRefresh, FlowControl, LaserSwitch, Line, Model, Settings};
 pub use station::{Event, Station};
 pub use survey::{Survey, survey};
 

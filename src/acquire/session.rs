@@ -79,9 +79,24 @@ impl Session {
         &self.link
     }
 
-    /// The stop request this session obeys.
-    pub fn stop(&self) -> &Stop {
-        &self.stop
+    /// The same, to note something on.
+    pub(super) fn link_mut(&mut self) -> &mut Link {
+        &mut self.link
+    }
+
+    /// Whether the stop request this session obeys was made.
+    pub(super) fn is_stopped(&mut self) -> bool {
+        self.link.is_stopped(&self.stop)
+    }
+
+    /// Pauses; whether the stop request was made before the pause ended.
+    pub(super) fn is_stopped_within(&mut self, pause: Duration) -> bool {
+        self.link.is_stopped_within(pause, &self.stop)
+    }
+
+    /// The time that deadlines are reckoned in.
+    pub(super) fn now(&self) -> Instant {
+        self.link.now()
     }
 
     /// Asks, and waits for the answer as long as the request's own deadline says, up to three times.
@@ -201,9 +216,10 @@ impl Session {
         patience: Duration,
         interrupt: Interrupt,
     ) -> Result<Attempt<R::Response>, AcquireError> {
-        let until = Instant::now() + patience;
+        let mut until = None;
         loop {
             let regarding = self.send(request)?;
+            let until = *until.get_or_insert(self.now() + patience);
             let Some(frame) = self.answer(R::MESSAGE_TYPE, R::ANSWER, regarding, until, interrupt)? else {
                 return Ok(Attempt::Silent);
             };
@@ -215,14 +231,14 @@ impl Session {
                 });
             }
             let error = DeviceError::from_number(frame.error_number);
-            if error != DeviceError::NotReady || Instant::now() + BUSY_PAUSE >= until {
+            if error != DeviceError::NotReady || self.now() + BUSY_PAUSE >= until {
                 return Ok(Attempt::Refused(error));
             }
             self.statistics.retries += 1;
             match interrupt {
-                Interrupt::OnStop if self.stop.requested_within(BUSY_PAUSE) => return Err(AcquireError::Stopped),
+                Interrupt::OnStop if self.is_stopped_within(BUSY_PAUSE) => return Err(AcquireError::Stopped),
                 Interrupt::OnStop => {}
-                Interrupt::Never => std::thread::sleep(BUSY_PAUSE),
+                Interrupt::Never => self.link.pause(BUSY_PAUSE),
             }
         }
     }
@@ -249,10 +265,10 @@ impl Session {
     ) -> Result<Option<Frame>, AcquireError> {
         let mut answered = None;
         while answered.is_none() {
-            if interrupt == Interrupt::OnStop && self.stop.is_requested() {
+            if interrupt == Interrupt::OnStop && self.is_stopped() {
                 return Err(AcquireError::Stopped);
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(self.now());
             if left.is_zero() {
                 return Ok(None);
             }

@@ -3,8 +3,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::capture::{Player, Recorder};
 use crate::obp::{Checksum, LaserControl, Profile};
 use crate::spectrum::{Celsius, IntegrationTime, Wavelength};
+
+/// What is at the other end of the link.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Line {
+    /// The port.
+    Port,
+    /// The port, and everything that is said on it is written down.
+    Recorded(Recorder),
+    /// Nothing but a recording of it.
+    Played(Player),
+}
 
 /// At which rate to talk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +81,8 @@ pub struct DarkRefresh {
 /// Everything the driver and the station need to know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
+    /// The port itself, as a rule.
+    pub line: Line,
     /// Best one of `/dev/serial/by-id`, which stays the same when devices are plugged in another order.
     pub port: PathBuf,
     /// Bits per second on the line.
@@ -104,6 +118,7 @@ impl Settings {
     /// Usual settings for a spectrometer at `port`: whatever answers, 785 nm, 100 ms, MD5.
     pub fn new(port: impl Into<PathBuf>) -> Self {
         Self {
+            line: Line::Port,
             port: port.into(),
             baud: BaudRate::Probe,
             flow_control: FlowControl::None,

@@ -203,7 +203,7 @@ fn settings_a_model_does_not_take_are_the_operators() {
 fn a_port_that_is_not_there_not_a_port_or_taken_says_so() {
     let peer = Peer::new(&Profile::STS);
     let check = |path: &std::path::Path, kind: Kind, expected: &str| {
-        let error = Link::open(path, 9_600, FlowControl::None).expect_err(expected);
+        let error = Link::open(&Line::Port, path, 9_600, FlowControl::None).expect_err(expected);
         assert_eq!(error.kind(), kind);
         assert!(error.to_string().contains(expected), "{error}");
     };
@@ -211,7 +211,7 @@ fn a_port_that_is_not_there_not_a_port_or_taken_says_so() {
     let file = peer.folder().join("file");
     std::fs::write(&file, "text").expect("written");
     check(&file, Kind::Operator, "is not a serial port");
-    let _taken = Link::open(peer.path(), 9_600, FlowControl::None).expect("free");
+    let _taken = Link::open(&Line::Port, peer.path(), 9_600, FlowControl::None).expect("free");
     check(peer.path(), Kind::Device, "is in use by another program");
 }
 

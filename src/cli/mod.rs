@@ -1,5 +1,6 @@
 //! The command line: one file per command. Data goes to stdout, diagnostics to stderr, the exit code says what to do.
 
+mod capture;
 mod check;
 mod demo;
 mod evaluate;
@@ -12,6 +13,7 @@ mod progress;
 mod replay;
 mod run;
 mod sim;
+mod spectra;
 mod train;
 
 use std::process::ExitCode;
@@ -30,6 +32,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Capture(capture::CaptureArgs),
     Check(check::CheckArgs),
     Demo(demo::DemoArgs),
     Evaluate(evaluate::EvaluateArgs),
@@ -92,10 +95,11 @@ fn end_on_closed_pipe() {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // The long-lived commands handle a reader that goes away themselves; all others end like any filter.
-    if !matches!(cli.command, Command::Run(_) | Command::Demo(_) | Command::Sim(_)) {
+    if !matches!(cli.command, Command::Run(_) | Command::Demo(_) | Command::Sim(_) | Command::Capture(_)) {
         end_on_closed_pipe();
     }
     let outcome: Result<(), CommandError> = match cli.command {
+        Command::Capture(args) => capture::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),

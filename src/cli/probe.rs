@@ -55,7 +55,7 @@ pub(super) fn run(args: &ProbeArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn profile_by_name(name: &str) -> Result<&'static Profile, String> {
+pub(super) fn profile_by_name(name: &str) -> Result<&'static Profile, String> {
     let known = Profile::ALL.map(|profile| profile.name).join(", ");
     Profile::by_name(name).ok_or_else(|| format!("there is no such profile; there are: {known}"))
 }

@@ -1,7 +1,8 @@
-//! `ramand replay`: what models say to the spectra in a journal, beside what was said at the time.
+//! `ramand replay`: what models say to the spectra in a journal, beside what was said at the time; or what the driver
+//! makes of a recorded conversation.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -9,24 +10,32 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::CommandError;
+use crate::acquire::AcquireError;
+use crate::acquire::capture::{self, Conversation};
 use crate::config::{Config, Model};
 use crate::daemon;
+use crate::failure;
 use crate::inspect::Inspector;
 use crate::journal::{HistoryQuery, JournalReader, Window};
 use crate::publish::wire::{Clock, ResultRecord, Stamp, decode_spectrum};
 use crate::record::{PartKind, PartKinds, Seq};
+use crate::spectrum::RawSpectrum;
 
 /// Records read at a time: a few megabytes of spectra.
 const PAGE: usize = 256;
 
-/// Show the spectra in a journal to models again: to try a new bundle on what the line has really seen.
+/// Show the spectra in a journal to models again: to try a new bundle on what the line has really seen. Or play a
+/// recorded conversation to the driver: the instrument answers again as it did, and its spectra are printed.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
     /// The journal, of a running daemon too
-    #[arg(long)]
-    journal: PathBuf,
+    #[arg(long, required_unless_present = "capture", requires = "model")]
+    journal: Option<PathBuf>,
+    /// A conversation that `ramand capture` or the daemon has recorded
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["journal", "from", "to"])]
+    capture: Option<PathBuf>,
     /// Folder of a bundle; may be given several times
-    #[arg(long, required = true)]
+    #[arg(long)]
     model: Vec<PathBuf>,
     /// First record
     #[arg(long, default_value_t = 1)]
@@ -34,7 +43,7 @@ pub(super) struct ReplayArgs {
     /// Last record
     #[arg(long, default_value_t = u64::MAX)]
     to: u64,
-    /// Print one JSON object a line: `seq`, `then` and `now` as `result` payloads
+    /// Print one JSON object a line: `seq`, `then` and `now` as `result` payloads; of a capture, the spectra
     #[arg(long)]
     json: bool,
 }
@@ -52,9 +61,12 @@ struct Replayed<'a> {
 /// # Errors
 /// When the journal or a bundle cannot be read, or a spectrum in the journal is damaged.
 pub(super) fn run(args: &ReplayArgs) -> Result<(), CommandError> {
-    let reader = JournalReader::open(&args.journal)?;
-    let models = args.model.iter().map(|path| Model::at(path)).collect();
+    let models: Vec<Model> = args.model.iter().map(|path| Model::at(path)).collect();
     let mut inspector = daemon::inspector(&Config { models, ..Config::default() })?;
+    if let Some(capture) = &args.capture {
+        return replay_capture(capture, args, &mut inspector);
+    }
+    let reader = JournalReader::open(args.journal.as_deref().unwrap_or(Path::new("")))?;
     let kinds = PartKinds::default().with(PartKind::Result).with(PartKind::Spectrum);
     let mut next = args.from;
     let mut stdout = std::io::stdout().lock();
@@ -78,6 +90,37 @@ pub(super) fn run(args: &ReplayArgs) -> Result<(), CommandError> {
             return Ok(());
         }
     }
+}
+
+/// The recorded instrument answers the driver again.
+fn replay_capture(path: &Path, args: &ReplayArgs, inspector: &mut Inspector) -> Result<(), CommandError> {
+    let conversation = Conversation::read(path).map_err(AcquireError::from)?;
+    let mut number = 0;
+    let outcome = capture::replay(&conversation, |outcome| match outcome {
+        Ok(spectrum) => {
+            number += 1;
+            println!("{}", super::capture::shown(number, spectrum, args.json));
+            if !args.model.is_empty() {
+                println!("{}", concluded(inspector, spectrum, number, args.json));
+            }
+        }
+        Err(error) => eprintln!("recorded failure: {}", failure::chain(error)),
+    });
+    outcome.map_err(|error| CommandError::from(error).context(path.display().to_string()))
+}
+
+/// What the models say to one spectrum.
+fn concluded(inspector: &mut Inspector, spectrum: &RawSpectrum, number: usize, json: bool) -> String {
+    let time = spectrum.acquisition().map_or(std::time::SystemTime::UNIX_EPOCH, |acquisition| acquisition.taken);
+    let inspection = inspector.inspect(Arc::new(spectrum.clone()));
+    let stamp = Stamp { seq: Seq::new(number as u64), time, clock: Clock::Free };
+    let record = serde_json::to_value(ResultRecord::new(&stamp, &inspection)).expect("records have text keys");
+    if json {
+        return record.to_string();
+    }
+    let models = record["models"].as_array().into_iter().flatten();
+    let said = |model: &Value| format!("     {}: {}", model["name"].as_str().unwrap_or_default(), summary(model));
+    models.map(said).collect::<Vec<_>>().join("\n")
 }
 
 fn replay(

@@ -33,6 +33,7 @@ impl Default for Spectrometer {
             period: Duration::from_secs(1),
             dark_every: Duration::from_secs(10 * 60),
             checksum: Checksum::Md5,
+            capture_file: None,
         }
     }
 }

@@ -142,6 +142,8 @@ pub struct Spectrometer {
     pub dark_every: Duration,
     /// What the device is asked to send.
     pub checksum: Checksum,
+    /// Where the conversation on the line is recorded.
+    pub capture_file: Option<PathBuf>,
 }
 
 /// Rate of the serial line.

@@ -12,7 +12,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::acquire;
+use crate::acquire::capture::Recorder;
+use crate::acquire::{self, AcquireError, Line};
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::publish::{self, Publisher, Topics};
@@ -83,7 +84,11 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     // The models come first: without them nothing can be concluded, and a wrong one is the operator's to mend.
     let inspector = inspector(config)?;
     let references = inspector.models().map(|model| model.manifest().reference.population.clone()).collect();
-    let instrument = instrument(config)?;
+    let mut instrument = instrument(config)?;
+    if let Some(path) = &config.spectrometer.capture_file {
+        let recorder = Recorder::create(path, &instrument).map_err(AcquireError::from)?;
+        instrument.line = Line::Recorded(recorder);
+    }
     let topics = Topics::new(&config.place.site, &config.place.line, &config.place.device)?;
 
     // The journal: from here on, nothing that is measured is lost without a record of the loss.

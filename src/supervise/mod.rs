@@ -5,6 +5,7 @@
 
 mod ending;
 mod pulse;
+mod signals;
 mod stop;
 mod systemd;
 
@@ -14,17 +15,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tracing::Instrument;
 
 pub use self::ending::{End, Ending, IntoEnding, Shutdown, SuperviseError};
 pub use self::pulse::{Clock, Pulse, Silence};
+pub use self::signals::stop_on_signals;
 pub use self::stop::{Stop, StopSignal};
 pub use self::systemd::Systemd;
 
 use self::pulse::Pulses;
+use self::signals::first_signal;
 
 /// What a part is handed when it starts.
 pub struct Part {
@@ -152,19 +154,9 @@ impl Supervisor {
     /// When the handlers cannot be installed.
     pub fn stop_on_signals(&self, runtime: &Handle) -> Result<(), SuperviseError> {
         let _context = runtime.enter();
-        let install = |kind| signal(kind).map_err(|source| SuperviseError::Signals { source });
-        let (mut terminate, mut interrupt) = (install(SignalKind::terminate())?, install(SignalKind::interrupt())?);
-        let (mut hangup, mut quit) = (install(SignalKind::hangup())?, install(SignalKind::quit())?);
+        let signalled = first_signal()?;
         let stop = self.shared.stop.clone();
-        runtime.spawn(async move {
-            let name = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-                _ = hangup.recv() => "SIGHUP",
-                _ = quit.recv() => "SIGQUIT",
-            };
-            stop.request(name);
-        });
+        runtime.spawn(async move { stop.request(signalled.await) });
         Ok(())
     }
 
