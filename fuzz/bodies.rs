@@ -1,9 +1,12 @@
 //! What the fuzz targets do with their bytes: shared by libFuzzer and by the ordinary test.
 
+use std::path::Path;
+
 use ramand::acquire::capture::{self, Conversation};
 use ramand::gradient::{Graph, Seed, Target, attach as attach_to, auto_layer, dropped, explained, proto};
 use ramand::obp::{Frame, Framer};
 use ramand::recording::{self, Curve};
+use ramand::update::{Keyring, Package, archive};
 
 /// Any bytes decode or are refused; what decodes can be encoded again and means the same.
 pub(crate) fn frame(bytes: &[u8]) {
@@ -50,6 +53,33 @@ pub(crate) fn conversation(bytes: &[u8]) {
     let mut spectra = 0;
     let _ = capture::replay(&conversation, |outcome| spectra += usize::from(outcome.is_ok()));
     assert!(spectra <= conversation.moments.len());
+}
+
+/// Any bytes are refused or are files with plain names; those are written and read back the same.
+pub(crate) fn archive(bytes: &[u8]) {
+    read_archive(bytes);
+    // The first header's checksum, mended: what hides behind it is read as well.
+    let mut mended = bytes.to_vec();
+    if let Some(header) = mended.get_mut(..512) {
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        read_archive(&mended);
+    }
+}
+
+fn read_archive(bytes: &[u8]) {
+    let Ok(files) = archive::read(bytes) else { return };
+    assert!(files.len() <= archive::ENTRIES_MAX);
+    for name in files.keys() {
+        assert!(!name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']), "{name:?}");
+    }
+    if let Ok(written) = archive::write(&files) {
+        assert_eq!(archive::read(written.as_slice()).expect("what was written can be read"), files);
+    }
+    // Signed by a key that nobody trusts, whatever it holds.
+    let nobody = Keyring::read(Path::new("/nonexistent")).expect("no folder, no keys");
+    assert!(Package::read(bytes, &nobody).is_err());
 }
 
 fn is_a_spectrum(curve: &Curve) {

@@ -63,20 +63,30 @@ impl Inspector {
     /// # Errors
     /// When a limit cannot be applied to its model.
     pub fn new(models: Vec<(Arc<Model>, Rules)>, instrument: InstrumentLimits) -> Result<Self, InspectError> {
-        let mut seats: Vec<Seat> = Vec::new();
-        for (model, rules) in models {
-            for limit in &rules.limits {
-                limit.check(model.output()).map_err(|source| {
-                    let model = model.identity().name.clone();
-                    InspectError::Limit { model, source }
-                })?;
-            }
-            let same = |seat: &Seat| alike(seat.model.pipeline(), model.pipeline());
-            let prepared_by = seats.iter().position(same).unwrap_or(seats.len());
-            let session = model.session()?;
-            seats.push(Seat { model, session, rules, prepared_by });
+        let seats = models.into_iter().map(|(model, rules)| Seat::new(model, rules)).collect::<Result<_, _>>()?;
+        let mut inspector = Self { instrument, seats, workspace: Workspace::default(), prepared: Vec::new() };
+        inspector.share_preparation();
+        Ok(inspector)
+    }
+
+    /// Puts another model on the seat at `index`, under the same limits, and answers the one that sat there.
+    ///
+    /// # Errors
+    /// When a limit cannot be applied to it: then the seat keeps its model.
+    pub fn replace(&mut self, index: usize, model: Arc<Model>) -> Result<Arc<Model>, InspectError> {
+        let seat = &mut self.seats[index];
+        let old = std::mem::replace(seat, Seat::new(model, seat.rules.clone())?);
+        self.share_preparation();
+        Ok(old.model)
+    }
+
+    /// Finds for every seat the first one with the same pipeline.
+    fn share_preparation(&mut self) {
+        for index in 0..self.seats.len() {
+            let pipeline = self.seats[index].model.pipeline();
+            let first = self.seats.iter().position(|seat| alike(seat.model.pipeline(), pipeline));
+            self.seats[index].prepared_by = first.unwrap_or(index);
         }
-        Ok(Self { instrument, seats, workspace: Workspace::default(), prepared: Vec::new() })
     }
 
     /// The models, in order.
@@ -117,6 +127,18 @@ impl Inspector {
 }
 
 impl Seat {
+    /// Until somebody finds a seat with the same pipeline, each prepares for itself.
+    fn new(model: Arc<Model>, rules: Rules) -> Result<Self, InspectError> {
+        for limit in &rules.limits {
+            limit.check(model.output()).map_err(|source| {
+                let model = model.identity().name.clone();
+                InspectError::Limit { model, source }
+            })?;
+        }
+        let session = model.session()?;
+        Ok(Self { model, session, rules, prepared_by: usize::MAX })
+    }
+
     fn find(
         &mut self,
         prepared: &Result<PreparedSpectrum, PrepareError>,
@@ -162,13 +184,13 @@ fn reason_of(error: &PrepareError) -> Reason {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::decide::{LaserProof, Limit, Ungated};
     use crate::infer::tests::bundles::{draft, spectrum};
     use crate::outcome::{Decision, Prediction};
 
-    fn limits() -> InstrumentLimits {
+    pub(crate) fn limits() -> InstrumentLimits {
         InstrumentLimits {
             saturated_pixels_max: 0,
             signal_counts_min: 0.0,

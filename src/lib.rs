@@ -25,6 +25,7 @@ pub mod recording;
 pub mod sim;
 pub mod supervise;
 pub mod train;
+pub mod update;
 pub mod web;
 
 // Layer 3: where the parts meet.

@@ -73,3 +73,8 @@ fn spc() {
 fn conversation() {
     check("conversation", CONVERSATION_ROUNDS, bodies::conversation);
 }
+
+#[test]
+fn archive() {
+    check("archive", ROUNDS, bodies::archive);
+}

@@ -1,9 +1,15 @@
-//! `ramand model`: what a bundle or an ONNX file holds, whether a bundle is what it claims, and gradients for any network.
+//! `ramand model`: what a bundle or an ONNX file holds, whether a bundle is what it claims, gradients for any network, and
+//! which version of a bundle runs.
 
 mod attach;
 mod bundle;
+mod candidate;
 mod inspect;
+mod install;
+mod list;
+mod pack;
 mod report;
+mod rollback;
 mod verify;
 
 use std::fs;
@@ -15,7 +21,7 @@ use clap::{Args, Subcommand};
 use super::CommandError;
 use crate::infer::ONNX_BYTES_MAX;
 
-/// Look into model bundles and ONNX files, and give networks their gradient
+/// Look into model bundles and ONNX files, give networks their gradient, and replace the models of a line
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
     #[command(subcommand)]
@@ -27,6 +33,10 @@ enum ModelCommand {
     Attach(attach::AttachArgs),
     Bundle(Box<bundle::BundleArgs>),
     Inspect(inspect::InspectArgs),
+    Install(install::InstallArgs),
+    List(list::ListArgs),
+    Pack(pack::PackArgs),
+    Rollback(rollback::RollbackArgs),
     Verify(verify::VerifyArgs),
 }
 
@@ -36,6 +46,10 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), CommandError> {
         ModelCommand::Attach(args) => attach::run(args),
         ModelCommand::Bundle(args) => bundle::run(args),
         ModelCommand::Inspect(args) => inspect::run(args),
+        ModelCommand::Install(args) => install::run(args),
+        ModelCommand::List(args) => list::run(args),
+        ModelCommand::Pack(args) => pack::run(args),
+        ModelCommand::Rollback(args) => rollback::run(args),
         ModelCommand::Verify(args) => verify::run(args),
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 use super::{
-    Baud, Broker, Checksum, InstrumentGate, Journal, LaserSwitch, Log, LogFormat, Mqtt, Place, Spectrometer, Web,
+    Baud, Broker, Checksum, InstrumentGate, Journal, LaserSwitch, Log, LogFormat, Mqtt, Place, Spectrometer, Updates,
+    Web,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -41,6 +42,12 @@ impl Default for Spectrometer {
 impl Default for InstrumentGate {
     fn default() -> Self {
         Self { signal_counts_min: 200.0, signal_to_noise_min: 10.0, saturated_pixels_max: 0 }
+    }
+}
+
+impl Default for Updates {
+    fn default() -> Self {
+        Self { store: "/var/lib/ramand/models".into(), keys: "/etc/ramand/keys".into() }
     }
 }
 

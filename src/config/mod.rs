@@ -84,6 +84,8 @@ pub struct Config {
     /// The models, in the order of the result.
     #[serde(rename = "model")]
     pub models: Vec<Model>,
+    /// Where models that are replaced without the package live.
+    pub updates: Updates,
     /// The store on disk.
     pub journal: Journal,
     /// The plant's broker.
@@ -233,6 +235,16 @@ impl Model {
             below: None,
         }
     }
+}
+
+/// `[updates]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Updates {
+    /// Folder of the store: below it nothing runs that nobody known has signed.
+    pub store: PathBuf,
+    /// Folder of the public keys that may sign.
+    pub keys: PathBuf,
 }
 
 /// `[journal]`

@@ -16,6 +16,7 @@ pub(super) enum Part {
     Journal,
     Outbox,
     Broker,
+    Model,
     Sample,
     Program,
 }

@@ -1,13 +1,15 @@
 //! Why the daemon does not start, or ended.
 
+use std::path::PathBuf;
+
 use crate::acquire::AcquireError;
 use crate::failure::{Failure, Kind};
-use crate::infer::ModelError;
 use crate::inspect::InspectError;
 use crate::journal::JournalError;
 use crate::publish::broker::BrokerError;
 use crate::publish::{PublishError, TopicError};
 use crate::supervise::SuperviseError;
+use crate::update::UpdateError;
 use crate::web::WebError;
 
 /// One variant per part; the part's own error says the rest.
@@ -16,9 +18,15 @@ pub enum DaemonError {
     /// Settings of the instrument.
     #[error(transparent)]
     Acquire(#[from] AcquireError),
-    /// A bundle.
-    #[error(transparent)]
-    Model(#[from] ModelError),
+    /// A bundle that does not run, or may not.
+    #[error("failed to open the model {}", path.display())]
+    Update {
+        /// Its path in the configuration.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: UpdateError,
+    },
     /// No such instrument.
     #[error("spectrometer.profile: there is no profile '{profile}'; there are qepro and sts")]
     Profile {
@@ -63,7 +71,7 @@ impl Failure for DaemonError {
     fn kind(&self) -> Kind {
         match self {
             Self::Acquire(error) => error.kind(),
-            Self::Model(error) => error.kind(),
+            Self::Update { source, .. } => source.kind(),
             Self::Profile { .. } => Kind::Operator,
             Self::Inspect(error) => error.kind(),
             Self::Journal(error) => error.kind(),

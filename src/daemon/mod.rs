@@ -4,6 +4,7 @@ mod clock;
 mod condition;
 mod error;
 mod health;
+mod models;
 mod past;
 mod settings;
 mod stages;
@@ -23,11 +24,12 @@ use crate::web::{Live, Metrics, Server, Sources};
 
 use self::condition::Condition;
 use self::health::Reporter;
+use self::models::Watch;
 use self::past::Past;
 use self::stages::Keeper;
 
 pub use self::error::DaemonError;
-pub use self::settings::{inspector, instrument};
+pub use self::settings::{inspector, instrument, instrument_limits, rules, trust};
 pub use self::stages::Observer;
 
 /// Spectra between measuring and inspecting. When they are full the instrument waits, its laser off: a spectrum that was
@@ -81,7 +83,9 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     let systemd = Systemd::from_environment();
     supervisor.stop_on_signals(&here)?;
 
-    // The models come first: without them nothing can be concluded, and a wrong one is the operator's to mend.
+    // The models come first: without them nothing can be concluded, and a wrong one is the operator's to mend. Where their
+    // paths lead is noted before they are opened, so that a model replaced meanwhile is noticed.
+    let watch = Watch::new(config);
     let inspector = inspector(config)?;
     let references = inspector.models().map(|model| model.manifest().reference.population.clone()).collect();
     let mut instrument = instrument(config)?;
@@ -120,7 +124,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     // The way of a spectrum: measured, inspected, kept. Each thread ends when the one before it has.
     let (spectra_sender, spectra) = crossbeam_channel::bounded(SPECTRA_MAX);
     let (events_sender, events) = crossbeam_channel::bounded(EVENTS_MAX);
-    let (inspected_sender, inspected) = crossbeam_channel::bounded(INSPECTIONS_MAX);
+    let (news_sender, news) = crossbeam_channel::bounded(INSPECTIONS_MAX);
     let keeper = Keeper {
         journal: journal.clone(),
         publisher: publisher.clone(),
@@ -133,14 +137,14 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     };
     let stop = supervisor.stop_signal().clone();
     supervisor.spawn_thread("keep", WORK_SILENCE_MAX, move |part| {
-        if keeper.run(&inspected, &events, &part).is_break() {
+        if keeper.run(&news, &events, &part).is_break() {
             stop.request("as many results as were asked for");
             // Whatever is still on its way is taken, so that nobody before this thread has to wait.
-            while inspected.recv().is_ok() {}
+            while news.recv().is_ok() {}
         }
     })?;
     supervisor.spawn_thread("inspect", WORK_SILENCE_MAX, move |part| {
-        stages::inspect(inspector, &spectra, &inspected_sender, &part);
+        stages::inspect(inspector, watch, &spectra, &news_sender, &part);
     })?;
     let silence_max = acquire::station::silence_max(&instrument);
     let off_within = acquire::station::off_within(&instrument);

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::acquire;
 use crate::config::{self, Config};
 use crate::decide::{InstrumentLimits, LaserProof, Limit, Rules, Ungated};
-use crate::infer::Model;
 use crate::inspect::Inspector;
 use crate::journal;
 use crate::obp::{Checksum, LaserControl, Profile};
@@ -14,6 +13,7 @@ use crate::publish::forwarder::Pace;
 use crate::publish::{self, BrokerAddress, ClientCertificate, Credentials, Security, Topics, wire};
 use crate::record::{Audience, Seq};
 use crate::spectrum::{IntegrationTime, Wavelength};
+use crate::update::Trust;
 use crate::web;
 
 use super::DaemonError;
@@ -21,28 +21,43 @@ use super::DaemonError;
 /// The models of the configuration with their limits, ready to inspect.
 ///
 /// # Errors
-/// When a bundle cannot be opened, or a limit does not fit its model.
+/// When a bundle cannot be opened or may not run, or a limit does not fit its model.
 pub fn inspector(config: &Config) -> Result<Inspector, DaemonError> {
+    let trust = trust(config);
     let mut models = Vec::new();
     for model in &config.models {
-        let ungated = if model.allow_ungated { Ungated::Remarked } else { Ungated::Invalid };
-        let limits = [
-            model.above.map(Limit::Above),
-            model.below.map(Limit::Below),
-            model.allowed.clone().map(Limit::Classes),
-            model.probability_min.map(Limit::ProbabilityMin),
-        ];
-        let rules = Rules { limits: limits.into_iter().flatten().collect(), ungated };
-        models.push((Arc::new(Model::open(&model.path)?), rules));
+        let failed = |source| DaemonError::Update { path: model.path.clone(), source };
+        models.push((Arc::new(trust.open(&model.path).map_err(failed)?), rules(model)));
     }
+    Ok(Inspector::new(models, instrument_limits(config))?)
+}
+
+/// What the line demands of one model.
+pub fn rules(model: &config::Model) -> Rules {
+    let ungated = if model.allow_ungated { Ungated::Remarked } else { Ungated::Invalid };
+    let limits = [
+        model.above.map(Limit::Above),
+        model.below.map(Limit::Below),
+        model.allowed.clone().map(Limit::Classes),
+        model.probability_min.map(Limit::ProbabilityMin),
+    ];
+    Rules { limits: limits.into_iter().flatten().collect(), ungated }
+}
+
+/// What the line demands of the measurement.
+pub fn instrument_limits(config: &Config) -> InstrumentLimits {
     let gate = &config.instrument_gate;
-    let instrument = InstrumentLimits {
+    InstrumentLimits {
         saturated_pixels_max: gate.saturated_pixels_max,
         signal_counts_min: gate.signal_counts_min,
         signal_to_noise_min: gate.signal_to_noise_min,
         laser: LaserProof::Confirmed,
-    };
-    Ok(Inspector::new(models, instrument)?)
+    }
+}
+
+/// What may run.
+pub fn trust(config: &Config) -> Trust {
+    Trust::new(&config.updates.store, &config.updates.keys)
 }
 
 /// The instrument and its line.

@@ -11,7 +11,7 @@ use crate::delivery::inspection_entry;
 use crate::failure;
 use crate::inspect::Inspector;
 use crate::journal::Journal;
-use crate::outcome::Inspection;
+use crate::outcome::{Inspection, ModelIdentity};
 use crate::publish::wire::{self, AlarmState, Ne107, Stamp};
 use crate::publish::{Latest, Publisher};
 use crate::record::{Entry, Part as RecordPart, PartKind, PartKinds, Seq};
@@ -21,9 +21,21 @@ use crate::web::{Connection, Live, LiveUpdate, Metrics, ModelMaps, Peer};
 
 use super::clock::clock;
 use super::condition::{self, Condition};
+use super::models::{Change, Watch};
 
 /// How often an idle thread gives a sign of life.
 const IDLE_BEAT: Duration = Duration::from_secs(1);
+
+/// Without a spectrometer there are no results.
+const LOST: Ne107 = Ne107::Failure;
+
+/// What comes from the inspecting thread, in the order in which it came about.
+pub(super) enum News {
+    /// Something was concluded from a spectrum.
+    Inspected(Box<Inspected>),
+    /// Another model judges from now on, or was refused.
+    Model(Change),
+}
 
 /// An inspection with what the live page draws and the record does not hold.
 pub(super) struct Inspected {
@@ -32,24 +44,30 @@ pub(super) struct Inspected {
     pub(super) prepared: Vec<Option<PreparedSpectrum>>,
 }
 
-/// Inspects what is measured until nobody measures any more.
+/// Inspects what is measured until nobody measures any more. Models change between two spectra.
 pub(super) fn inspect(
     mut inspector: Inspector,
+    mut watch: Watch,
     spectra: &Receiver<RawSpectrum>,
-    inspected: &Sender<Inspected>,
+    news: &Sender<News>,
     part: &Part,
 ) {
+    // Nobody here knows what the broker last heard.
+    let mut told: Vec<News> = watch.started(&inspector).into_iter().map(News::Model).collect();
     loop {
-        match spectra.recv_timeout(IDLE_BEAT) {
-            Ok(spectrum) => {
-                let inspection = inspector.inspect(Arc::new(spectrum));
-                let prepared = inspector.prepared().map(|prepared| prepared.cloned()).collect();
-                if inspected.send(Inspected { inspection, prepared }).is_err() {
-                    return;
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {}
+        if told.drain(..).any(|told| news.send(told).is_err()) {
+            return;
+        }
+        let spectrum = match spectra.recv_timeout(IDLE_BEAT) {
+            Ok(spectrum) => Some(spectrum),
+            Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
+        };
+        told.extend(watch.look(&mut inspector).into_iter().map(News::Model));
+        if let Some(spectrum) = spectrum {
+            let inspection = inspector.inspect(Arc::new(spectrum));
+            let prepared = inspector.prepared().map(|prepared| prepared.cloned()).collect();
+            told.push(News::Inspected(Box::new(Inspected { inspection, prepared })));
         }
         part.pulse.beat();
     }
@@ -76,7 +94,7 @@ impl Keeper {
     /// Keeps until nobody inspects any more. Events of the instrument are records too.
     pub(super) fn run(
         mut self,
-        inspected: &Receiver<Inspected>,
+        news: &Receiver<News>,
         events: &Receiver<acquire::Event>,
         part: &Part,
     ) -> ControlFlow<()> {
@@ -84,8 +102,9 @@ impl Keeper {
         let mut events = events;
         loop {
             select! {
-                recv(inspected) -> item => match item {
-                    Ok(item) => self.keep(&item)?,
+                recv(news) -> item => match item {
+                    Ok(News::Inspected(item)) => self.keep(&item)?,
+                    Ok(News::Model(change)) => self.note_model(&change),
                     Err(_) => break,
                 },
                 recv(events) -> event => match event {
@@ -183,19 +202,52 @@ impl Keeper {
         tracing::info!(code, "{text}");
         if matches!(event, Event::Connected(_)) {
             // Nobody here knows what the broker last heard: an alarm of the run before may still stand.
-            self.write_notice(PartKind::Alarm, "spectrometer_lost", text.clone(), AlarmState::Cleared);
+            self.write_notice(PartKind::Alarm, "spectrometer_lost", text.clone(), LOST, AlarmState::Cleared);
         }
         let state = if matches!(event, Event::Lost { .. }) { AlarmState::Raised } else { AlarmState::Cleared };
-        self.write_notice(kind, code, text, state);
+        self.write_notice(kind, code, text, LOST, state);
     }
 
-    fn write_notice(&self, kind: PartKind, code: &str, text: String, state: AlarmState) {
+    fn note_model(&mut self, change: &Change) {
+        let pinned = |model: &ModelIdentity| format!("{} (sha256 {})", model.version, model.sha256);
+        let refused = |text: String, state| {
+            self.write_notice(PartKind::Alarm, "model_refused", text, Ne107::MaintenanceRequired, state);
+        };
+        match change {
+            Change::Switched { index, old, new, settled } => {
+                let text = format!("{}: {} replaces {}", new.identity().name, pinned(new.identity()), pinned(old));
+                tracing::info!(code = "model_switched", "{text}");
+                if *settled && self.condition.relieve(condition::Part::Model) {
+                    refused(text.clone(), AlarmState::Cleared);
+                }
+                // The category is an alarm's; an event has none.
+                self.write_notice(PartKind::Event, "model_switched", text, Ne107::Normal, AlarmState::Cleared);
+                if let Some(reference) = self.references.get_mut(*index) {
+                    reference.clone_from(&new.manifest().reference.population);
+                }
+            }
+            Change::Refused { path, kept, why } => {
+                let text = format!("{} is refused, {} {} goes on: {why}", path.display(), kept.name, pinned(kept));
+                tracing::error!(code = "model_refused", "{text}");
+                self.condition.worry(condition::Part::Model, Ne107::MaintenanceRequired, text.clone());
+                refused(text, AlarmState::Raised);
+            }
+            Change::Settled { kept } => {
+                let text = format!("{} {} runs, and no model is refused", kept.name, pinned(kept));
+                tracing::info!(code = "model_refused", "{text}");
+                self.condition.relieve(condition::Part::Model);
+                refused(text, AlarmState::Cleared);
+            }
+        }
+    }
+
+    fn write_notice(&self, kind: PartKind, code: &str, text: String, category: Ne107, state: AlarmState) {
         let time = SystemTime::now();
         self.append(|seq, published| {
             let stamp = Stamp { seq, time, clock: clock() };
             let code = code.to_owned();
             let payload = match kind {
-                PartKind::Alarm => wire::alarm(&stamp, &wire::Alarm { code, text, category: Ne107::Failure, state }),
+                PartKind::Alarm => wire::alarm(&stamp, &wire::Alarm { code, text, category, state }),
                 _ => wire::event(&stamp, &wire::Event { code, text }),
             };
             let part = if published.contains(kind) { RecordPart::owed } else { RecordPart::kept };

@@ -4,6 +4,7 @@
 mod common;
 mod explain;
 mod train;
+mod update;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

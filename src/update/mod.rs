@@ -1,0 +1,31 @@
+//! Models that are replaced without the package: signed archives, a store of versions, and what runs from it.
+//!
+//! [`archive`] and [`signature`] are pure; [`Package`] is an archive whose signature and hashes hold; a [`Store`] keeps
+//! versions and switches between them so that a power cut leaves the old one or the new one; [`Trust`] opens bundles, and
+//! opens none from the store that nobody known has signed; [`audit`] is the trail of all of it.
+
+pub mod archive;
+pub mod audit;
+mod error;
+mod keyring;
+mod package;
+pub mod shadow;
+pub mod signature;
+mod store;
+pub mod suitability;
+#[cfg(test)]
+pub(crate) mod tests;
+mod trust;
+
+pub use error::UpdateError;
+pub use keyring::Keyring;
+pub use package::{MANIFEST, Package, SIGNATURE};
+pub use store::{Step, Store, Version, versions};
+pub use trust::Trust;
+
+use sha2::{Digest, Sha256};
+
+/// SHA-256, hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
