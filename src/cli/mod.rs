@@ -18,7 +18,7 @@ mod train;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::failure::{Failure, Kind};
 
@@ -89,6 +89,11 @@ fn end_on_closed_pipe() {
     if let Err(error) = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) } {
         tracing::debug!(%error, "SIGPIPE stays ignored");
     }
+}
+
+/// The command line as clap knows it: what its manual pages and completions are made from.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the arguments, runs the command, and turns its failure into a message and an exit code.
