@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::decide::{InstrumentLimits, LimitError, Rules, instrument_reasons, invalid, verdict};
+use crate::decide::{InstrumentLimits, LimitError, Rules, Ungated, instrument_reasons, invalid, verdict};
 use crate::failure::{self, Failure, Kind};
 use crate::infer::{Model, ModelError, Session};
 use crate::outcome::{Conclusion, Finding, Inspection, Reason, Timings};
@@ -23,6 +23,16 @@ pub enum InspectError {
         #[source]
         source: LimitError,
     },
+    /// A bundle that cannot say whether it may speak, or how sure it is.
+    #[error(
+        "model '{model}' has no {missing}: allow_ungated = true in its [[model]] runs it all the same, and every result says so"
+    )]
+    Ungated {
+        /// Whose.
+        model: String,
+        /// What the bundle lacks.
+        missing: String,
+    },
     /// A model has no buffers to work in.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -32,6 +42,7 @@ impl Failure for InspectError {
     fn kind(&self) -> Kind {
         match self {
             Self::Limit { source, .. } => source.kind(),
+            Self::Ungated { .. } => Kind::Operator,
             Self::Model(error) => error.kind(),
         }
     }
@@ -61,7 +72,7 @@ impl Inspector {
     /// `models` in the order of the findings, each with its own limits.
     ///
     /// # Errors
-    /// When a limit cannot be applied to its model.
+    /// When a limit cannot be applied to its model, or a bundle without gate or conformal scores is not allowed to speak.
     pub fn new(models: Vec<(Arc<Model>, Rules)>, instrument: InstrumentLimits) -> Result<Self, InspectError> {
         let seats = models.into_iter().map(|(model, rules)| Seat::new(model, rules)).collect::<Result<_, _>>()?;
         let mut inspector = Self { instrument, seats, workspace: Workspace::default(), prepared: Vec::new() };
@@ -135,6 +146,11 @@ impl Seat {
                 InspectError::Limit { model, source }
             })?;
         }
+        let lacks = model.lacks();
+        if rules.ungated == Ungated::Invalid && !lacks.is_empty() {
+            let model = model.identity().name.clone();
+            return Err(InspectError::Ungated { model, missing: lacks.join(" and no ") });
+        }
         let session = model.session()?;
         Ok(Self { model, session, rules, prepared_by: usize::MAX })
     }
@@ -186,7 +202,7 @@ fn reason_of(error: &PrepareError) -> Reason {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::decide::{LaserProof, Limit, Ungated};
+    use crate::decide::{LaserProof, Limit};
     use crate::infer::tests::bundles::{draft, spectrum};
     use crate::outcome::{Decision, Prediction};
 
@@ -207,7 +223,7 @@ pub(crate) mod tests {
 
     #[test]
     fn every_model_has_its_finding_in_order() {
-        let strict = Rules { limits: vec![Limit::Above(-1e9)], ungated: Ungated::Invalid };
+        let strict = Rules { limits: vec![Limit::Above(-1e9)], ..Rules::default() };
         let models = vec![(model(1), strict), (model(3), Rules::default())];
         let mut inspector = Inspector::new(models, limits()).expect("they fit");
         assert_eq!(inspector.seats[1].prepared_by, 0, "the same pipeline prepares once");
@@ -233,8 +249,50 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_bundle_that_cannot_say_how_sure_it_is_runs_only_where_that_is_allowed() {
+        type Strip = fn(&mut crate::infer::manifest::Manifest);
+        let cases: [(Strip, usize, &str, &[&str]); 4] = [
+            (|manifest| manifest.gate = None, 1, "has no applicability gate: allow_ungated = true", &["not-gated"]),
+            (
+                |manifest| manifest.gate.as_mut().expect("a gate").scores = None,
+                1,
+                "has no held-out scores of its gate: allow_ungated = true",
+                &["not-calibrated"],
+            ),
+            (
+                |manifest| manifest.conformal = None,
+                3,
+                "has no prediction set: allow_ungated = true",
+                &["not-calibrated"],
+            ),
+            (
+                |manifest| (manifest.conformal, manifest.gate) = (None, None),
+                1,
+                "has no applicability gate and no prediction interval",
+                &["not-gated", "not-calibrated"],
+            ),
+        ];
+        for (strip, outputs, expected, codes) in cases {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut draft = draft(outputs);
+            strip(&mut draft.manifest);
+            draft.write(&folder.path().join("random"));
+            let model = Arc::new(Model::open(&folder.path().join("random")).expect("a bundle"));
+            let refused = Inspector::new(vec![(model.clone(), Rules::default())], limits()).expect_err(expected);
+            assert!(refused.to_string().contains(expected), "{refused}");
+            assert_eq!(refused.kind(), Kind::Operator);
+            let rules = Rules { ungated: Ungated::Remarked, ..Rules::default() };
+            let mut inspector = Inspector::new(vec![(model, rules)], limits()).expect("allowed");
+            let inspection = inspector.inspect(spectrum(700.0, 1100.0, 970.0));
+            let verdict = &inspection.findings[0].verdict;
+            let found: Vec<&str> = verdict.reasons.iter().map(Reason::code).collect();
+            assert_eq!((verdict.decision, found.as_slice()), (Decision::Accept, codes), "{expected}");
+        }
+    }
+
+    #[test]
     fn a_limit_for_another_kind_of_model_is_refused_at_the_start() {
-        let rules = Rules { limits: vec![Limit::Above(5.0)], ungated: Ungated::Invalid };
+        let rules = Rules { limits: vec![Limit::Above(5.0)], ..Rules::default() };
         let error = Inspector::new(vec![(model(2), rules)], limits()).expect_err("a class has no upper limit");
         assert!(failure::chain(&error).contains("model 'random': the upper limit 5 is for a model that gives a value"));
     }

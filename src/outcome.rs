@@ -33,6 +33,15 @@ pub struct Interval {
     pub confidence: f32,
 }
 
+/// The kinds that hold the true one with a stated confidence: none, one or several.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelSet {
+    /// Indices into the labels, ascending.
+    pub members: Vec<usize>,
+    /// Nominal coverage, in 0..1.
+    pub confidence: f32,
+}
+
 /// What a model says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Prediction {
@@ -48,6 +57,8 @@ pub enum Prediction {
         best: usize,
         /// Index of the second highest: the class the explanation is a contrast to.
         runner_up: usize,
+        /// Where the bundle has conformal scores.
+        set: Option<LabelSet>,
     },
     /// A quantity.
     Value {
@@ -149,6 +160,9 @@ pub struct Applicability {
     pub q: f32,
     /// Its limit.
     pub q_limit: f32,
+    /// The share of samples like the training's that are at least as unusual; `None` where the bundle has no held-out
+    /// scores to compare with.
+    pub p_value: Option<f32>,
 }
 
 impl Applicability {
@@ -198,6 +212,28 @@ pub struct Finding {
     pub conclusion: Option<Conclusion>,
     /// What to do.
     pub verdict: Verdict,
+}
+
+impl Finding {
+    /// The kind that may be used as the answer: of a prediction that stands, and that no other kind could be as well. `None`
+    /// where the spectrum is refused, the kind is ambiguous, or the model gives a quantity.
+    pub fn named(&self) -> Option<&str> {
+        let conclusion = self.conclusion.as_ref().filter(|_| self.verdict.decision != Decision::Invalid)?;
+        let Prediction::Class { labels, best, set, .. } = &conclusion.prediction else { return None };
+        let alone = set.as_ref().is_none_or(|set| set.members == [*best]);
+        labels.get(*best).filter(|_| alone).map(String::as_str)
+    }
+
+    /// The kinds that a prediction that stands leaves possible, the likeliest first; none where the spectrum is refused or the
+    /// model gives a quantity.
+    pub fn possible(&self) -> Vec<&str> {
+        let stands = self.conclusion.as_ref().filter(|_| self.verdict.decision != Decision::Invalid);
+        let Some(Prediction::Class { labels, best, set, .. }) = stands.map(|conclusion| &conclusion.prediction) else {
+            return Vec::new();
+        };
+        let others = set.iter().flat_map(|set| &set.members).filter(|member| *member != best);
+        std::iter::once(best).chain(others).filter_map(|&class| labels.get(class)).map(String::as_str).collect()
+    }
 }
 
 /// How long the stages of an inspection took.

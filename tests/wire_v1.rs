@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use proptest::prelude::*;
 use ramand::outcome::{
     Applicability, Attribution, Band, BandContribution, Completeness, Conclusion, Decision, Explained, Finding,
-    Inspection, Interval, ModelIdentity, Prediction, Reason, Timings, Verdict,
+    Inspection, Interval, LabelSet, ModelIdentity, Prediction, Reason, Timings, Verdict,
 };
 use ramand::publish::wire::{
     self, Alarm, AlarmState, Clock, Event, Health, Ne107, PaDimReadings, Presence, Stamp, Status, decode_spectrum,
@@ -112,6 +112,7 @@ fn inspection() -> Inspection {
             probabilities: vec![0.001, 0.98, 0.019],
             best: 1,
             runner_up: 2,
+            set: Some(LabelSet { members: vec![1], confidence: 0.9 }),
         },
         attribution: attribution(
             Explained::Contrast { class: 1, against: 2 },
@@ -121,7 +122,7 @@ fn inspection() -> Inspection {
                 band("C=C stretch, cis", 1640.0, 1672.5, -0.31, Some(-0.34), 0.2),
             ],
         ),
-        applicability: Some(Applicability { t2: 3.1, t2_limit: 21.0, q: 0.2, q_limit: 0.8 }),
+        applicability: Some(Applicability { t2: 3.1, t2_limit: 21.0, q: 0.2, q_limit: 0.8, p_value: Some(0.43) }),
     };
     let value = Conclusion {
         prediction: Prediction::Value {
@@ -172,6 +173,32 @@ fn every_reason() -> Inspection {
     Inspection { spectrum: Arc::new(recorded()), findings, timings: Timings::default() }
 }
 
+/// An oil the models were not trained on, and every reason that calibration gives.
+fn unknown() -> Inspection {
+    let unit: Arc<str> = "% sunflower oil".into();
+    let mut inspection = inspection();
+    let [class, value] = inspection.findings.as_mut_slice() else { panic!("two findings") };
+    let conclusion = class.conclusion.as_mut().expect("there");
+    if let Prediction::Class { set, .. } = &mut conclusion.prediction {
+        *set = Some(LabelSet { members: vec![], confidence: 0.9 });
+    }
+    conclusion.applicability = conclusion.applicability.map(|gate| Applicability { p_value: Some(0.002), ..gate });
+    class.verdict = Verdict {
+        decision: Decision::Invalid,
+        reasons: vec![
+            Reason::ImprobableSample { p_value: 0.002, significance: 0.01 },
+            Reason::UnknownKind { conforming: 0, confidence: 0.9 },
+            Reason::Ambiguous { labels: vec!["olive".into(), "peanut".into()] },
+        ],
+    };
+    let near = Reason::NearLimit { lower: 5.1, upper: 9.3, confidence: 0.95, limit: 6.0, unit };
+    value.verdict = Verdict {
+        decision: Decision::Accept,
+        reasons: vec![near, Reason::NotGated, Reason::NotCalibrated { missing: "p-value" }],
+    };
+    inspection
+}
+
 fn gap() -> Gap {
     let mut gap = Gap::default();
     let kinds = PartKinds::from_iter([PartKind::Result, PartKind::Spectrum]);
@@ -200,8 +227,9 @@ fn payloads() -> Vec<(Vec<&'static str>, Vec<u8>)> {
     let health = Health { state: Ne107::OutOfSpecification, reasons: vec!["the detector is warm".into()], readings };
     let later = time() + Duration::from_secs(1);
     vec![
-        (vec!["result.json", "result_claim.json"], wire::result(&stamp, &inspection())),
+        (vec!["result.json", "result_claim.json", "result_calibrated.json"], wire::result(&stamp, &inspection())),
         (vec!["result_invalid.json", "result_invalid_claim.json"], wire::result(&free, &every_reason())),
+        (vec!["result_unknown.json"], wire::result(&stamp, &unknown())),
         (vec!["status_online.json"], wire::status(&status(Presence::Online, later))),
         (vec!["status_lost.json"], wire::status(&status(Presence::Lost, time()))),
         (vec!["health.json"], wire::health(time(), Clock::Synchronised, &health)),

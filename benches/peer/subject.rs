@@ -143,7 +143,7 @@ fn inspector(models: &[Arc<Model>]) -> anyhow::Result<Inspector> {
         signal_to_noise_min: 10.0,
         laser: LaserProof::Confirmed,
     };
-    let rules = Rules { limits: vec![], ungated: Ungated::Remarked };
+    let rules = Rules { ungated: Ungated::Remarked, ..Rules::default() };
     Ok(Inspector::new(models.iter().map(|model| (model.clone(), rules.clone())).collect(), limits)?)
 }
 

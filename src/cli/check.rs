@@ -45,6 +45,10 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), CommandError> {
     for model in inspector.models() {
         let identity = model.identity();
         println!("ok      {} {}: {}", identity.name, identity.version, model.manifest().claim);
+        let lacks = model.lacks();
+        if !lacks.is_empty() {
+            println!("note    {} has no {}: every result says so", identity.name, lacks.join(" and no "));
+        }
     }
     if config.models.is_empty() {
         println!("note    there is no [[model]]: spectra are kept and published, nothing is concluded");

@@ -13,7 +13,7 @@ use crate::infer::Model;
 use crate::infer::manifest::CompletenessRecord;
 use crate::inspect::Inspector;
 use crate::outcome::{
-    Applicability, Attribution, Completeness, Conclusion, Decision, Explained, Finding, Prediction, Reason,
+    Applicability, Attribution, Completeness, Conclusion, Decision, Explained, Finding, Interval, Prediction, Reason,
 };
 use crate::recording::Recording;
 
@@ -51,6 +51,13 @@ struct Line<'a> {
     label: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     probability: Option<f32>,
+    /// Whether `label` may be used as the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    named: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<SetLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<IntervalLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     runner_up: Option<&'a str>,
     verdict: &'static str,
@@ -60,6 +67,19 @@ struct Line<'a> {
     applicability: Option<ApplicabilityLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     maps: Option<MapsLine<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct SetLine<'a> {
+    labels: Vec<&'a str>,
+    confidence: f32,
+}
+
+#[derive(Debug, Serialize)]
+struct IntervalLine {
+    lower: f32,
+    upper: f32,
+    confidence: f32,
 }
 
 #[derive(Debug, Serialize)]
@@ -97,6 +117,7 @@ struct ApplicabilityLine {
     t2_limit: f32,
     q: f32,
     q_limit: f32,
+    p_value: Option<f32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -155,7 +176,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), CommandError> {
 
 /// No limits, and a bundle without a gate may speak: whoever explains a file wants to see what the model makes of it.
 fn unlimited() -> Rules {
-    Rules { limits: Vec::new(), ungated: Ungated::Remarked }
+    Rules { ungated: Ungated::Remarked, ..Rules::default() }
 }
 
 fn line<'a>(id: &'a str, finding: &'a Finding, maps: bool) -> Line<'a> {
@@ -170,6 +191,9 @@ fn line<'a>(id: &'a str, finding: &'a Finding, maps: bool) -> Line<'a> {
         unit: None,
         label: None,
         probability: None,
+        named: None,
+        set: None,
+        interval: None,
         runner_up: None,
         verdict: word(finding.verdict.decision),
         reasons: finding.verdict.reasons.iter().map(ReasonLine::from).collect(),
@@ -183,10 +207,17 @@ fn line<'a>(id: &'a str, finding: &'a Finding, maps: bool) -> Line<'a> {
         }),
     };
     match conclusion.map(|conclusion| &conclusion.prediction) {
-        Some(Prediction::Value { value, unit, .. }) => {
+        Some(Prediction::Value { value, unit, interval }) => {
             (line.value, line.unit) = (Some(*value), Some(unit.as_ref()));
+            line.interval =
+                interval.map(|Interval { lower, upper, confidence }| IntervalLine { lower, upper, confidence });
         }
-        Some(Prediction::Class { labels, probabilities, best, runner_up, .. }) => {
+        Some(Prediction::Class { labels, probabilities, best, runner_up, set, .. }) => {
+            line.named = Some(finding.named().is_some());
+            line.set = set.as_ref().map(|set| SetLine {
+                labels: set.members.iter().filter_map(|&class| labels.get(class)).map(String::as_str).collect(),
+                confidence: set.confidence,
+            });
             (line.label, line.probability) = (Some(labels[*best].as_str()), Some(probabilities[*best]));
             line.runner_up = Some(labels[*runner_up].as_str());
         }
@@ -217,8 +248,8 @@ impl From<&Attribution> for ExplanationLine {
 
 impl From<Applicability> for ApplicabilityLine {
     fn from(applicability: Applicability) -> Self {
-        let Applicability { t2, t2_limit, q, q_limit } = applicability;
-        Self { t2, t2_limit, q, q_limit }
+        let Applicability { t2, t2_limit, q, q_limit, p_value } = applicability;
+        Self { t2, t2_limit, q, q_limit, p_value }
     }
 }
 
@@ -255,10 +286,15 @@ fn print(out: &mut impl Write, id: &str, finding: &Finding) -> io::Result<()> {
         return writeln!(out, "{id:<24} {name:<20} {:<32} {verdict:<8} {}", "-", reasons.join("; "));
     };
     let said = match prediction {
-        Prediction::Value { value, unit, .. } => format!("{value:.2} {unit}"),
-        Prediction::Class { labels, probabilities, best, .. } => {
-            format!("{} ({:.0} %)", labels[*best], 100.0 * probabilities[*best])
+        Prediction::Value { value, unit, interval: None } => format!("{value:.2} {unit}"),
+        Prediction::Value { value, unit, interval: Some(Interval { lower, upper, .. }) } => {
+            format!("{value:.2} ({lower:.2} to {upper:.2}) {unit}")
         }
+        Prediction::Class { probabilities, best, .. } => match (finding.named(), &finding.possible()[..]) {
+            (Some(label), _) => format!("{label} ({:.0} %)", 100.0 * probabilities[*best]),
+            (None, []) => "unknown".to_owned(),
+            (None, possible) => possible.join(" or "),
+        },
     };
     let against = match (attribution.explained, prediction) {
         (Explained::Contrast { against, .. }, Prediction::Class { labels, .. }) => {

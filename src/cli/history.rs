@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::CommandError;
+use super::replay::kind;
 use crate::journal::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Window};
 use crate::record::{PartKind, PartKinds, Seq};
 
@@ -105,10 +106,16 @@ fn result_text(result: &Value) -> String {
         match prediction["kind"].as_str() {
             Some("class") => {
                 let percent = prediction["probability"].as_f64().unwrap_or_default() * 100.0;
-                format!("{} {percent:.1} %", text(prediction, "label"))
+                let said = kind(prediction, text(&model["verdict"], "decision"));
+                if prediction["named"] == false { said } else { format!("{said} {percent:.1} %") }
             }
             Some("value") => {
-                format!("{:.2} {}", prediction["value"].as_f64().unwrap_or(f64::NAN), text(prediction, "unit"))
+                let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+                let interval = &prediction["interval"];
+                let (lower, upper) = (number(&interval["lower"]), number(&interval["upper"]));
+                let interval =
+                    if interval.is_object() { format!(" ({lower:.2} to {upper:.2})") } else { String::new() };
+                format!("{:.2}{interval} {}", number(&prediction["value"]), text(prediction, "unit"))
             }
             _ => {
                 let reasons = model["verdict"]["reasons"].as_array().into_iter().flatten();

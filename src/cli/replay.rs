@@ -61,7 +61,9 @@ struct Replayed<'a> {
 /// # Errors
 /// When the journal or a bundle cannot be read, or a spectrum in the journal is damaged.
 pub(super) fn run(args: &ReplayArgs) -> Result<(), CommandError> {
-    let models: Vec<Model> = args.model.iter().map(|path| Model::at(path)).collect();
+    // Whoever replays wants to see what the model makes of it; a bundle without gate says so in every line.
+    let bundle = |path| Model { allow_ungated: true, ..Model::at(path) };
+    let models: Vec<Model> = args.model.iter().map(|path| bundle(path)).collect();
     let mut inspector = daemon::inspector(&Config { models, ..Config::default() })?;
     if let Some(capture) = &args.capture {
         return replay_capture(capture, args, &mut inspector);
@@ -157,9 +159,29 @@ fn summary(model: &Value) -> String {
     let prediction = &model["prediction"];
     let decision = model["verdict"]["decision"].as_str().unwrap_or("-");
     let said = match prediction["kind"].as_str() {
-        Some("class") => prediction["label"].as_str().unwrap_or("-").to_owned(),
-        Some("value") => format!("{} {}", prediction["value"], prediction["unit"].as_str().unwrap_or_default()),
+        Some("class") => kind(prediction, decision),
+        Some("value") => {
+            let interval = &prediction["interval"];
+            let interval = interval.is_object().then(|| format!(" ({} to {})", interval["lower"], interval["upper"]));
+            let unit = prediction["unit"].as_str().unwrap_or_default();
+            format!("{}{} {unit}", prediction["value"], interval.unwrap_or_default())
+        }
         _ => "nothing".to_owned(),
     };
     format!("{said} ({decision})")
+}
+
+/// The kind that a `result` payload names, those it leaves possible, or `unknown`; records from before `named` was published
+/// always name one.
+pub(super) fn kind(prediction: &Value, decision: &str) -> String {
+    let label = prediction["label"].as_str().unwrap_or("-");
+    match prediction["named"].as_bool() {
+        None | Some(true) => label.to_owned(),
+        Some(false) if decision == "invalid" => "unknown".to_owned(),
+        Some(false) => {
+            let set = prediction["set"]["labels"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let possible: Vec<&str> = std::iter::once(label).chain(set.filter(|other| *other != label)).collect();
+            possible.join(" or ")
+        }
+    }
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use self::request::{parse_axis, parse_reference};
+use self::request::{parse_axis, parse_reference, parse_share};
 use super::CommandError;
 use super::progress::{interrupt_on_request, watched};
 use crate::infer::manifest::Task;
 use crate::spectrum::ShiftAxis;
-use crate::train::{Progress, Reference, train};
+use crate::train::{CONFIDENCE, Progress, Reference, train};
 
 /// Train a model on labelled spectra and write it as a bundle
 #[derive(Debug, Args)]
@@ -101,6 +101,9 @@ pub(super) struct TrainArgs {
     /// How often to do all again with labels dealt out anew among the samples, as a control
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=1000))]
     permutations: u16,
+    /// Nominal coverage of intervals and prediction sets, above 0 and below 1
+    #[arg(long, value_name = "SHARE", default_value_t = CONFIDENCE, value_parser = parse_share)]
+    confidence: f64,
     /// Fits at a time; the result does not depend on it [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,

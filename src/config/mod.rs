@@ -210,9 +210,15 @@ pub struct InstrumentGate {
 pub struct Model {
     /// Folder of the bundle.
     pub path: PathBuf,
-    /// Run a bundle that has no applicability gate.
+    /// Run a bundle that has no applicability gate or no conformal scores.
     #[serde(default)]
     pub allow_ungated: bool,
+    /// A p-value that is not above this is refused.
+    #[serde(default = "defaults::significance")]
+    pub significance: f32,
+    /// What is held against the limits.
+    #[serde(default)]
+    pub guard: Guard,
     /// Classes that are accepted.
     pub allowed: Option<Vec<String>>,
     /// A less certain class is rejected.
@@ -223,12 +229,25 @@ pub struct Model {
     pub below: Option<f32>,
 }
 
+/// What is held against the limits of a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guard {
+    /// The value or the likeliest kind alone.
+    #[default]
+    None,
+    /// The whole interval or set.
+    Interval,
+}
+
 impl Model {
     /// The bundle at `path`, without any limit.
     pub fn at(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
             allow_ungated: false,
+            significance: defaults::significance(),
+            guard: Guard::default(),
             allowed: None,
             probability_min: None,
             above: None,
@@ -412,6 +431,9 @@ impl Config {
             if !share(model.probability_min) {
                 return refuse("model.probability_min", "a probability is between 0 and 1");
             }
+            if !(0.0..1.0).contains(&model.significance) {
+                return refuse("model.significance", "a share of good spectra is between 0 and 1: 0.01, say");
+            }
             if [model.above, model.below].into_iter().flatten().any(|limit| !limit.is_finite()) {
                 return refuse("model.above", "a limit is a finite number");
             }
@@ -462,6 +484,8 @@ mod tests {
             ("[journal]\ncapacity = \"12 parsecs\"\n", ["line 2", "capacity"]),
             ("[spectrometer]\nlaser_nm = 7850.0\n", ["spectrometer.laser_nm", "2000 nm"]),
             ("[[model]]\npath = \"m\"\nprobability_min = 80\n", ["model.probability_min", "between 0 and 1"]),
+            ("[[model]]\npath = \"m\"\nsignificance = 1.0\n", ["model.significance", "between 0 and 1"]),
+            ("[[model]]\npath = \"m\"\nguard = \"always\"\n", ["line 3", "guard"]),
             ("[mqtt]\nkeep_alive = \"500 ms\"\n", ["mqtt.keep_alive", "5 s"]),
             ("[mqtt]\nclient_certificate_file = \"a\"\nclient_key_file = \"b\"\n", ["mqtt.ca_file", "TLS"]),
             ("[spectrometer]\nperiod = \"400 days\"\n", ["spectrometer", "longer than a day"]),

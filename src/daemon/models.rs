@@ -159,7 +159,7 @@ mod tests {
     use super::super::stages::{self, News};
     use super::*;
     use crate::config::Model as Place;
-    use crate::decide::{Limit, Rules, Ungated};
+    use crate::decide::{Limit, Rules};
     use crate::infer::tests::bundles::spectrum;
     use crate::inspect::tests::limits;
     use crate::spectrum::Origin;
@@ -173,7 +173,7 @@ mod tests {
         config.updates.store = station.store();
         config.updates.keys = station.keys();
         let watch = Watch::new(&config);
-        let rules = Rules { limits: vec![Limit::Above(1e9)], ungated: Ungated::Invalid };
+        let rules = Rules { limits: vec![Limit::Above(1e9)], ..Rules::default() };
         let model = Arc::new(station.trust().open(&station.link()).expect("it may run and runs"));
         (watch, Inspector::new(vec![(model, rules)], limits()).expect("it fits"))
     }

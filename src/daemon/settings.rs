@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::acquire;
 use crate::config::{self, Config};
-use crate::decide::{InstrumentLimits, LaserProof, Limit, Rules, Ungated};
+use crate::decide::{Guard, InstrumentLimits, LaserProof, Limit, Rules, Ungated};
 use crate::inspect::Inspector;
 use crate::journal;
 use crate::obp::{Checksum, LaserControl, Profile};
@@ -41,7 +41,12 @@ pub fn rules(model: &config::Model) -> Rules {
         model.allowed.clone().map(Limit::Classes),
         model.probability_min.map(Limit::ProbabilityMin),
     ];
-    Rules { limits: limits.into_iter().flatten().collect(), ungated }
+    let guard = match model.guard {
+        config::Guard::None => Guard::None,
+        config::Guard::Interval => Guard::Interval,
+    };
+    let limits = limits.into_iter().flatten().collect();
+    Rules { limits, ungated, significance: model.significance, guard }
 }
 
 /// What the line demands of the measurement.

@@ -4,12 +4,16 @@
 //! RawSpectrum ----------> instrument_reasons --+
 //! PreparedSpectrum -----> Gate::assess --------+--> verdict: invalid > reject > accept, with every reason
 //! Prediction, map error, Rules ----------------+
+//!     with the interval or set that held-out scores give (conformal)
 //! ```
 
+pub mod conformal;
 mod gate;
 mod instrument;
+mod limit;
 mod verdict;
 
-pub use gate::{COMPONENTS_MAX, Gate, GateError, PrincipalComponents};
+pub use gate::{COMPONENTS_MAX, Gate, GateError, Kinds, PrincipalComponents, nearest, nonconformity};
 pub use instrument::{InstrumentLimits, LaserProof, instrument_reasons, signal_counts, signal_to_noise};
-pub use verdict::{COMPLETENESS_ERROR_MAX, Limit, LimitError, Output, Rules, Ungated, invalid, verdict};
+pub use limit::{Limit, LimitError, Output};
+pub use verdict::{COMPLETENESS_ERROR_MAX, Guard, Rules, SIGNIFICANCE, Ungated, invalid, verdict};

@@ -2,131 +2,17 @@
 
 use std::cmp::Reverse;
 
-use crate::failure::{Failure, Kind};
+use super::limit::Limit;
 use crate::outcome::{Applicability, Completeness, Decision, Prediction, Reason, Verdict};
 
 /// Above this the map does not add up. Rounding in f32 leaves about 1e-6 for the networks this program trains; a
 /// gradient that belongs to another activation leaves 0.1 and more.
 pub const COMPLETENESS_ERROR_MAX: f32 = 1e-3;
 
-/// A limit somebody configured for one model.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Limit {
-    /// Reject a value above this, in the model's unit.
-    Above(f32),
-    /// Reject a value below this, in the model's unit.
-    Below(f32),
-    /// Reject every class but these.
-    Classes(Vec<String>),
-    /// Reject a class with less probability than this, in 0..=1.
-    ProbabilityMin(f32),
-}
+/// Share of good spectra that a p-value may refuse where nothing else is configured.
+pub const SIGNIFICANCE: f32 = 0.01;
 
-/// What a model gives, as far as a limit has to know.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Output<'a> {
-    /// A quantity.
-    Value,
-    /// One of these classes.
-    Class(&'a [String]),
-}
-
-/// Why a limit cannot be applied to a model.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum LimitError {
-    /// Not a number that a prediction can be compared with.
-    #[error("a limit of {limit} cannot be compared with")]
-    NotComparable {
-        /// The limit.
-        limit: f32,
-    },
-    /// A limit on a value for a model of classes, or the other way round.
-    #[error("the {limit} is for a model that gives a {expected}, this one gives a {found}")]
-    OtherOutput {
-        /// The limit in words.
-        limit: String,
-        /// What the limit is for.
-        expected: &'static str,
-        /// What the model gives.
-        found: &'static str,
-    },
-    /// A class the model does not know.
-    #[error("the model knows no class '{class}'; it knows {known}")]
-    UnknownClass {
-        /// As configured.
-        class: String,
-        /// The model's classes.
-        known: String,
-    },
-}
-
-impl Failure for LimitError {
-    fn kind(&self) -> Kind {
-        Kind::Operator
-    }
-}
-
-impl Limit {
-    /// Whether this limit can be applied to a model that gives `output`: to be asked when a model is loaded.
-    ///
-    /// # Errors
-    /// When it cannot.
-    pub fn check(&self, output: Output<'_>) -> Result<(), LimitError> {
-        match (self, output) {
-            (Self::Above(limit) | Self::Below(limit), Output::Value) if limit.is_finite() => Ok(()),
-            (Self::ProbabilityMin(limit), Output::Class(_)) if (0.0..=1.0).contains(limit) => Ok(()),
-            (Self::Above(limit) | Self::Below(limit), Output::Value)
-            | (Self::ProbabilityMin(limit), Output::Class(_)) => Err(LimitError::NotComparable { limit: *limit }),
-            (Self::Classes(classes), Output::Class(known)) => {
-                match classes.iter().find(|class| !known.contains(class)) {
-                    Some(class) => Err(LimitError::UnknownClass { class: class.clone(), known: known.join(", ") }),
-                    None => Ok(()),
-                }
-            }
-            (Self::Above(_) | Self::Below(_), Output::Class(_)) => {
-                Err(LimitError::OtherOutput { limit: self.to_string(), expected: "value", found: "class" })
-            }
-            (Self::Classes(_) | Self::ProbabilityMin(_), Output::Value) => {
-                Err(LimitError::OtherOutput { limit: self.to_string(), expected: "class", found: "value" })
-            }
-        }
-    }
-
-    /// The reason to reject, if the prediction breaks this limit. Comparisons are written so that NaN breaks every one.
-    fn broken_by(&self, prediction: &Prediction) -> Option<Reason> {
-        let within = |inside: bool, reason: Reason| (!inside).then_some(reason);
-        match (self, prediction) {
-            (&Self::Above(limit), Prediction::Value { value, unit, .. }) => {
-                within(*value <= limit, Reason::Above { value: *value, limit, unit: unit.clone() })
-            }
-            (&Self::Below(limit), Prediction::Value { value, unit, .. }) => {
-                within(*value >= limit, Reason::Below { value: *value, limit, unit: unit.clone() })
-            }
-            (Self::Classes(allowed), Prediction::Class { labels, best, .. }) => {
-                let found = labels.get(*best).cloned().unwrap_or_default();
-                within(allowed.contains(&found), Reason::WrongClass { found, allowed: allowed.clone() })
-            }
-            (&Self::ProbabilityMin(minimum), Prediction::Class { probabilities, best, .. }) => {
-                let probability = probabilities.get(*best).copied().unwrap_or(f32::NAN);
-                within(probability >= minimum, Reason::Unsure { probability, minimum })
-            }
-            _ => Some(Reason::LimitNotApplicable { limit: self.to_string() }),
-        }
-    }
-}
-
-impl std::fmt::Display for Limit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Above(limit) => write!(f, "upper limit {limit}"),
-            Self::Below(limit) => write!(f, "lower limit {limit}"),
-            Self::Classes(classes) => write!(f, "list of allowed classes ({})", classes.join(", ")),
-            Self::ProbabilityMin(limit) => write!(f, "least probability {limit}"),
-        }
-    }
-}
-
-/// What becomes of the results of a model without an applicability gate.
+/// What becomes of the results of a model without an applicability gate, or without conformal scores.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Ungated {
     /// They are invalid: applicability cannot be assumed.
@@ -136,13 +22,36 @@ pub enum Ungated {
     Remarked,
 }
 
+/// What is held against a limit: the decision rule of JCGM 106:2012, sections 8.2 and 8.3.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Guard {
+    /// The value or the likeliest kind alone (simple acceptance). An interval that holds the limit, or an ambiguous kind, is a
+    /// remark.
+    #[default]
+    None,
+    /// The whole interval or set (guarded acceptance): what could break a limit is rejected. Where the model states none, the
+    /// value alone.
+    Interval,
+}
+
 /// What one model's predictions are held against.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
     /// All of them apply.
     pub limits: Vec<Limit>,
-    /// For a bundle without a gate.
+    /// For a bundle without a gate or conformal scores.
     pub ungated: Ungated,
+    /// A p-value that is not above this is unlike the training set, in 0..1. With n held-out samples no p-value is below
+    /// 1 / (n + 1).
+    pub significance: f32,
+    /// What is held against the limits.
+    pub guard: Guard,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { limits: Vec::new(), ungated: Ungated::default(), significance: SIGNIFICANCE, guard: Guard::default() }
+    }
 }
 
 /// The verdict on a prediction. `reasons` are the instrument's; `applicability` is `None` where the bundle has no gate;
@@ -166,41 +75,83 @@ pub fn verdict(
         reasons.push(Reason::Incomplete { error });
     }
     match applicability {
-        Some(&Applicability { t2, t2_limit, q, q_limit }) => {
+        Some(&Applicability { t2, t2_limit, q, q_limit, p_value }) => {
             if q.is_nan() || q > q_limit {
                 reasons.push(Reason::UnknownSample { q, limit: q_limit });
             }
             if t2.is_nan() || t2 > t2_limit {
                 reasons.push(Reason::UnusualSample { t2, limit: t2_limit });
             }
+            match p_value {
+                Some(p_value) if p_value > rules.significance => {}
+                Some(p_value) => {
+                    reasons.push(Reason::ImprobableSample { p_value, significance: rules.significance });
+                }
+                None => reasons.push(Reason::NotCalibrated { missing: "p-value" }),
+            }
         }
         None => reasons.push(Reason::NotGated),
     }
+    reasons.extend(doubt(prediction));
     reasons.extend(rules.limits.iter().filter_map(|limit| limit.broken_by(prediction)));
-    conclude(reasons, rules.ungated)
+    reasons.extend(rules.limits.iter().filter_map(|limit| limit.within_interval(prediction)));
+    conclude(reasons, rules)
+}
+
+/// What the calibration leaves open about a prediction.
+fn doubt(prediction: &Prediction) -> Option<Reason> {
+    match prediction {
+        Prediction::Value { interval: None, .. } => Some(Reason::NotCalibrated { missing: "interval" }),
+        Prediction::Value { .. } => None,
+        Prediction::Class { set: None, .. } => Some(Reason::NotCalibrated { missing: "prediction set" }),
+        Prediction::Class { labels, best, set: Some(set), .. } => {
+            let conforming = set.members.len();
+            if conforming == 0 || conforming == labels.len() {
+                return Some(Reason::UnknownKind { conforming, confidence: set.confidence });
+            }
+            if set.members == [*best] {
+                return None;
+            }
+            let possible = |class: &usize| class == best || set.members.contains(class);
+            let labels = (0..labels.len()).filter(possible).map(|class| labels[class].clone()).collect();
+            Some(Reason::Ambiguous { labels })
+        }
+    }
 }
 
 /// The verdict where no prediction could be made: the spectrum could not be prepared, say.
 pub fn invalid(reasons: Vec<Reason>) -> Verdict {
-    Verdict { decision: Decision::Invalid, ..conclude(reasons, Ungated::Invalid) }
+    Verdict { decision: Decision::Invalid, ..conclude(reasons, &Rules::default()) }
 }
 
-fn conclude(mut reasons: Vec<Reason>, ungated: Ungated) -> Verdict {
-    reasons.sort_by_key(|reason| (Reverse(demands(reason, ungated)), rank(reason)));
-    let decision = reasons.first().map_or(Decision::Accept, |reason| demands(reason, ungated));
+fn conclude(mut reasons: Vec<Reason>, rules: &Rules) -> Verdict {
+    reasons.sort_by_key(|reason| (Reverse(demands(reason, rules)), rank(reason)));
+    let decision = reasons.first().map_or(Decision::Accept, |reason| demands(reason, rules));
     Verdict { decision, reasons }
 }
 
 /// The decision one reason asks for.
-fn demands(reason: &Reason, ungated: Ungated) -> Decision {
+fn demands(reason: &Reason, rules: &Rules) -> Decision {
     match reason {
         Reason::Above { .. } | Reason::Below { .. } | Reason::WrongClass { .. } | Reason::Unsure { .. } => {
             Decision::Reject
         }
-        Reason::NotGated => match ungated {
+        Reason::NotGated | Reason::NotCalibrated { .. } => match rules.ungated {
             Ungated::Invalid => Decision::Invalid,
             Ungated::Remarked => Decision::Accept,
         },
+        Reason::NearLimit { .. } => match rules.guard {
+            Guard::Interval => Decision::Reject,
+            Guard::None => Decision::Accept,
+        },
+        Reason::Ambiguous { labels } => {
+            let forbids = |limit: &Limit| match limit {
+                Limit::Classes(allowed) => labels.iter().any(|label| !allowed.contains(label)),
+                Limit::Above(_) | Limit::Below(_) | Limit::ProbabilityMin(_) => false,
+            };
+            let guarded = rules.guard == Guard::Interval && rules.limits.iter().any(forbids);
+            if guarded { Decision::Reject } else { Decision::Accept }
+        }
         Reason::Saturated { .. }
         | Reason::TooDark { .. }
         | Reason::TooNoisy { .. }
@@ -211,6 +162,8 @@ fn demands(reason: &Reason, ungated: Ungated) -> Decision {
         | Reason::NotJudged { .. }
         | Reason::UnusualSample { .. }
         | Reason::UnknownSample { .. }
+        | Reason::ImprobableSample { .. }
+        | Reason::UnknownKind { .. }
         | Reason::Incomplete { .. }
         | Reason::LimitNotApplicable { .. } => Decision::Invalid,
     }
@@ -232,24 +185,31 @@ fn rank(reason: &Reason) -> u8 {
         Reason::NotJudged { .. } => 9,
         Reason::UnknownSample { .. } => 10,
         Reason::UnusualSample { .. } => 11,
-        Reason::NotGated => 12,
-        Reason::WrongClass { .. } => 13,
-        Reason::Above { .. } => 14,
-        Reason::Below { .. } => 15,
-        Reason::Unsure { .. } => 16,
+        Reason::ImprobableSample { .. } => 12,
+        Reason::UnknownKind { .. } => 13,
+        Reason::NotGated => 14,
+        Reason::NotCalibrated { .. } => 15,
+        Reason::WrongClass { .. } => 16,
+        Reason::Above { .. } => 17,
+        Reason::Below { .. } => 18,
+        Reason::Unsure { .. } => 19,
+        Reason::Ambiguous { .. } => 20,
+        Reason::NearLimit { .. } => 21,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::{Interval, LabelSet};
     use crate::spectrum::Laser;
 
-    const GOOD: Applicability = Applicability { t2: 3.0, t2_limit: 20.0, q: 0.1, q_limit: 0.8 };
+    const GOOD: Applicability = Applicability { t2: 3.0, t2_limit: 20.0, q: 0.1, q_limit: 0.8, p_value: Some(0.4) };
     const EXACT: f32 = 1e-7;
 
     fn value(value: f32) -> Prediction {
-        Prediction::Value { value, unit: "%".into(), interval: None }
+        let interval = Some(Interval { lower: value, upper: value, confidence: 0.9 });
+        Prediction::Value { value, unit: "%".into(), interval }
     }
 
     fn olive(probability: f32) -> Prediction {
@@ -260,6 +220,7 @@ mod tests {
             probabilities: vec![1.0 - probability, probability],
             best: 1,
             runner_up: 0,
+            set: Some(LabelSet { members: vec![1], confidence: 0.9 }),
         }
     }
 
@@ -299,7 +260,7 @@ mod tests {
             (vec![], Some(&GOOD), olive(0.95), EXACT, limits(), Invalid, &["limit-not-applicable"; 2]),
         ];
         for (reasons, applicability, prediction, error, limits, decision, codes) in cases {
-            let rules = Rules { limits, ungated: Ungated::Invalid };
+            let rules = Rules { limits, ..Rules::default() };
             let found = verdict(reasons, applicability, &prediction, (Completeness::Exact, error), &rules);
             let found_codes: Vec<&str> = found.reasons.iter().map(Reason::code).collect();
             assert_eq!((found.decision, found_codes.as_slice()), (decision, codes), "{prediction:?}");
@@ -308,13 +269,62 @@ mod tests {
 
     #[test]
     fn a_model_without_a_gate_may_speak_where_that_is_configured() {
-        let remarked = |limits| Rules { limits, ungated: Ungated::Remarked };
+        let remarked = |limits| Rules { limits, ungated: Ungated::Remarked, ..Rules::default() };
         let accepted = verdict(vec![], None, &value(1.0), (Completeness::Exact, EXACT), &remarked(vec![]));
         assert_eq!(accepted, Verdict { decision: Decision::Accept, reasons: vec![Reason::NotGated] });
         let rejected =
             verdict(vec![], None, &value(9.0), (Completeness::Exact, EXACT), &remarked(vec![Limit::Above(5.0)]));
         assert_eq!(rejected.decision, Decision::Reject);
         assert_eq!(rejected.reasons.last(), Some(&Reason::NotGated));
+    }
+
+    #[test]
+    fn what_held_out_samples_say_is_part_of_the_verdict() {
+        use Decision::{Accept, Invalid, Reject};
+        let with = |members: &[usize]| {
+            let labels = ["corn", "olive", "peanut"].map(str::to_owned);
+            let set = Some(LabelSet { members: members.to_vec(), confidence: 0.9 });
+            let (scores, probabilities) = (vec![0.0, 1.0, 0.5], vec![0.1, 0.6, 0.3]);
+            Prediction::Class { labels: labels.into(), scores, probabilities, best: 1, runner_up: 2, set }
+        };
+        let between = |lower, upper| {
+            let interval = Some(Interval { lower, upper, confidence: 0.9 });
+            Prediction::Value { value: 0.5 * (lower + upper), unit: "%".into(), interval }
+        };
+        let p = |p_value| Applicability { p_value, ..GOOD };
+        let without = Prediction::Value { value: 1.0, unit: "%".into(), interval: None };
+        let (above, below) = (|| vec![Limit::Above(5.0)], || vec![Limit::Below(5.0)]);
+        let olive = || vec![Limit::Classes(vec!["olive".into()])];
+        let both = || vec![Limit::Classes(vec!["olive".into(), "peanut".into()])];
+        type Case<'a> = (Applicability, Prediction, Vec<Limit>, [Decision; 2], &'a [&'a str]);
+        // The decisions of simple and of guarded acceptance.
+        let cases: [Case<'_>; 17] = [
+            (p(Some(0.0101)), between(1.0, 2.0), vec![], [Accept; 2], &[]),
+            (p(Some(0.01)), between(1.0, 2.0), vec![], [Invalid; 2], &["improbable-sample"]),
+            (p(Some(f32::NAN)), between(1.0, 2.0), vec![], [Invalid; 2], &["improbable-sample"]),
+            (p(None), between(1.0, 2.0), vec![], [Invalid; 2], &["not-calibrated"]),
+            (GOOD, without, vec![], [Invalid; 2], &["not-calibrated"]),
+            (GOOD, between(1.0, 4.0), above(), [Accept; 2], &[]),
+            (GOOD, between(3.0, 6.0), above(), [Accept, Reject], &["near-limit"]),
+            (GOOD, between(4.0, 7.0), above(), [Reject; 2], &["above", "near-limit"]),
+            (GOOD, between(5.5, 7.0), above(), [Reject; 2], &["above"]),
+            (GOOD, between(4.5, 7.0), below(), [Accept, Reject], &["near-limit"]),
+            (GOOD, between(1.0, 4.0), below(), [Reject; 2], &["below"]),
+            (GOOD, with(&[1]), olive(), [Accept; 2], &[]),
+            (GOOD, with(&[1, 2]), olive(), [Accept, Reject], &["ambiguous"]),
+            (GOOD, with(&[1, 2]), both(), [Accept; 2], &["ambiguous"]),
+            (GOOD, with(&[2]), olive(), [Accept, Reject], &["ambiguous"]),
+            (GOOD, with(&[]), both(), [Invalid; 2], &["unknown-kind"]),
+            (GOOD, with(&[0, 1, 2]), both(), [Invalid; 2], &["unknown-kind"]),
+        ];
+        for (applicability, prediction, limits, decisions, codes) in cases {
+            for (guard, decision) in [Guard::None, Guard::Interval].into_iter().zip(decisions) {
+                let rules = Rules { limits: limits.clone(), guard, ..Rules::default() };
+                let found = verdict(vec![], Some(&applicability), &prediction, (Completeness::Exact, EXACT), &rules);
+                let found_codes: Vec<&str> = found.reasons.iter().map(Reason::code).collect();
+                assert_eq!((found.decision, found_codes.as_slice()), (decision, codes), "{guard:?}, {prediction:?}");
+            }
+        }
     }
 
     #[test]
@@ -332,34 +342,5 @@ mod tests {
         let reasons = vec![Reason::NotPrepared { why: "flat".into() }];
         assert_eq!(invalid(reasons.clone()), Verdict { decision: Decision::Invalid, reasons });
         assert_eq!(invalid(vec![]).decision, Decision::Invalid);
-    }
-
-    #[test]
-    fn a_limit_that_does_not_fit_the_model_is_refused() {
-        let labels = ["corn", "olive"].map(str::to_owned);
-        let classes = Output::Class(&labels);
-        let cases = [
-            (Limit::Above(5.0), Output::Value, None),
-            (
-                Limit::Above(5.0),
-                classes,
-                Some("the upper limit 5 is for a model that gives a value, this one gives a class"),
-            ),
-            (Limit::Below(f32::NAN), Output::Value, Some("a limit of NaN cannot be compared with")),
-            (Limit::Classes(vec!["olive".into()]), classes, None),
-            (Limit::Classes(vec!["Olive".into()]), classes, Some("knows no class 'Olive'; it knows corn, olive")),
-            (Limit::Classes(vec!["olive".into()]), Output::Value, Some("gives a class, this one gives a value")),
-            (Limit::ProbabilityMin(0.9), classes, None),
-            (Limit::ProbabilityMin(90.0), classes, Some("a limit of 90 cannot be compared with")),
-        ];
-        for (limit, output, expected) in cases {
-            let found = limit.check(output).map_err(|error| error.to_string());
-            match expected {
-                None => assert_eq!(found, Ok(())),
-                Some(text) => {
-                    assert!(found.as_ref().is_err_and(|found| found.contains(text)), "{found:?} for {text:?}")
-                }
-            }
-        }
     }
 }

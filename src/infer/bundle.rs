@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tract_onnx::pb::ModelProto;
 
+use super::applicability::GateTables;
 use super::manifest::{CompletenessRecord, MANIFEST_BYTES_MAX, Manifest, ManifestError};
 use super::npy::{NpyError, Table};
 use crate::failure::{Failure, Kind};
@@ -149,8 +150,10 @@ pub struct Bundle {
     pub network: ModelProto,
     /// Reference maps, one for each target, [outputs, cells].
     pub references: Vec<Table>,
-    /// Mean and loadings, [1 + components, channels · points].
-    pub gate: Option<Table>,
+    /// The gate's arrays.
+    pub gate: Option<GateTables>,
+    /// Out-of-fold scores.
+    pub conformal: Option<Table>,
 }
 
 impl Bundle {
@@ -192,17 +195,21 @@ impl Bundle {
         check_references(folder, &manifest, &network, &references)?;
         let mut gate = None;
         if let Some(record) = &manifest.gate {
-            let found = table(folder, &record.file, &kept)?;
+            let shaped = |file: &str, expected: [usize; 2]| {
+                let found = table(folder, file, &kept)?;
+                same(&folder.join(file), "shape", [found.rows(), found.columns()], expected)?;
+                Ok::<_, BundleError>(found)
+            };
             let features = manifest.input_channels() * manifest.axis.points;
-            same(
-                &folder.join(&record.file),
-                "shape",
-                [found.rows(), found.columns()],
-                [1 + record.components, features],
-            )?;
-            gate = Some(found);
+            let of_kinds = [manifest.outputs() + record.components, record.components];
+            gate = Some(GateTables {
+                principal: shaped(&record.file, [1 + record.components, features])?,
+                scores: record.scores.as_ref().map(|scores| table(folder, &scores.file, &kept)).transpose()?,
+                kinds: record.kinds.as_ref().map(|kinds| shaped(&kinds.file, of_kinds)).transpose()?,
+            });
         }
-        Ok(Self { folder: folder.to_owned(), identity, manifest, network, references, gate })
+        let conformal = manifest.conformal.as_ref().map(|scores| table(folder, &scores.file, &kept)).transpose()?;
+        Ok(Self { folder: folder.to_owned(), identity, manifest, network, references, gate, conformal })
     }
 
     /// Writes a new bundle: fills in the hashes, lists files the manifest does not name under `[files]`, writes
@@ -229,6 +236,15 @@ impl Bundle {
         }
         if let Some(gate) = &mut manifest.gate {
             gate.sha256 = sha256(&gate.file)?;
+            if let Some(scores) = &mut gate.scores {
+                scores.sha256 = sha256(&scores.file)?;
+            }
+            if let Some(kinds) = &mut gate.kinds {
+                kinds.sha256 = sha256(&kinds.file)?;
+            }
+        }
+        if let Some(conformal) = &mut manifest.conformal {
+            conformal.sha256 = sha256(&conformal.file)?;
         }
         manifest.files.clear();
         let named: Vec<String> = manifest.hashes().into_keys().map(str::to_owned).collect();

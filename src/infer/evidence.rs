@@ -84,6 +84,25 @@ pub struct MetricsRecord {
     /// Of always naming the most frequent kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_majority: Option<f64>,
+    /// Share of held-out spectra whose interval or set, made of the scores of other folds, held the truth; as the following, the
+    /// mean over samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f64>,
+    /// Mean width of these intervals, in the output's unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval_width: Option<f64>,
+    /// Mean number of kinds in these sets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_size: Option<f64>,
+    /// Share of these sets that name exactly one kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_single: Option<f64>,
+    /// Share of these sets that name none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_empty: Option<f64>,
+    /// Share of held-out spectra whose p-value, against the scores of other folds, is not above 0.01.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<f64>,
     /// RMSECV or accuracy of each network alone, where the model is the mean of several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<f64>,

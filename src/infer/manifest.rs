@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use super::applicability::{ConformalRecord, GateRecord, KindsRecord, ScoresRecord};
 pub use super::evidence::{AdoptedRecord, CandidateRecord, MetricsRecord};
 pub use super::targets::{CompletenessRecord, FORMED, NetworkRecord, TargetRecord};
 use crate::failure::{Failure, Kind};
@@ -96,6 +97,9 @@ pub struct Manifest {
     /// Whether a spectrum is like the training's; a bundle without a gate says nothing about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateRecord>,
+    /// How sure a prediction is; a bundle without conformal scores says nothing about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conformal: Option<ConformalRecord>,
     /// Stretches of the axis that have a name.
     #[serde(rename = "band", default, skip_serializing_if = "Vec::is_empty")]
     pub bands: Vec<BandRecord>,
@@ -238,24 +242,6 @@ pub struct ReferenceRecord {
     pub output: Vec<f64>,
 }
 
-/// `[gate]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GateRecord {
-    /// `.npy` file, [1 + components, channels · points], row 0 the mean.
-    pub file: String,
-    /// Its SHA-256, hexadecimal.
-    pub sha256: String,
-    /// Principal components.
-    pub components: usize,
-    /// Variance of each score in training.
-    pub eigenvalues: Vec<f64>,
-    /// Limit of Hotelling's T².
-    pub t2_limit: f64,
-    /// Limit of the residual Q.
-    pub q_limit: f64,
-}
-
 /// `[[band]]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -344,7 +330,12 @@ impl Manifest {
     pub fn hashes(&self) -> BTreeMap<&str, &str> {
         let mut hashes = BTreeMap::from([(self.network.file.as_str(), self.network.sha256.as_str())]);
         hashes.extend(self.network.targets.iter().map(|t| (t.reference.as_str(), t.reference_sha256.as_str())));
-        hashes.extend(self.gate.iter().map(|gate| (gate.file.as_str(), gate.sha256.as_str())));
+        if let Some(gate) = &self.gate {
+            hashes.insert(&gate.file, &gate.sha256);
+            hashes.extend(gate.scores.iter().map(|scores| (scores.file.as_str(), scores.sha256.as_str())));
+            hashes.extend(gate.kinds.iter().map(|kinds| (kinds.file.as_str(), kinds.sha256.as_str())));
+        }
+        hashes.extend(self.conformal.iter().map(|scores| (scores.file.as_str(), scores.sha256.as_str())));
         hashes.extend(self.files.iter().map(|(file, sha256)| (file.as_str(), sha256.as_str())));
         hashes
     }
@@ -391,7 +382,7 @@ pub(super) mod tests {
         let manifest = parse(&documented()).expect("as documented");
         assert_eq!(manifest.outputs(), 1);
         assert_eq!(manifest.input_channels(), 2);
-        assert_eq!(manifest.hashes().len(), 5);
+        assert_eq!(manifest.hashes().len(), 7);
         assert_eq!(manifest.bands().count(), 1);
     }
 

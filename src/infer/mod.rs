@@ -3,6 +3,7 @@
 //! [`Bundle`] is the folder, checked to the last hash; [`Model`] is what can be asked, shared between threads; a
 //! [`Session`] holds one thread's buffers.
 
+pub mod applicability;
 mod bundle;
 pub mod cam;
 mod evidence;

@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::applicability::{ApplicabilityError, Confidence, Spread as ConfidenceSpread};
 use super::bundle::{Bundle, BundleError};
 use super::cam::{Explainer, Part, Spread};
 use super::manifest::Manifest;
 use super::network::{Network, NetworkError, Session};
-use crate::decide::{Gate, GateError, Output, PrincipalComponents};
+use crate::decide::conformal::conforming;
+use crate::decide::{Gate, Output};
 use crate::failure::{Failure, Kind};
-use crate::outcome::{Attribution, Explained, ModelIdentity, Prediction};
+use crate::outcome::{Attribution, Explained, Interval, LabelSet, ModelIdentity, Prediction};
 use crate::preprocess::Pipeline;
 use crate::spectrum::PreparedSpectrum;
 
@@ -28,14 +30,14 @@ pub enum ModelError {
         #[source]
         source: NetworkError,
     },
-    /// The gate's numbers are no principal components.
-    #[error("model '{model}': its gate is unusable")]
-    Gate {
+    /// Gate or conformal scores cannot be used.
+    #[error("model '{model}'")]
+    Applicability {
         /// Whose.
         model: String,
         /// Why.
         #[source]
-        source: GateError,
+        source: ApplicabilityError,
     },
     /// NaN or infinite: the weights or the spectrum are beyond f32.
     #[error("model '{model}': output {output} is not a finite number")]
@@ -52,7 +54,7 @@ impl Failure for ModelError {
         match self {
             Self::Bundle(error) => error.kind(),
             Self::Network { source, .. } => source.kind(),
-            Self::Gate { .. } | Self::NotFinite { .. } => Kind::Operator,
+            Self::Applicability { .. } | Self::NotFinite { .. } => Kind::Operator,
         }
     }
 }
@@ -69,8 +71,23 @@ pub struct Judgement {
 /// What the outputs are.
 #[derive(Debug, Clone)]
 enum Answer {
-    Value { unit: Arc<str> },
-    Class { labels: Arc<[String]>, temperature: f32 },
+    Value { unit: Arc<str>, interval: Option<HalfWidth> },
+    Class { labels: Arc<[String]>, temperature: f64, set: Option<SetRule> },
+}
+
+/// What makes the interval of a value.
+#[derive(Debug, Clone, Copy)]
+struct HalfWidth {
+    half_width: f32,
+    confidence: f32,
+}
+
+/// What makes the set of a classification.
+#[derive(Debug, Clone)]
+struct SetRule {
+    /// One a label.
+    limits: Vec<f64>,
+    confidence: f32,
 }
 
 /// A model that can be asked; shared between threads, each of which has a [`Session`].
@@ -99,23 +116,19 @@ impl Model {
     /// # Errors
     /// When tract refuses the network or the gate's loadings are not orthonormal.
     pub fn new(bundle: Bundle) -> Result<Self, ModelError> {
-        let Bundle { identity, manifest, network, references, gate, folder } = bundle;
+        let Bundle { identity, manifest, network, references, gate, conformal, folder } = bundle;
         let pipeline = manifest.pipeline(&folder).map_err(BundleError::from)?;
         let axis = pipeline.axis().clone();
         let model = || identity.name.clone();
+        let unusable = |source| ModelError::Applicability { model: identity.name.clone(), source };
         let gate = match manifest.gate.as_ref().zip(gate) {
             None => None,
-            Some((record, table)) => {
-                let (mean, loadings) = table.values().split_at(table.columns());
-                let principal = PrincipalComponents {
-                    mean: mean.to_vec(),
-                    loadings: loadings.to_vec(),
-                    eigenvalues: record.eigenvalues.clone(),
-                    t2_limit: record.t2_limit,
-                    q_limit: record.q_limit,
-                };
-                Some(Gate::new(principal).map_err(|source| ModelError::Gate { model: model(), source })?)
-            }
+            Some((record, tables)) => Some(record.gate(&tables).map_err(unusable)?),
+        };
+        let labels = manifest.output.labels.as_ref().map(Vec::len);
+        let confidence = match manifest.conformal.as_ref().zip(conformal) {
+            None => None,
+            Some((record, table)) => record.confidence(&table, labels).map_err(unusable)?,
         };
         let targets = &manifest.network.targets;
         let names: Vec<_> =
@@ -134,12 +147,7 @@ impl Model {
         let completeness = manifest.network.completeness.into();
         let explainer =
             Explainer::new(axis, manifest.bands(), parts, offset, reference_output, receptive_field, completeness);
-        let answer = match (&manifest.output.labels, manifest.output.temperature, &manifest.output.unit) {
-            (Some(labels), Some(temperature), _) => {
-                Answer::Class { labels: labels.as_slice().into(), temperature: temperature as f32 }
-            }
-            (.., unit) => Answer::Value { unit: unit.as_deref().unwrap_or_default().into() },
-        };
+        let answer = answer(&manifest, confidence);
         let (identity, manifest) = (Arc::new(identity), Arc::new(manifest));
         Ok(Self { identity, manifest, pipeline, gate, network, explainer, answer })
     }
@@ -162,6 +170,21 @@ impl Model {
     /// Whether a spectrum is like the training's; `None` where the bundle has no gate.
     pub fn gate(&self) -> Option<&Gate> {
         self.gate.as_ref()
+    }
+
+    /// What the bundle lacks to say whether it may speak and how sure it is, in words; nothing where it lacks nothing.
+    pub fn lacks(&self) -> Vec<&'static str> {
+        let gate = match &self.gate {
+            None => Some("applicability gate"),
+            Some(gate) if !gate.is_calibrated() => Some("held-out scores of its gate"),
+            Some(_) => None,
+        };
+        let answer = match &self.answer {
+            Answer::Value { interval: None, .. } => Some("prediction interval"),
+            Answer::Class { set: None, .. } => Some("prediction set"),
+            Answer::Value { .. } | Answer::Class { .. } => None,
+        };
+        gate.into_iter().chain(answer).collect()
     }
 
     /// The network alone.
@@ -200,14 +223,24 @@ impl Model {
             return Err(ModelError::NotFinite { model: self.identity.name.clone(), output });
         }
         let (prediction, explained) = match &self.answer {
-            Answer::Value { unit } => {
-                (Prediction::Value { value: scores[0], unit: unit.clone(), interval: None }, Explained::Value)
+            Answer::Value { unit, interval } => {
+                let value = scores[0];
+                let interval = interval.map(|HalfWidth { half_width, confidence }| Interval {
+                    lower: value - half_width,
+                    upper: value + half_width,
+                    confidence,
+                });
+                (Prediction::Value { value, unit: unit.clone(), interval }, Explained::Value)
             }
-            Answer::Class { labels, temperature } => {
+            Answer::Class { labels, temperature, set } => {
                 let (best, runner_up) = first_two(scores);
-                let probabilities = softmax(scores, *temperature);
+                let probabilities = softmax(scores, *temperature as f32);
+                let set = set.as_ref().map(|SetRule { limits, confidence }| LabelSet {
+                    members: conforming(scores, *temperature, limits),
+                    confidence: *confidence,
+                });
                 let (labels, scores) = (labels.clone(), scores.to_vec());
-                let prediction = Prediction::Class { labels, scores, probabilities, best, runner_up };
+                let prediction = Prediction::Class { labels, scores, probabilities, best, runner_up, set };
                 (prediction, Explained::Contrast { class: best, against: runner_up })
             }
         };
@@ -217,6 +250,28 @@ impl Model {
 
     fn failed(&self, source: NetworkError) -> ModelError {
         ModelError::Network { model: self.identity.name.clone(), source }
+    }
+}
+
+/// What the outputs are, and how sure they can be said.
+fn answer(manifest: &Manifest, confidence: Option<Confidence>) -> Answer {
+    let (stated, spread) = confidence.map(|of| (of.confidence as f32, of.spread)).unzip();
+    let confidence = stated.unwrap_or_default();
+    match (&manifest.output.labels, manifest.output.temperature, &manifest.output.unit) {
+        (Some(labels), Some(temperature), _) => {
+            let set = match spread {
+                Some(ConfidenceSpread::Limits(limits)) => Some(SetRule { limits, confidence }),
+                Some(ConfidenceSpread::HalfWidth(_)) | None => None,
+            };
+            Answer::Class { labels: labels.as_slice().into(), temperature, set }
+        }
+        (.., unit) => {
+            let interval = match spread {
+                Some(ConfidenceSpread::HalfWidth(width)) => Some(HalfWidth { half_width: width as f32, confidence }),
+                Some(ConfidenceSpread::Limits(_)) | None => None,
+            };
+            Answer::Value { unit: unit.as_deref().unwrap_or_default().into(), interval }
+        }
     }
 }
 

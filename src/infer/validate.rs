@@ -44,6 +44,21 @@ impl Manifest {
             require(gate.eigenvalues.iter().all(|&value| value > 0.0), "gate.eigenvalues", "variances above 0")?;
             require(gate.t2_limit.is_finite() && gate.t2_limit > 0.0, "gate.t2_limit", "a number above 0")?;
             require(gate.q_limit.is_finite() && gate.q_limit > 0.0, "gate.q_limit", "a number above 0")?;
+            let limit = gate.kinds.as_ref().is_none_or(|kinds| kinds.limit.is_finite() && kinds.limit > 0.0);
+            require(limit, "gate.kinds.limit", "a number above 0")?;
+            require(gate.kinds.is_none() || gate.scores.is_some(), "gate.kinds", "gate.scores beside it")?;
+        }
+        if let Some(conformal) = &self.conformal {
+            let share = conformal.confidence > 0.0 && conformal.confidence < 1.0;
+            require(share, "conformal.confidence", "a number between 0 and 1")?;
+            match self.task {
+                Task::Regression => require(conformal.limits.is_none(), "conformal.limits", "none of a regression")?,
+                Task::Classification => {
+                    require(conformal.half_width.is_none(), "conformal.half_width", "none of a classification")?;
+                }
+            }
+            let given = conformal.half_width.is_some() || conformal.limits.is_some();
+            require(given != conformal.without.is_some(), "conformal.without", "a reason where there are no limits")?;
         }
         require(self.bands.len() <= BANDS_MAX, "band", format!("at most {BANDS_MAX} bands"))?;
         for (i, band) in self.bands.iter().enumerate() {
@@ -96,7 +111,12 @@ impl Manifest {
     fn check_files(&self) -> Result<(), Problem> {
         require(self.files.len() <= FILES_MAX, "files", format!("at most {FILES_MAX} files"))?;
         let targets = self.network.targets.iter().map(|target| &target.reference);
-        let named = targets.chain([&self.network.file]).chain(self.gate.as_ref().map(|gate| &gate.file));
+        let gate = self.gate.iter().flat_map(|gate| {
+            let (scores, kinds) = (gate.scores.as_ref().map(|of| &of.file), gate.kinds.as_ref().map(|of| &of.file));
+            [Some(&gate.file), scores, kinds].into_iter().flatten()
+        });
+        let conformal = self.conformal.as_ref().map(|conformal| &conformal.file);
+        let named = targets.chain([&self.network.file]).chain(gate).chain(conformal);
         let mut files = BTreeSet::from(["manifest.toml"]);
         for file in named.chain(self.files.keys()) {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);

@@ -67,8 +67,45 @@ pub enum Reason {
         /// Its limit.
         limit: f32,
     },
+    /// The share of samples like the training's that are as unusual is not above the configured level.
+    ImprobableSample {
+        /// The conformal p-value.
+        p_value: f32,
+        /// The level.
+        significance: f32,
+    },
+    /// No kind conforms, or every one does.
+    UnknownKind {
+        /// How many conform: none or all.
+        conforming: usize,
+        /// Of the set.
+        confidence: f32,
+    },
+    /// More than one kind conforms.
+    Ambiguous {
+        /// Which, and the one with the highest score if it is not among them.
+        labels: Vec<String>,
+    },
+    /// A configured limit lies within the interval of the value.
+    NearLimit {
+        /// Lower end of the interval.
+        lower: f32,
+        /// Upper end.
+        upper: f32,
+        /// Nominal coverage of the interval.
+        confidence: f32,
+        /// The limit.
+        limit: f32,
+        /// Unit of all.
+        unit: Arc<str>,
+    },
     /// The bundle has no gate, and the configuration allows that.
     NotGated,
+    /// The bundle has no conformal scores, and the configuration allows that.
+    NotCalibrated {
+        /// What is therefore not stated.
+        missing: &'static str,
+    },
     /// A configured upper limit.
     Above {
         /// The predicted value.
@@ -127,7 +164,12 @@ impl Reason {
             Self::NotJudged { .. } => "not-judged",
             Self::UnusualSample { .. } => "unusual-sample",
             Self::UnknownSample { .. } => "unknown-sample",
+            Self::ImprobableSample { .. } => "improbable-sample",
+            Self::UnknownKind { .. } => "unknown-kind",
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::NearLimit { .. } => "near-limit",
             Self::NotGated => "not-gated",
+            Self::NotCalibrated { .. } => "not-calibrated",
             Self::Above { .. } => "above",
             Self::Below { .. } => "below",
             Self::WrongClass { .. } => "wrong-class",
@@ -168,7 +210,23 @@ impl std::fmt::Display for Reason {
                 let (q, limit) = told_apart(*q, *limit);
                 write!(f, "unlike anything in the training set: Q {q} is above the limit of {limit}")
             }
+            Self::ImprobableSample { p_value, significance } => {
+                let (p_value, significance) = told_apart(*p_value, *significance);
+                write!(f, "unlike the training set: p {p_value} is not above the significance of {significance}")
+            }
+            Self::UnknownKind { conforming, confidence } => {
+                let which = if *conforming == 0 { "no kind" } else { "every kind" };
+                write!(f, "unknown: {which} fits with {} confidence", percent(*confidence))
+            }
+            Self::Ambiguous { labels } => write!(f, "ambiguous: {}", alternatives(labels)),
+            Self::NearLimit { lower, upper, confidence, limit, unit } => {
+                let three = |value: f32| significant(value, 3);
+                let (lower, upper, limit, symbol) = (three(*lower), three(*upper), three(*limit), symbol(unit));
+                let interval = format!("the {} interval is {lower} to {upper} {symbol}", percent(*confidence));
+                write!(f, "cannot be told from the limit of {limit} {symbol}: {interval}")
+            }
             Self::NotGated => write!(f, "the model has no applicability gate"),
+            Self::NotCalibrated { missing } => write!(f, "the model states no {missing}"),
             Self::Above { value, limit, unit } => {
                 let (value, limit) = told_apart(*value, *limit);
                 write!(f, "{value} {unit} is above the limit of {limit} {}", symbol(unit))
@@ -207,6 +265,20 @@ fn significant(value: f32, digits: i32) -> String {
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,
+    }
+}
+
+/// `90 %`, `97.5 %`.
+fn percent(share: f32) -> String {
+    format!("{} %", significant(100.0 * share, 3))
+}
+
+/// `olive`, `olive or peanut`, `corn, olive or peanut`.
+fn alternatives(labels: &[String]) -> String {
+    match labels {
+        [] => String::new(),
+        [only] => only.clone(),
+        [others @ .., last] => format!("{} or {last}", others.join(", ")),
     }
 }
 
@@ -263,7 +335,33 @@ mod tests {
                 "unknown-sample",
                 "unlike anything in the training set: Q 0.801 is above the limit of 0.8",
             ),
+            (
+                Reason::ImprobableSample { p_value: 0.0021, significance: 0.01 },
+                "improbable-sample",
+                "unlike the training set: p 0.0021 is not above the significance of 0.01",
+            ),
+            (
+                Reason::UnknownKind { conforming: 0, confidence: 0.9 },
+                "unknown-kind",
+                "unknown: no kind fits with 90 % confidence",
+            ),
+            (
+                Reason::UnknownKind { conforming: 8, confidence: 0.975 },
+                "unknown-kind",
+                "unknown: every kind fits with 97.5 % confidence",
+            ),
+            (
+                Reason::Ambiguous { labels: vec!["corn".into(), "olive".into(), "peanut".into()] },
+                "ambiguous",
+                "ambiguous: corn, olive or peanut",
+            ),
+            (
+                Reason::NearLimit { lower: 3.14159, upper: 9.31, confidence: 0.9, limit: 5.0, unit: unit.clone() },
+                "near-limit",
+                "cannot be told from the limit of 5 %: the 90 % interval is 3.14 to 9.31 %",
+            ),
             (Reason::NotGated, "not-gated", "the model has no applicability gate"),
+            (Reason::NotCalibrated { missing: "interval" }, "not-calibrated", "the model states no interval"),
             (
                 Reason::Above { value: 7.2, limit: 5.0, unit: unit.clone() },
                 "above",

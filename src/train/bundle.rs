@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::gradient::{self, Attached, GradientError, Seed, Target, proto};
 use crate::infer::manifest::{
-    AxisRecord, CandidateRecord, CompletenessRecord, FORMAT, GateRecord, Manifest, NetworkRecord, OutputRecord,
-    ReferenceRecord, TargetRecord, TrainingRecord,
+    AxisRecord, CandidateRecord, CompletenessRecord, FORMAT, Manifest, NetworkRecord, OutputRecord, ReferenceRecord,
+    TargetRecord, TrainingRecord,
 };
 use crate::infer::npy::Table;
 use crate::infer::{Bundle, BundleError, Network, NetworkError, records};
@@ -16,6 +16,8 @@ use crate::recording::Recording;
 use super::bootstrap::Draws;
 use super::candidate::Skip;
 use super::choose::{Choices, Loss, Nested};
+use super::conformal::{CONFORMAL_FILE, Conformal};
+use super::coverage::add_coverage;
 use super::crossvalidate::{OutOfFold, Plan, Purpose, Validated, crossvalidate, random};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
@@ -30,8 +32,6 @@ use super::{onnx, tables};
 
 /// The network's file in every bundle.
 pub(super) const NETWORK_FILE: &str = "model.onnx";
-/// The gate's.
-pub(super) const GATE_FILE: &str = "gate.npy";
 /// The out-of-fold predictions'.
 const FOLDS_FILE: &str = "folds.csv";
 /// The predictions' of permuted labels.
@@ -95,15 +95,11 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
     let means = reference(fit.skip, &attached, data, &reference_rows)?;
     files.insert(NETWORK_FILE.to_owned(), proto::encode(&attached.model));
     let targets = targets(fit.skip, &attached, means.maps, &mut files);
-    files.insert(GATE_FILE.to_owned(), Table::new(data.features, gate.rows).to_bytes());
-    let gate = GateRecord {
-        file: GATE_FILE.into(),
-        sha256: String::new(),
-        components: gate.eigenvalues.len(),
-        eigenvalues: gate.eigenvalues,
-        t2_limit: gate.t2_limit,
-        q_limit: gate.q_limit,
-    };
+    let gate_record = gate.record(data.features, data.samples(), &mut files);
+    let output = output(request, &data.truth, &held_out);
+    let Conformal { record: conformal, file, fared } =
+        Conformal::new(data, &held_out, output.temperature, request.confidence);
+    files.insert(CONFORMAL_FILE.to_owned(), file);
     let candidate_names: Vec<String> =
         candidates.iter().map(|candidate| candidate.in_words(&request.preparations)).collect();
     let names = tables::Names { recording, groups: &group_names, candidates: &candidate_names };
@@ -112,6 +108,8 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
         files.insert(PERMUTED_FILE.to_owned(), tables::permuted(&names, data, &permuted));
     }
     let draws = Draws::new(data.samples(), &mut random(request.seed, Purpose::Bootstrap));
+    let mut metrics = metrics(data, &held_out, &permuted, &draws);
+    add_coverage(&mut metrics, data, &held_out, fared.as_deref(), &gate.held_out, &draws);
 
     let (steps, channels) = records(pipeline);
     let axis = pipeline.axis();
@@ -125,7 +123,7 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
         claim: provenance.claim,
         licence: provenance.licence,
         laser_nm: provenance.laser_nm,
-        output: output(request, &data.truth, &held_out),
+        output,
         axis: AxisRecord { first, last: last_shift, points: axis.len() },
         pipeline: steps,
         channels,
@@ -140,7 +138,8 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
             targets,
         },
         reference: ReferenceRecord { population, output: means.output },
-        gate: Some(gate),
+        gate: Some(gate_record),
+        conformal: Some(conformal),
         bands: request.bands.iter().filter(|band| first <= band.from && band.to <= last_shift).cloned().collect(),
         training: TrainingRecord {
             data: provenance.data,
@@ -157,7 +156,7 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
             candidates: candidate_records(&candidate_names, &last, data, &held_out),
         },
         adopted: None,
-        metrics: metrics(data, &held_out, &permuted, &draws),
+        metrics,
         files: BTreeMap::new(),
     };
     Ok(Trained { manifest, files })

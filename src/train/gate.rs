@@ -2,14 +2,20 @@
 //!
 //! Hotelling's T² = Σ_a t_a² / λ_a says how unusual a spectrum is within the directions training varied in, Q = ‖x − P Pᵀ x‖²
 //! how much of it lies outside them (J. E. Jackson and G. S. Mudholkar, Technometrics 21 (1979) 341-349). Textbook limits
-//! assume normal scores; here both limits are the 99 % quantile of samples that the components were not fitted to.
+//! assume normal scores; here both limits are the 99 % quantile of samples that the components were not fitted to. The same
+//! samples' [`nonconformity`] is kept for p-values. In all of these a sample counts once, however many spectra it has.
+
+use std::collections::BTreeMap;
 
 use nalgebra::{DMatrix, DVector, RowDVector};
 use rand::rngs::ChaCha8Rng;
 
 use super::crossvalidate::{Partition, partition};
-use super::dataset::Dataset;
-use super::figures::quantile;
+use super::dataset::{Dataset, Truth};
+use crate::decide::conformal::Calibration;
+use crate::decide::{Kinds, nearest, nonconformity};
+use crate::infer::manifest::{GateRecord, KindsRecord, ScoresRecord};
+use crate::infer::npy::Table;
 
 /// More components describe noise.
 const COMPONENTS_MAX: usize = 15;
@@ -21,6 +27,12 @@ const FOLDS: usize = 10;
 const WITHIN: f64 = 0.99;
 /// Variance below this share of the largest is rounding.
 const RANK_TOLERANCE: f64 = 1e-10;
+/// Samples, beyond one a kind, for each component: fewer do not settle a covariance within kinds.
+const SAMPLES_PER_COMPONENT: usize = 3;
+/// The gate's files.
+const GATE_FILE: &str = "gate.npy";
+const SCORES_FILE: &str = "gate-scores.npy";
+const KINDS_FILE: &str = "gate-kinds.npy";
 
 /// What [`crate::decide`] needs to assess a spectrum.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,37 +45,152 @@ pub(super) struct GateFit {
     pub(super) t2_limit: f64,
     /// Of Q.
     pub(super) q_limit: f64,
+    /// Where the kinds lie; of a classification with enough samples.
+    pub(super) kinds: Option<Kinds>,
+    /// Held-out spectra, in the order of the folds.
+    pub(super) held_out: Vec<HeldOut>,
+}
+
+/// A spectrum that the components were not fitted to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct HeldOut {
+    /// Its [`nonconformity`].
+    pub(super) score: f64,
+    /// Which sample.
+    pub(super) sample: usize,
+    /// Which fold.
+    pub(super) fold: usize,
+}
+
+/// What a fold says about a spectrum it did not see.
+struct Statistics {
+    sample: usize,
+    fold: usize,
+    t2: f64,
+    q: f64,
+    /// To the nearest kind.
+    distance: Option<f64>,
 }
 
 impl GateFit {
     /// From all spectra of `data`; `None` where they do not vary.
     pub(super) fn new(data: &Dataset<'_>, random: &mut ChaCha8Rng) -> Option<Self> {
         let everything: Vec<usize> = (0..data.len()).collect();
-        let parts: Vec<(Principal, DMatrix<f64>)> = partition(data, &everything, FOLDS, random)
-            .into_iter()
-            .map(|Partition { training, held_out }| (Principal::fit(&data.spectra(&training)), data.spectra(&held_out)))
+        let folds = partition(data, &everything, FOLDS, random);
+        let parts: Vec<(Principal, DMatrix<f64>, &Partition)> = folds
+            .iter()
+            .map(|part| (Principal::fit(&data.spectra(&part.training)), data.spectra(&part.held_out), part))
             .collect();
         let all = Principal::fit(&data.spectra(&everything));
-        let available = parts.iter().map(|(principal, _)| principal.components()).min()?.min(all.components());
+        let available = parts.iter().map(|(principal, ..)| principal.components()).min()?.min(all.components());
         let components = (1..=available).find(|&components| {
             let left = |components| -> f64 {
-                parts.iter().map(|(part, held_out)| part.statistics(held_out, components).1.sum()).sum()
+                parts.iter().map(|(part, held_out, _)| part.statistics(held_out, components).1.sum()).sum()
             };
             let (now, next) = (left(components), left(components + 1));
             components == available || next > (1.0 - WORTHWHILE) * now
         })?;
-        let mut t2 = Vec::new();
-        let mut q = Vec::new();
-        for (principal, held_out) in &parts {
-            let statistics = principal.statistics(held_out, components);
-            t2.extend(statistics.0.iter());
-            q.extend(statistics.1.iter());
+        let mut found = Vec::new();
+        for (fold, (principal, spectra, part)) in parts.iter().enumerate() {
+            let kinds = kinds(data, &part.training, &principal.scores(&data.spectra(&part.training), components));
+            let (t2, q) = principal.statistics(spectra, components);
+            let scores = principal.scores(spectra, components);
+            for (row, &spectrum) in part.held_out.iter().enumerate() {
+                let scores: Vec<f64> = scores.row(row).iter().copied().collect();
+                let distance = kinds.as_ref().map(|kinds| nearest(kinds, &scores));
+                found.push(Statistics { sample: data.groups[spectrum], fold, t2: t2[row], q: q[row], distance });
+            }
         }
+        let limit = |of: &dyn Fn(&Statistics) -> f64| {
+            Some(
+                Calibration::new(found.iter().map(|found| (of(found), found.sample))).ok()?.quantile_or_largest(WITHIN),
+            )
+        };
+        let (t2_limit, q_limit) = (limit(&|found| found.t2)?, limit(&|found| found.q)?);
+        // A fold that was too small for a covariance within kinds leaves no distances to set a limit by.
+        let distances: Option<Vec<f64>> = found.iter().map(|found| found.distance).collect();
+        let kinds = kinds(data, &everything, &all.scores(&data.spectra(&everything), components))
+            .filter(|_| distances.is_some());
+        let kinds = match kinds {
+            Some(kinds) => Some(Kinds { limit: limit(&|found| found.distance.unwrap_or(f64::NAN))?, ..kinds }),
+            None => None,
+        };
+        let score = |found: &Statistics| match (&kinds, found.distance) {
+            (Some(kinds), Some(distance)) => nonconformity(distance, kinds.limit, found.q, q_limit),
+            _ => nonconformity(found.t2, t2_limit, found.q, q_limit),
+        };
+        let held_out = found
+            .iter()
+            .map(|found| HeldOut { score: f64::from(score(found) as f32), sample: found.sample, fold: found.fold })
+            .collect();
         let loadings = all.loadings.columns(0, components);
         let rows = all.mean.iter().chain(loadings.iter()).map(|&value| value as f32).collect();
         let eigenvalues = all.eigenvalues.iter().take(components).copied().collect();
-        Some(Self { rows, eigenvalues, t2_limit: quantile(&mut t2, WITHIN), q_limit: quantile(&mut q, WITHIN) })
+        Some(Self { rows, eigenvalues, t2_limit, q_limit, kinds, held_out })
     }
+
+    /// The record, with its arrays put among `files`.
+    pub(super) fn record(&self, features: usize, samples: usize, files: &mut BTreeMap<String, Vec<u8>>) -> GateRecord {
+        files.insert(GATE_FILE.to_owned(), Table::new(features, self.rows.clone()).to_bytes());
+        let scores = self.held_out.iter().flat_map(|held_out| [held_out.score as f32, held_out.sample as f32]);
+        files.insert(SCORES_FILE.to_owned(), Table::new(2, scores.collect()).to_bytes());
+        let components = self.eigenvalues.len();
+        let kinds = self.kinds.as_ref().map(|Kinds { centres, whitening, limit }| {
+            let rows = [&centres[..], whitening].concat();
+            files.insert(KINDS_FILE.to_owned(), Table::new(components, rows).to_bytes());
+            KindsRecord { file: KINDS_FILE.into(), sha256: String::new(), limit: *limit }
+        });
+        GateRecord {
+            file: GATE_FILE.into(),
+            sha256: String::new(),
+            components,
+            eigenvalues: self.eigenvalues.clone(),
+            t2_limit: self.t2_limit,
+            q_limit: self.q_limit,
+            scores: Some(ScoresRecord { file: SCORES_FILE.into(), sha256: String::new(), samples }),
+            kinds,
+        }
+    }
+}
+
+/// Mean scores of each kind among `members`, and what makes the covariance of scores about them the unit matrix: W = L⁻¹ with
+/// Σ = L Lᵀ, Σ = Σ_i (t_i − μ)(t_i − μ)ᵀ / (spectra − kinds). `None` of a quantity, and where there are too few samples.
+fn kinds(data: &Dataset<'_>, members: &[usize], scores: &DMatrix<f64>) -> Option<Kinds> {
+    let Truth::Classes { labels, indices } = &data.truth else { return None };
+    let components = scores.ncols();
+    let mut samples: Vec<usize> = members.iter().map(|&spectrum| data.groups[spectrum]).collect();
+    samples.sort_unstable();
+    samples.dedup();
+    if samples.len() < labels.len() + SAMPLES_PER_COMPONENT * components {
+        return None;
+    }
+    let indices: Vec<usize> = members.iter().map(|&spectrum| indices[spectrum]).collect();
+    of_kinds(labels.len(), &indices, scores)
+}
+
+/// The same from the kind of each row of `scores`.
+fn of_kinds(kinds: usize, indices: &[usize], scores: &DMatrix<f64>) -> Option<Kinds> {
+    let components = scores.ncols();
+    let mut centres = DMatrix::zeros(kinds, components);
+    let mut counts = vec![0.0; kinds];
+    for (row, &kind) in scores.row_iter().zip(indices) {
+        counts[kind] += 1.0;
+        let mut centre = centres.row_mut(kind);
+        centre += row;
+    }
+    for (mut centre, count) in centres.row_iter_mut().zip(&counts) {
+        centre /= *count;
+    }
+    let mut within = scores.clone();
+    for (mut row, &kind) in within.row_iter_mut().zip(indices) {
+        row -= centres.row(kind);
+    }
+    let degrees = indices.len().checked_sub(kinds).filter(|&degrees| degrees > 0)? as f64;
+    let covariance = within.tr_mul(&within) / degrees;
+    let whitening = covariance.cholesky()?.l().solve_lower_triangular(&DMatrix::identity(components, components))?;
+    let by_row = |matrix: &DMatrix<f64>| matrix.transpose().iter().map(|&value| value as f32).collect::<Vec<_>>();
+    let finite = centres.iter().chain(whitening.iter()).all(|value| value.is_finite());
+    finite.then(|| Kinds { centres: by_row(&centres), whitening: by_row(&whitening), limit: f64::NAN })
 }
 
 /// Principal components of a set of spectra.
@@ -110,12 +237,22 @@ impl Principal {
         self.eigenvalues.len()
     }
 
-    /// T² and Q of every spectrum, with the first `components`.
-    fn statistics(&self, spectra: &DMatrix<f64>, components: usize) -> (DVector<f64>, DVector<f64>) {
+    fn centred(&self, spectra: &DMatrix<f64>) -> DMatrix<f64> {
         let mut x = spectra.clone();
         for mut row in x.row_iter_mut() {
             row -= &self.mean;
         }
+        x
+    }
+
+    /// `[spectra × components]`, on the first `components`.
+    fn scores(&self, spectra: &DMatrix<f64>, components: usize) -> DMatrix<f64> {
+        self.centred(spectra) * self.loadings.columns(0, components.min(self.components()))
+    }
+
+    /// T² and Q of every spectrum, with the first `components`.
+    fn statistics(&self, spectra: &DMatrix<f64>, components: usize) -> (DVector<f64>, DVector<f64>) {
+        let x = self.centred(spectra);
         let loadings = self.loadings.columns(0, components.min(self.components()));
         let scores = &x * loadings;
         let residual = &x - &scores * loadings.transpose();
@@ -183,5 +320,24 @@ mod tests {
     #[test]
     fn identical_spectra_have_no_components() {
         assert_eq!(Principal::fit(&DMatrix::from_element(5, 3, 2.0)).components(), 0);
+    }
+
+    #[test]
+    fn covariance_within_kinds_becomes_the_unit_matrix() {
+        // Two kinds of two components; within each, a deviation along (1, 1) and one along (1, -1) of half the size.
+        let deviations = [[1.0, 1.0], [-1.0, -1.0], [0.5, -0.5], [-0.5, 0.5]];
+        let centres = [[10.0, 0.0], [-10.0, 5.0]];
+        let rows: Vec<[f64; 2]> =
+            centres.iter().flat_map(|c| deviations.map(|d| [c[0] + d[0], c[1] + d[1]])).cycle().take(24).collect();
+        let scores = DMatrix::from_fn(24, 2, |row, column| rows[row][column]);
+        let indices: Vec<usize> = (0..24).map(|row| row / 4 % 2).collect();
+        let found = of_kinds(2, &indices, &scores).expect("24 samples");
+        assert_eq!(found.centres, [10.0, 0.0, -10.0, 5.0]);
+        let w =
+            DMatrix::from_row_slice(2, 2, &found.whitening.iter().map(|&value| f64::from(value)).collect::<Vec<_>>());
+        // Sum of squares 3 * 2 * (2 * 1 + 2 * 0.25) on the diagonal, over 24 - 2.
+        let covariance = DMatrix::from_row_slice(2, 2, &[15.0, 9.0, 9.0, 15.0]) / 22.0;
+        let unit = &w * covariance * w.transpose();
+        assert!((unit - DMatrix::<f64>::identity(2, 2)).amax() < 1e-6);
     }
 }

@@ -12,8 +12,12 @@ mod adopt;
 mod augment;
 mod bootstrap;
 mod bundle;
+#[cfg(test)]
+mod calibrated_tests;
 mod candidate;
 mod choose;
+mod conformal;
+mod coverage;
 mod crossvalidate;
 mod dataset;
 mod error;
@@ -40,7 +44,7 @@ pub use bundle::{Trained, train};
 pub use candidate::{Preparation, Skip};
 pub use error::TrainError;
 pub use progress::{Interrupted, Progress};
-pub use request::{Provenance, Reference, Request, STEPS, Split};
+pub use request::{CONFIDENCE, Provenance, Reference, Request, STEPS, Split};
 
 /// A class with fewer samples cannot be held out and shown at once.
 const SAMPLES_PER_CLASS_MIN: usize = 2;

@@ -15,6 +15,8 @@ use super::fit::{Mixing, Recipe};
 
 /// Steps of gradient descent a fit that were enough on every set of spectra this was tried on.
 pub const STEPS: usize = 400;
+/// Nominal coverage where no other is asked for: nine samples are enough for it.
+pub const CONFIDENCE: f64 = 0.90;
 /// Spectra a step.
 const BATCH: usize = 32;
 /// The highest learning rate beside PLS.
@@ -50,6 +52,8 @@ pub struct Request {
     pub split: Split,
     /// How often all is done again with labels dealt out anew among the samples, as a control.
     pub permutations: usize,
+    /// Nominal coverage of intervals and sets, in 0..1: [`CONFIDENCE`].
+    pub confidence: f64,
     /// Steps of gradient descent a fit: [`STEPS`].
     pub steps: usize,
     /// Of every random choice.

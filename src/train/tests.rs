@@ -19,7 +19,7 @@ use crate::spectrum::{RamanShift, ShiftAxis};
 const EXPORT_TOLERANCE: f64 = 1e-5;
 
 /// Spectra of two bands whose ratio is `fraction`, on a slope, with noise; two replicates a sample.
-fn generated(samples: usize) -> Recording {
+pub(super) fn generated(samples: usize) -> Recording {
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let shifts: Vec<f64> = (0..120).map(|i| 1000.0 + 2.0 * f64::from(i)).collect();
     let axis = Arc::new(ShiftAxis::new(shifts.clone()).expect("increasing"));
@@ -58,7 +58,7 @@ fn preparations(first: f64, last: f64, points: usize) -> Vec<Preparation> {
     vec![Preparation { name: "snv".into(), pipeline }]
 }
 
-fn request(task: Task, target: &str) -> Request {
+pub(super) fn request(task: Task, target: &str) -> Request {
     Request {
         name: "test".into(),
         version: "1.0.0".into(),
@@ -72,6 +72,7 @@ fn request(task: Task, target: &str) -> Request {
         reference: Reference::All,
         split: Split { group: Some("sample".into()), folds: 3, repeats: 1 },
         permutations: 0,
+        confidence: CONFIDENCE,
         steps: 40,
         seed: 5,
         threads: 2,
@@ -86,12 +87,12 @@ fn request(task: Task, target: &str) -> Request {
     }
 }
 
-fn trained(recording: &Recording, request: &Request) -> Trained {
+pub(super) fn trained(recording: &Recording, request: &Request) -> Trained {
     train(recording, request, &Progress::default()).expect("trains")
 }
 
 /// Writes the bundle and opens it again, as inference does.
-fn opened(trained: &Trained) -> (tempfile::TempDir, PathBuf, Model) {
+pub(super) fn opened(trained: &Trained) -> (tempfile::TempDir, PathBuf, Model) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let bundle = folder.path().join("bundle");
     trained.write(&bundle).expect("written");

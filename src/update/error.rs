@@ -206,7 +206,7 @@ pub enum UpdateError {
     },
     /// Every result would be invalid.
     #[error(
-        "the bundle has no applicability gate, and the configuration does not say allow_ungated: every result would be invalid"
+        "the bundle has no applicability gate, interval or set, and the configuration does not say allow_ungated: every result would be invalid"
     )]
     Ungated,
 }

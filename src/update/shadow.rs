@@ -176,7 +176,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::decide::{Limit, Rules, Ungated};
+    use crate::decide::{Limit, Rules};
     use crate::infer::Model;
     use crate::infer::tests::bundles::{draft, spectrum};
     use crate::inspect::Inspector;
@@ -188,7 +188,7 @@ mod tests {
         draft(1).write(&folder.path().join("random"));
         let model = Arc::new(Model::open(&folder.path().join("random")).expect("a bundle"));
         let judged = |limits_of_model: Vec<Limit>, first: f64| {
-            let rules = Rules { limits: limits_of_model, ungated: Ungated::Invalid };
+            let rules = Rules { limits: limits_of_model, ..Rules::default() };
             let mut inspector = Inspector::new(vec![(model.clone(), rules)], limits()).expect("it fits");
             inspector.inspect(spectrum(first, 1100.0, 970.0)).findings.remove(0)
         };

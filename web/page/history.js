@@ -39,7 +39,7 @@ export class History {
   }
 }
 
-const saidByAll = (result) => (result.models ?? []).map((model) => said(model.prediction)).join(", ");
+const saidByAll = (result) => (result.models ?? []).map((model) => said(model.prediction, model.verdict?.decision)).join(", ");
 
 /** The unit of a model's values stands in the head of its column, once. */
 function unitOf(results, name) {
@@ -47,10 +47,13 @@ function unitOf(results, name) {
   return found === undefined ? "" : ` ${found}`;
 }
 
-const predictionOf = (result, name) => (result.models ?? []).find((model) => model.name === name)?.prediction;
+const modelOf = (result, name) => (result.models ?? []).find((model) => model.name === name);
+const predictionOf = (result, name) => modelOf(result, name)?.prediction;
 
-function cell(prediction) {
-  return prediction?.kind === "value" ? quantity(prediction.value, prediction.unit).split("\u00a0")[0] : said(prediction);
+function cell(model) {
+  const prediction = model?.prediction;
+  if (prediction?.kind === "value") return quantity(prediction.value, prediction.unit).split("\u00a0")[0];
+  return said(prediction, model?.verdict?.decision);
 }
 
 function row(result, models) {
@@ -62,6 +65,6 @@ function row(result, models) {
     element("td", { class: "number" }, String(result.seq)),
     element("td", { title: `${result.time}${drifting ? ", clock not synchronised" : ""}` }, clock(result.time), drifting ? " ⚠" : ""),
     element("td", {}, element("span", { class: "chip", "data-decision": decision }, icon(decision), decision)),
-    models.map((name) => element("td", { "data-unit": predictionOf(result, name)?.unit }, cell(predictionOf(result, name)))),
+    models.map((name) => element("td", { "data-unit": predictionOf(result, name)?.unit }, cell(modelOf(result, name)))),
     element("td", {}, why));
 }

@@ -98,8 +98,16 @@ export function clock(time) {
   return `${day(at) === day(new Date()) ? "" : `${day(at)} `}${at.toLocaleTimeString([], { hour12: false })}`;
 }
 
+/** The kinds that a prediction without a name leaves possible: none of one that is not valid. */
+export function possible(prediction, decision) {
+  if (decision === "invalid") return "unknown";
+  const others = (prediction.set?.labels ?? []).filter((label) => label !== prediction.label);
+  return [prediction.label, ...others].join(" or ");
+}
+
 /** What a model says, in words. */
-export function said(prediction) {
+export function said(prediction, decision) {
+  if (prediction?.kind === "class" && prediction.named === false) return possible(prediction, decision);
   if (prediction?.kind === "class") return `${prediction.label} ${percent(prediction.probability)}`;
   if (prediction?.kind === "value") return quantity(prediction.value, prediction.unit);
   return "no prediction";

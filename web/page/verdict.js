@@ -1,6 +1,6 @@
 // What is concluded: the verdict over all models, and one panel per model.
 
-import { element, icon, known, number, percent, quantity, said, signed } from "./text.js";
+import { element, icon, known, number, percent, possible, quantity, said, signed } from "./text.js";
 
 const byId = (id) => document.getElementById(id);
 const WORDS = { accept: "accept", reject: "reject", invalid: "invalid", none: "unknown" };
@@ -37,7 +37,7 @@ export function showVerdict(result) {
 
 /** The verdict as one spoken sentence. */
 export function spoken(result) {
-  const models = (result.models ?? []).map((model) => `${model.name}: ${said(model.prediction)}`);
+  const models = (result.models ?? []).map((model) => `${model.name}: ${said(model.prediction, model.verdict?.decision)}`);
   const why = reasons(result).map(({ text }) => text);
   return [`Result ${result.seq}: ${WORDS[known(result.verdict)]}`, ...models, ...why].join(". ");
 }
@@ -54,14 +54,17 @@ function panel(model) {
     element("div", { class: "model-head" },
       element("h3", { class: "quiet", title: `sha256 ${model.sha256 ?? "unknown"}` }, model.name, " ", element("small", {}, model.version ?? "")),
       element("span", { class: "chip", "data-decision": decision }, icon(decision), WORDS[decision])),
-    headline(prediction),
+    headline(prediction, decision),
     details(prediction),
     decision === "invalid" && prediction ? element("p", {}, "This prediction is not valid.") : null,
     listed.length > 0 ? element("ul", { class: "reasons" }, listed.map((reason) => element("li", {}, textOf(reason)))) : null,
     applicability(model.applicability));
 }
 
-function headline(prediction) {
+function headline(prediction, decision) {
+  if (prediction?.kind === "class" && prediction.named === false) {
+    return element("p", { class: "said" }, possible(prediction, decision));
+  }
   if (prediction?.kind === "class") {
     return element("p", { class: "said" }, prediction.label, " ", element("small", {}, percent(prediction.probability)));
   }
@@ -75,7 +78,10 @@ function headline(prediction) {
 function details(prediction) {
   if (prediction?.kind === "class") {
     const second = prediction.probabilities?.[prediction.runner_up];
-    return element("p", { class: "quiet" }, `next: ${prediction.runner_up} ${percent(second)}`);
+    const nearest = prediction.named === false
+      ? `not named; nearest: ${prediction.label} ${percent(prediction.probability)}, `
+      : "";
+    return element("p", { class: "quiet" }, `${nearest}next: ${prediction.runner_up} ${percent(second)}`);
   }
   if (prediction?.interval) {
     const { lower, upper, confidence } = prediction.interval;
@@ -88,7 +94,10 @@ function details(prediction) {
 /** T² and Q against their limits: whether the model knows such spectra at all. */
 function applicability(gate) {
   if (!gate || typeof gate.t2 !== "number") return null;
-  return element("div", {}, meter("T², unusual", gate.t2, gate.t2_limit), meter("Q, unknown", gate.q, gate.q_limit));
+  const p = typeof gate.p_value === "number"
+    ? element("p", { class: "quiet" }, `${percent(gate.p_value)} of known samples are at least as unusual`)
+    : null;
+  return element("div", {}, meter("T², unusual", gate.t2, gate.t2_limit), meter("Q, unknown", gate.q, gate.q_limit), p);
 }
 
 function meter(name, value, limit) {

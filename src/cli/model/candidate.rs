@@ -163,7 +163,7 @@ pub(super) fn check(
     }
     if let Some(place) = &seat.place {
         let rules = daemon::rules(place);
-        if model.gate().is_none() && rules.ungated == Ungated::Invalid {
+        if !model.lacks().is_empty() && rules.ungated == Ungated::Invalid {
             return Err(UpdateError::Ungated.into());
         }
         let limits = rules.limits.len();

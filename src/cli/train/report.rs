@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::cli::CommandError;
+use crate::decide::SIGNIFICANCE;
 use crate::infer::manifest::{Manifest, MetricsRecord};
 
 /// One line of JSON.
@@ -22,6 +23,7 @@ pub(super) fn print_json(manifest: &Manifest) -> Result<(), CommandError> {
         "candidates": serde_json::to_value(&manifest.training.candidates).map_err(unwritable)?,
         "metrics": serde_json::to_value(&manifest.metrics).map_err(unwritable)?,
         "gate": manifest.gate.as_ref().map(|gate| gate.components),
+        "conformal": serde_json::to_value(&manifest.conformal).map_err(unwritable)?,
     });
     println!("{summary}");
     Ok(())
@@ -59,6 +61,31 @@ pub(super) fn print_table(manifest: &Manifest, out: &Path) {
     }
     if let Some(gate) = &manifest.gate {
         println!("gate: {} components, T2 <= {:.2}, Q <= {:.4}", gate.components, gate.t2_limit, gate.q_limit);
+    }
+    applicability(manifest, unit);
+}
+
+/// What was promised about intervals, sets and the gate, beside what held-out samples found.
+fn applicability(manifest: &Manifest, unit: &str) {
+    let metrics = &manifest.metrics;
+    let Some(conformal) = &manifest.conformal else { return };
+    if let Some(why) = &conformal.without {
+        println!("no interval or set: {why}");
+    }
+    println!("{:42}{:>10}   95 % interval", "held-out samples against other folds", "nominal");
+    let rows = [
+        ("coverage of intervals or sets".to_owned(), Some(conformal.confidence), "coverage", metrics.coverage),
+        (format!("mean width of an interval, {unit}"), None, "interval_width", metrics.interval_width),
+        ("mean number of kinds in a set".to_owned(), None, "set_size", metrics.set_size),
+        ("sets that name one kind".to_owned(), None, "set_single", metrics.set_single),
+        ("sets that name none: unknown".to_owned(), None, "set_empty", metrics.set_empty),
+        ("good spectra that the p-value refuses".to_owned(), Some(f64::from(SIGNIFICANCE)), "refused", metrics.refused),
+    ];
+    for (what, nominal, key, value) in rows {
+        let Some(value) = value else { continue };
+        let nominal = nominal.map(|nominal| format!("{nominal:.2}")).unwrap_or_default();
+        let interval = metrics.interval.get(key).map(|[low, high]| format!("   {low:.4} to {high:.4}"));
+        println!("{what:42}{nominal:>10}{value:>10.4}{}", interval.unwrap_or_default());
     }
 }
 

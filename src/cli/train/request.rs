@@ -58,6 +58,7 @@ pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Re
             repeats: usize::from(arguments.repeats),
         },
         permutations: usize::from(arguments.permutations),
+        confidence: arguments.confidence,
         steps: STEPS,
         seed: arguments.seed,
         threads: arguments
@@ -214,4 +215,9 @@ pub(in crate::cli) fn parse_reference(text: &str) -> Result<Reference, String> {
         Some((column, value)) => Ok(Reference::Labelled { column: column.into(), value: value.into() }),
         None => Err("expected 'all' or COLUMN=VALUE".into()),
     }
+}
+
+pub(super) fn parse_share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|error| format!("'{text}': {error}"))?;
+    if share > 0.0 && share < 1.0 { Ok(share) } else { Err("expected a share above 0 and below 1, as in 0.9".into()) }
 }

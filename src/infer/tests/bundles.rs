@@ -11,8 +11,9 @@ use crate::gradient::tests::networks::{Head, Network as Random, Residual, residu
 use crate::gradient::{Attached, Graph, Seed, Target, attach, proto};
 use crate::infer::cam::maps_by_cell;
 use crate::infer::manifest::{
-    AxisRecord, BandRecord, CompletenessRecord, FORMAT, GateRecord, Manifest, MetricsRecord, NetworkRecord,
-    NormaliseMethod, OutputRecord, ReferenceRecord, StepRecord, TargetRecord, Task, TrainingRecord,
+    AxisRecord, BandRecord, CompletenessRecord, ConformalRecord, FORMAT, GateRecord, Manifest, MetricsRecord,
+    NetworkRecord, NormaliseMethod, OutputRecord, ReferenceRecord, ScoresRecord, StepRecord, TargetRecord, Task,
+    TrainingRecord,
 };
 use crate::infer::npy::Table;
 use crate::infer::{Bundle, Network};
@@ -86,6 +87,16 @@ pub(crate) fn draft(outputs: usize) -> Draft {
     let mut gate = vec![0.0; 2 * POINTS];
     gate[POINTS] = 1.0;
     files.insert("gate.npy".into(), Table::new(POINTS, gate).to_bytes());
+    let samples = 12;
+    let scores = (0..samples).flat_map(|sample| [1000.0 + sample as f32, sample as f32]).collect();
+    files.insert("gate-scores.npy".into(), Table::new(2, scores).to_bytes());
+    // |prediction - truth| = 1 to 12 %, or even odds against every true kind: at 90 % the limits are 12 % and even odds.
+    let columns = if outputs == 1 { 2 } else { 3 };
+    let row = |sample: usize| match outputs {
+        1 => vec![1.0 + sample as f32, sample as f32],
+        _ => vec![0.0, sample as f32, (sample % outputs) as f32],
+    };
+    files.insert("conformal.npy".into(), Table::new(columns, (0..samples).flat_map(row).collect()).to_bytes());
     files.insert("folds.csv".into(), b"id,group\n".to_vec());
     let manifest = Manifest {
         format: FORMAT,
@@ -121,6 +132,18 @@ pub(crate) fn draft(outputs: usize) -> Draft {
             eigenvalues: vec![1.0],
             t2_limit: 20.0,
             q_limit: 1000.0,
+            scores: Some(ScoresRecord { file: "gate-scores.npy".into(), sha256: String::new(), samples }),
+            kinds: None,
+        }),
+        conformal: Some(ConformalRecord {
+            file: "conformal.npy".into(),
+            sha256: String::new(),
+            confidence: 0.9,
+            samples,
+            half_width: (outputs == 1).then_some(12.0),
+            limits: (outputs > 1).then(|| vec![0.0; outputs]),
+            by_kind: (outputs > 1).then_some(false),
+            without: None,
         }),
         bands: vec![
             BandRecord { name: "skeletal".into(), from: 865.0, to: 870.0 },

@@ -1,6 +1,7 @@
 //! Whole bundles: opened, asked, damaged, and compared with another runtime.
 
 pub(crate) mod bundles;
+mod calibrated;
 mod damaged;
 mod judged;
 mod operators;

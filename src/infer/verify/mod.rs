@@ -91,7 +91,7 @@ pub fn verify(folder: &Path) -> Vec<Check> {
     let mut inputs: Vec<(String, Vec<f32>)> =
         (0..SPECTRA).map(|seed| (format!("random spectrum {seed}"), spectrum(&bundle, seed))).collect();
     if let Some(gate) = &bundle.gate {
-        inputs.push(("mean training spectrum".into(), gate.values()[..gate.columns()].to_vec()));
+        inputs.push(("mean training spectrum".into(), gate.principal.values()[..gate.principal.columns()].to_vec()));
     }
     let mut worst = 0.0_f32;
     let mut broken = None;

@@ -125,7 +125,7 @@ impl<'a> From<&'a Finding> for FindingRecord<'a> {
             sha256: &finding.model.sha256,
             claim: &finding.model.claim,
             verdict: (&finding.verdict).into(),
-            prediction: conclusion.map(|conclusion| (&conclusion.prediction).into()),
+            prediction: conclusion.map(|conclusion| PredictionRecord::new(&conclusion.prediction, finding.named())),
             explanation: conclusion.map(|conclusion| (&conclusion.attribution, &conclusion.prediction).into()),
             applicability: conclusion.and_then(|conclusion| conclusion.applicability).map(Into::into),
         }
@@ -174,12 +174,22 @@ enum PredictionRecord<'a> {
         runner_up: &'a str,
         probabilities: BTreeMap<&'a str, f32>,
         scores: BTreeMap<&'a str, f32>,
+        /// Whether `label` may be used as the answer.
+        named: bool,
+        set: Option<SetRecord<'a>>,
     },
     Value {
         value: f32,
         unit: &'a str,
         interval: Option<IntervalRecord>,
     },
+}
+
+/// The kinds that could be the true one.
+#[derive(Debug, Clone, Serialize)]
+struct SetRecord<'a> {
+    labels: Vec<&'a str>,
+    confidence: f32,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -189,10 +199,11 @@ struct IntervalRecord {
     confidence: f32,
 }
 
-impl<'a> From<&'a Prediction> for PredictionRecord<'a> {
-    fn from(prediction: &'a Prediction) -> Self {
+impl<'a> PredictionRecord<'a> {
+    /// `named` is the kind that may be used as the answer.
+    fn new(prediction: &'a Prediction, named: Option<&str>) -> Self {
         match prediction {
-            Prediction::Class { labels, scores, probabilities, best, runner_up } => {
+            Prediction::Class { labels, scores, probabilities, best, runner_up, set } => {
                 let by_label = |values: &[f32]| labels.iter().map(String::as_str).zip(values.iter().copied()).collect();
                 Self::Class {
                     label: label(prediction, *best),
@@ -200,6 +211,11 @@ impl<'a> From<&'a Prediction> for PredictionRecord<'a> {
                     runner_up: label(prediction, *runner_up),
                     probabilities: by_label(probabilities),
                     scores: by_label(scores),
+                    named: named.is_some(),
+                    set: set.as_ref().map(|set| SetRecord {
+                        labels: set.members.iter().map(|&class| label(prediction, class)).collect(),
+                        confidence: set.confidence,
+                    }),
                 }
             }
             Prediction::Value { value, unit, interval } => Self::Value {
@@ -297,12 +313,13 @@ struct ApplicabilityRecord {
     t2_limit: f32,
     q: f32,
     q_limit: f32,
+    p_value: Option<f32>,
 }
 
 impl From<Applicability> for ApplicabilityRecord {
     fn from(applicability: Applicability) -> Self {
-        let Applicability { t2, t2_limit, q, q_limit } = applicability;
-        Self { t2, t2_limit, q, q_limit }
+        let Applicability { t2, t2_limit, q, q_limit, p_value } = applicability;
+        Self { t2, t2_limit, q, q_limit, p_value }
     }
 }
 

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use sha2::{Digest, Sha256};
 
 use self::form::{Cut, Formed, Head, close, cut, cut_attached, form, is_attached, prune};
-use super::bundle::{GATE_FILE, NETWORK_FILE, Trained};
+use super::bundle::{NETWORK_FILE, Trained};
 use super::crossvalidate::{Purpose, random};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
@@ -196,6 +196,7 @@ pub fn adopt(bytes: &[u8], recording: &Recording, adoption: &Adoption) -> Result
             output: means.output,
         },
         gate,
+        conformal: None,
         bands: adoption.bands.iter().filter(|band| first <= band.from && band.to <= last).cloned().collect(),
         training: TrainingRecord {
             data: format!("of the network: not known here; of gate and reference maps: {}", provenance.data),
@@ -320,15 +321,7 @@ fn gate(data: &Dataset<'_>, files: &mut BTreeMap<String, Vec<u8>>) -> (Option<Ga
     let Some(fit) = GateFit::new(data, &mut random(SEED, Purpose::Gate)) else {
         return (None, "none: the prepared reference spectra do not differ from each other".into());
     };
-    files.insert(GATE_FILE.to_owned(), Table::new(data.features, fit.rows).to_bytes());
-    let record = GateRecord {
-        file: GATE_FILE.into(),
-        sha256: String::new(),
-        components: fit.eigenvalues.len(),
-        eigenvalues: fit.eigenvalues,
-        t2_limit: fit.t2_limit,
-        q_limit: fit.q_limit,
-    };
+    let record = fit.record(data.features, samples, files);
     (Some(record), format!("from {spectra} reference spectra of {samples} samples"))
 }
 

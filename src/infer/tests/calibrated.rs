@@ -1,0 +1,80 @@
+//! Bundles whose predictions carry an interval or a set, and files that do not bear out what the manifest says of them.
+
+use crate::infer::Model;
+use crate::infer::npy::Table;
+use crate::infer::tests::bundles::{Draft, draft, spectrum};
+use crate::outcome::Prediction;
+use crate::preprocess::Workspace;
+
+fn opened(draft: Draft) -> Result<Model, crate::infer::ModelError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    draft.write(&folder.path().join("random"));
+    Model::open(&folder.path().join("random"))
+}
+
+fn judged(model: &Model) -> Prediction {
+    let mut session = model.session().expect("buffers");
+    let raw = spectrum(700.0, 1100.0, 970.0);
+    let prepared = model.pipeline().prepare(&raw, &mut Workspace::default()).expect("covered");
+    model.judge(&mut session, &prepared).expect("it runs").prediction
+}
+
+#[test]
+fn a_value_has_its_interval_and_a_kind_its_set() {
+    let model = opened(draft(1)).expect("a bundle");
+    let Prediction::Value { value, interval: Some(interval), .. } = judged(&model) else { panic!("an interval") };
+    assert_eq!((interval.lower, interval.upper, interval.confidence), (value - 12.0, value + 12.0, 0.9));
+    let model = opened(draft(3)).expect("a bundle");
+    let Prediction::Class { probabilities, set: Some(set), .. } = judged(&model) else { panic!("a set") };
+    let expected: Vec<usize> = (0..3).filter(|&class| probabilities[class] >= 0.5).collect();
+    assert_eq!((set.members, set.confidence), (expected, 0.9));
+    assert!(model.lacks().is_empty());
+}
+
+#[test]
+fn what_the_scores_do_not_bear_out_is_refused() {
+    type Spoil = fn(&mut Draft);
+    let cases: [(usize, Spoil, &str); 7] = [
+        (
+            1,
+            |draft| draft.manifest.conformal.as_mut().expect("scores").half_width = Some(1.0),
+            "the manifest says conformal.half_width = 1, conformal.npy gives 12",
+        ),
+        (
+            1,
+            |draft| draft.manifest.conformal.as_mut().expect("scores").samples = 400,
+            "the manifest says conformal.samples = 400, conformal.npy gives 12",
+        ),
+        (
+            3,
+            |draft| draft.manifest.conformal.as_mut().expect("scores").limits = Some(vec![0.0, 0.0, 3.0]),
+            "the manifest says conformal.limits = 3, conformal.npy gives 0",
+        ),
+        (
+            1,
+            |draft| draft.manifest.gate.as_mut().expect("a gate").scores.as_mut().expect("scores").samples = 5,
+            "the manifest says gate.scores.samples = 5, gate-scores.npy gives 12",
+        ),
+        (
+            1,
+            |draft| drop(draft.files.insert("conformal.npy".into(), Table::new(3, vec![1.0; 9]).to_bytes())),
+            "conformal.npy has 3 columns, expected 2",
+        ),
+        (
+            1,
+            |draft| drop(draft.files.insert("gate-scores.npy".into(), Table::new(2, vec![1.0, 0.5]).to_bytes())),
+            "gate-scores.npy has the number 0.5, expected a sample or kind",
+        ),
+        (
+            1,
+            |draft| drop(draft.files.insert("gate-scores.npy".into(), Table::new(2, vec![f32::NAN, 1.0]).to_bytes())),
+            "are unusable",
+        ),
+    ];
+    for (outputs, spoil, expected) in cases {
+        let mut draft = draft(outputs);
+        spoil(&mut draft);
+        let message = format!("{:#}", anyhow::Error::new(opened(draft).expect_err(expected)));
+        assert!(message.contains(expected), "{expected}: {message}");
+    }
+}
