@@ -10,6 +10,8 @@
 pub mod conformal;
 mod gate;
 mod instrument;
+#[cfg(test)]
+mod judged;
 mod limit;
 mod verdict;
 

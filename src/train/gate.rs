@@ -340,4 +340,21 @@ mod tests {
         let unit = &w * covariance * w.transpose();
         assert!((unit - DMatrix::<f64>::identity(2, 2)).amax() < 1e-6);
     }
+
+    #[test]
+    fn statistics_agree_with_scikit_learn() {
+        let table = |file: &str| {
+            let columns = crate::preprocess::golden::columns(file);
+            let of = |point: usize| columns[&format!("point {point}")].clone();
+            let points: Vec<f64> = (0..8).flat_map(of).collect();
+            (DMatrix::from_vec(points.len() / 8, 8, points), columns)
+        };
+        let principal = Principal::fit(&table("../conformal/pca_training.csv").0);
+        let (spectra, expected) = table("../conformal/pca_new.csv");
+        let (t2, q) = principal.statistics(&spectra, 3);
+        for (row, (expected_t2, expected_q)) in expected["t2"].iter().zip(&expected["q"]).enumerate() {
+            let near = |found: f64, expected: f64| (found / expected - 1.0).abs() < 1e-8;
+            assert!(near(t2[row], *expected_t2) && near(q[row], *expected_q), "row {row}: {} {}", t2[row], q[row]);
+        }
+    }
 }

@@ -68,7 +68,7 @@ fn what_the_scores_do_not_bear_out_is_refused() {
         (
             1,
             |draft| drop(draft.files.insert("gate-scores.npy".into(), Table::new(2, vec![f32::NAN, 1.0]).to_bytes())),
-            "are unusable",
+            "gate-scores.npy: element 0 is not a finite number",
         ),
     ];
     for (outputs, spoil, expected) in cases {

@@ -105,6 +105,7 @@ fn what_never_fitted_is_noticed_though_the_hashes_are_right() {
         ("the input is [\"x\"], the manifest says [\"z\"]", |draft| draft.manifest.network.input = "z".into()),
         ("the shape of the output is [1, 1], the manifest says [1, 2]", |draft| {
             draft.manifest.task = crate::infer::manifest::Task::Classification;
+            draft.manifest.conformal = None;
             draft.manifest.output.unit = None;
             draft.manifest.output.labels = Some(vec!["a".into(), "b".into()]);
             draft.manifest.output.temperature = Some(1.0);
