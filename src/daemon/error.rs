@@ -25,7 +25,7 @@ pub enum DaemonError {
         path: PathBuf,
         /// Why.
         #[source]
-        source: UpdateError,
+        source: Box<UpdateError>,
     },
     /// No such instrument.
     #[error("spectrometer.profile: there is no profile '{profile}'; there are qepro and sts")]

@@ -26,7 +26,7 @@ pub fn inspector(config: &Config) -> Result<Inspector, DaemonError> {
     let trust = trust(config);
     let mut models = Vec::new();
     for model in &config.models {
-        let failed = |source| DaemonError::Update { path: model.path.clone(), source };
+        let failed = |source| DaemonError::Update { path: model.path.clone(), source: Box::new(source) };
         models.push((Arc::new(trust.open(&model.path).map_err(failed)?), rules(model)));
     }
     Ok(Inspector::new(models, instrument_limits(config))?)

@@ -147,3 +147,68 @@ fn other_than_a_file(kind: EntryType) -> Option<&'static str> {
         _ => Some("an extension of tar"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An entry as an attacker writes it.
+    fn entry(builder: &mut Builder<Vec<u8>>, name: &[u8], kind: EntryType, size: u64, content: &[u8]) {
+        let mut header = Header::new_gnu();
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name);
+        header.set_size(size);
+        header.set_mode(0o4777);
+        header.set_entry_type(kind);
+        header.set_cksum();
+        builder.append(&header, content).expect("in memory");
+    }
+
+    #[test]
+    fn a_hostile_archive_is_refused_by_name() {
+        let of = |entries: &[(&[u8], EntryType)]| {
+            let mut builder = Builder::new(Vec::new());
+            entries.iter().for_each(|(name, kind)| entry(&mut builder, name, *kind, 1, b"x"));
+            builder.into_inner().expect("in memory")
+        };
+        let file = EntryType::Regular;
+        let names = (0..=ENTRIES_MAX).map(|index| format!("f{index}")).collect::<Vec<_>>();
+        let many = names.iter().map(|name| (name.as_bytes(), file)).collect::<Vec<_>>();
+        let mut claims = Builder::new(Vec::new());
+        entry(&mut claims, b"model.onnx", file, ARCHIVE_BYTES_MAX + 1, b"");
+        let mut endless = Builder::new(Vec::new());
+        entry(&mut endless, b"model.onnx", file, u64::MAX, b"");
+        let whole = of(&[(b"model.onnx", file)]);
+        let mut checksum = whole.clone();
+        checksum[0] = b'n';
+        let cases: Vec<(Vec<u8>, &str)> = vec![
+            (of(&[(b"../model.onnx", file)]), "'../model.onnx' is no name"),
+            (of(&[(b"/etc/passwd", file)]), "'/etc/passwd' is no name"),
+            (of(&[(b"folder/model.onnx", file)]), "is no name"),
+            (of(&[(b".hidden", file)]), "is no name"),
+            (of(&[(b"..", file)]), "is no name"),
+            (of(&[(b"", file)]), "is no name"),
+            (of(&[(b"a\xffb", file)]), "is no name"),
+            (of(&[(b"model.onnx", EntryType::Symlink)]), "is a link"),
+            (of(&[(b"model.onnx", EntryType::Link)]), "is a link"),
+            (of(&[(b"model.onnx", EntryType::Char)]), "is a device"),
+            (of(&[(b"model.onnx", EntryType::Fifo)]), "is a device"),
+            (of(&[(b"folder", EntryType::Directory)]), "is a folder"),
+            (of(&[(b"long", EntryType::GNULongName), (b"model.onnx", file)]), "is an extension"),
+            (of(&[(b"pax", EntryType::XHeader), (b"model.onnx", file)]), "is an extension"),
+            (of(&[(b"sparse", EntryType::GNUSparse)]), "is an extension"),
+            (of(&[(b"twice", file), (b"twice", file)]), "'twice' is there twice"),
+            (of(&many), "more than 96 entries"),
+            (claims.into_inner().expect("in memory"), "more than"),
+            (endless.into_inner().expect("in memory"), "not a tar"),
+            (whole[..512].to_vec(), "not a tar"),
+            (whole[..100].to_vec(), "not a tar"),
+            (checksum, "not a tar"),
+        ];
+        for (bytes, expected) in cases {
+            let error = read(bytes.as_slice()).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{expected:?} is not in: {error}");
+        }
+        assert_eq!(read(whole.as_slice()).expect("a plain file").len(), 1);
+        assert!(read(b"".as_slice()).expect("an empty archive").is_empty());
+    }
+}

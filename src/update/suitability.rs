@@ -23,10 +23,9 @@ pub fn same_output(old: &Manifest, new: &Manifest) -> Result<(), UpdateError> {
         labels.join(", ")
     };
     let unit = |manifest: &Manifest| manifest.output.unit.clone().unwrap_or_default();
-    let pairs: [(&'static str, &dyn Fn(&Manifest) -> String); 3] =
-        [("task", &task), ("unit", &unit), ("labels", &labels)];
-    for (what, of) in pairs {
-        let (old, new) = (of(old), of(new));
+    for (what, old, new) in
+        [("task", task(old), task(new)), ("unit", unit(old), unit(new)), ("labels", labels(old), labels(new))]
+    {
         if old != new {
             return Err(UpdateError::OtherOutput { what, new, old });
         }

@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::pty::openpty;
 use nix::sys::signal::Signal;
 use ramand::journal::{HistoryQuery, JournalReader, Window};
 use ramand::record::{PartKind, PartKinds, Seq};
@@ -214,6 +216,37 @@ fn a_model_is_replaced_while_the_line_runs_and_nothing_is_lost() {
         "{listed:?}"
     );
     assert!(listed[1].contains("8.1.0") && !listed[1].contains("previous"), "{listed:?}");
+}
+
+/// The exit code of an installation on a terminal where somebody types that.
+fn answer(folder: &Path, config: &str, version: &str, typed: &str) -> Option<i32> {
+    let terminal = openpty(None, None).expect("a pseudo-terminal");
+    fs::File::from(terminal.master.try_clone().expect("a descriptor")).write_all(typed.as_bytes()).expect("typed");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ramand"));
+    command.args(["model", "install", "--config", config]).arg(folder.join(format!("{version}.tar")));
+    let output = command.stdin(terminal.slave).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("? [y/N]"), "{said}");
+    output.status.code()
+}
+
+#[test]
+fn on_a_terminal_somebody_is_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    if station(folder).is_none() {
+        return;
+    }
+    let config = configuration(folder, Path::new("/nowhere"), &format!("[mqtt]\nenabled = false\n{}", updates(folder)));
+    let config = config.to_str().expect("UTF-8");
+    pack(folder, "8.0.0");
+    for typed in ["n\n", "\n", "yesterday\n"] {
+        assert_eq!(answer(folder, config, "8.0.0", typed), Some(78), "{typed:?}");
+        assert!(!folder.join("store/oil-type").exists() && !folder.join("store/.incoming").exists(), "{typed:?}");
+    }
+    assert_eq!(answer(folder, config, "8.0.0", "y\n"), Some(0));
+    let outcomes: Vec<Value> = trail(folder).iter().map(|line| line["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["declined", "declined", "declined", "approved", "switched"]);
 }
 
 #[test]

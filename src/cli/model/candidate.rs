@@ -151,6 +151,8 @@ pub(super) fn check(
             Err(difference) if outputs == OutputChange::Allowed => report.note("output", difference.to_string()),
             Err(difference) => return Err(difference.into()),
         }
+    } else {
+        report.note("output", "nothing runs there to compare with");
     }
     suitability::same_laser(config.spectrometer.laser_nm, manifest)?;
     let newest = journal.map(|journal| newest(journal, 1)).transpose()?.unwrap_or_default();
