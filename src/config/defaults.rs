@@ -12,11 +12,6 @@ use super::{
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Of `[[model]]`.
-pub(super) const fn significance() -> f32 {
-    crate::decide::SIGNIFICANCE
-}
-
 impl Default for Place {
     fn default() -> Self {
         Self { site: "plant".into(), line: "line-1".into(), device: "oil-1".into() }

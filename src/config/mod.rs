@@ -1,6 +1,7 @@
 //! The configuration file: one commented TOML, whose embedded default is the reference.
 
 mod defaults;
+mod model;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use bytesize::ByteSize;
 
 use serde::Deserialize;
 
+pub use self::model::{Guard, Model, Updates};
 use crate::failure::{Failure, Kind};
 
 /// The reference: every key with its default, and what it means.
@@ -202,68 +204,6 @@ pub struct InstrumentGate {
     pub signal_to_noise_min: f32,
     /// Pixels allowed at saturation.
     pub saturated_pixels_max: usize,
-}
-
-/// `[[model]]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    /// Folder of the bundle.
-    pub path: PathBuf,
-    /// Run a bundle that has no applicability gate or no conformal scores.
-    #[serde(default)]
-    pub allow_ungated: bool,
-    /// A p-value that is not above this is refused.
-    #[serde(default = "defaults::significance")]
-    pub significance: f32,
-    /// What is held against the limits.
-    #[serde(default)]
-    pub guard: Guard,
-    /// Classes that are accepted.
-    pub allowed: Option<Vec<String>>,
-    /// A less certain class is rejected.
-    pub probability_min: Option<f32>,
-    /// Reject above.
-    pub above: Option<f32>,
-    /// Reject below.
-    pub below: Option<f32>,
-}
-
-/// What is held against the limits of a model.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Guard {
-    /// The value or the likeliest kind alone.
-    #[default]
-    None,
-    /// The whole interval or set.
-    Interval,
-}
-
-impl Model {
-    /// The bundle at `path`, without any limit.
-    pub fn at(path: &Path) -> Self {
-        Self {
-            path: path.to_owned(),
-            allow_ungated: false,
-            significance: defaults::significance(),
-            guard: Guard::default(),
-            allowed: None,
-            probability_min: None,
-            above: None,
-            below: None,
-        }
-    }
-}
-
-/// `[updates]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Updates {
-    /// Folder of the store: below it nothing runs that nobody known has signed.
-    pub store: PathBuf,
-    /// Folder of the public keys that may sign.
-    pub keys: PathBuf,
 }
 
 /// `[journal]`
