@@ -269,9 +269,16 @@ fn versions_follow_each_other_and_the_way_back_leads_back_once() {
     assert!(error.contains("1.0.0, 1.1.0"), "{error}");
     assert_eq!(store.way_back("random", Some("1.1.0")).expect("named"), "1.1.0");
     assert!(store.way_back("random", Some("../1.1.0")).is_err());
+    drop(store);
+    station.install("1.2.0");
+    station.install("1.1.0");
+    let store = station.open();
+    assert_eq!(links(&store), (Some("1.1.0".into()), Some("1.2.0".into())));
+    store.roll_back("random", "1.0.0").expect("named");
+    assert!(store.way_back("random", None).is_err(), "what ran before a named version is not the way back from it");
     let listed = versions(&station.store()).expect("a store");
     let listed: Vec<_> = listed.iter().map(|v| (v.version.as_str(), v.current, v.previous)).collect();
-    assert_eq!(listed, [("1.0.0", true, false), ("1.1.0", false, false)]);
+    assert_eq!(listed, [("1.0.0", true, false), ("1.1.0", false, false), ("1.2.0", false, false)]);
     for path in ["random", "random/1.0.0", "random/1.0.0/model.onnx"] {
         let mode = fs::metadata(station.store().join(path)).expect("there").permissions().mode() & 0o777;
         assert_eq!(mode, if path.ends_with("onnx") { 0o644 } else { 0o755 }, "{path}");
