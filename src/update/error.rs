@@ -204,11 +204,6 @@ pub enum UpdateError {
         /// In the configuration.
         configured: f64,
     },
-    /// Every result would be invalid.
-    #[error(
-        "the bundle has no applicability gate, interval or set, and the configuration does not say allow_ungated: every result would be invalid"
-    )]
-    Ungated,
 }
 
 impl Failure for UpdateError {

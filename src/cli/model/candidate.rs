@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cli::CommandError;
 use crate::config::{self, Config};
 use crate::daemon;
-use crate::decide::Ungated;
+use crate::decide::{Rules, Ungated};
 use crate::infer::{Model, verify};
 use crate::inspect::Inspector;
 use crate::journal::{HistoryQuery, JournalReader, Window};
@@ -18,7 +18,7 @@ use crate::record::{PartKind, PartKinds};
 use crate::update::audit::ModelRecord;
 use crate::update::shadow::Comparison;
 use crate::update::signature::KeyId;
-use crate::update::{UpdateError, suitability};
+use crate::update::suitability;
 
 /// Spectra read at a time: a few megabytes.
 const PAGE: usize = 128;
@@ -165,9 +165,6 @@ pub(super) fn check(
     }
     if let Some(place) = &seat.place {
         let rules = daemon::rules(place);
-        if !model.lacks().is_empty() && rules.ungated == Ungated::Invalid {
-            return Err(UpdateError::Ungated.into());
-        }
         let limits = rules.limits.len();
         Inspector::new(vec![(model.clone(), rules)], daemon::instrument_limits(config))?;
         report.ok("limits", format!("{limits} of the configuration can be applied"));
@@ -207,7 +204,9 @@ pub(super) fn shadow(
     journal: &JournalReader,
     count: usize,
 ) -> Result<Comparison, CommandError> {
-    let rules = seat.place.as_ref().map(daemon::rules).unwrap_or_default();
+    // Where the configuration demands nothing yet, what a bundle lacks is only remarked.
+    let undemanding = || Rules { ungated: Ungated::Remarked, ..Rules::default() };
+    let rules = seat.place.as_ref().map_or_else(undemanding, daemon::rules);
     let alone =
         |model: &Arc<Model>| Inspector::new(vec![(model.clone(), rules.clone())], daemon::instrument_limits(config));
     let (mut old, mut new) = (seat.old.as_ref().map(alone).transpose()?, alone(new)?);
