@@ -10,6 +10,7 @@ pub mod record;
 pub mod spectrum;
 
 // Layer 1: pure computation. No IO, no clock, no threads.
+pub mod axis_check;
 pub mod decide;
 pub mod gradient;
 pub mod obp;
@@ -33,4 +34,5 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod delivery;
+pub mod doctor;
 pub mod inspect;

@@ -254,9 +254,11 @@ fn ramand(arguments: &[&str]) -> String {
 fn the_command_line_captures_a_simulated_instrument_and_replays_it_byte_for_byte() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name).display().to_string();
-    let (link, out) = (at("spectrometer"), at("capture.txt"));
+    let (link, out, scenario) = (at("spectrometer"), at("capture.txt"), at("scenario.toml"));
+    let polystyrene = "unit = \"seconds\"\n[[step]]\nat = 0.0\nsample = { polystyrene = 1 }\n";
+    std::fs::write(&scenario, polystyrene).expect("written");
     let mut simulator = Command::new(env!("CARGO_BIN_EXE_ramand"))
-        .args(["sim", "--profile", "qepro", "--link", &link, "--no-pacing"])
+        .args(["sim", "--profile", "qepro", "--link", &link, "--no-pacing", "--scenario", &scenario])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -275,14 +277,22 @@ fn the_command_line_captures_a_simulated_instrument_and_replays_it_byte_for_byte
         "20",
         "--laser-warm-up-ms",
         "10",
+        "--axis-check",
+        "polystyrene",
         "--json",
         &out,
     ]);
     simulator.kill().expect("running");
     simulator.wait().expect("ended");
-    assert_eq!(measured.lines().count(), 2, "{measured}");
+    assert_eq!(measured.lines().count(), 3, "{measured}");
+    assert!(measured.contains("{\"axis_check\":\"polystyrene\""), "{measured}");
     assert!(measured.contains("\"light\":["), "{measured}");
-    assert_eq!(ramand(&["replay", "--capture", &out, "--json"]), measured);
+    assert_eq!(ramand(&["replay", "--capture", &out, "--axis-check", "polystyrene", "--json"]), measured);
+    let strict = ["replay", "--capture", &out, "--axis-check", "polystyrene", "--axis-rms-max", "0.001"];
+    let refused = Command::new(env!("CARGO_BIN_EXE_ramand")).args(strict).output().expect("runs");
+    assert_eq!(refused.status.code(), Some(78));
+    let table = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert!(table.contains("1001.4 cm-1  found  100"), "{table}");
     let lines = ramand(&["replay", "--capture", &out]);
     assert!(lines.contains("QEP00001  20 ms x 1  laser on"), "{lines}");
 }

@@ -15,6 +15,7 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("spectrum", 0, &[]),
     ("outcome", 0, &["spectrum"]),
     ("record", 0, &[]),
+    ("axis_check", 1, &[]),
     ("obp", 1, &[]),
     ("preprocess", 1, &[]),
     ("gradient", 1, &[]),
@@ -39,7 +40,8 @@ const LAYERS: &[(&str, u8, &[&str])] = &[
     ("delivery", 3, &[]),
     ("config", 3, &["inspect"]),
     ("daemon", 3, &["inspect", "delivery", "config"]),
-    ("cli", 3, &["inspect", "delivery", "config", "daemon"]),
+    ("doctor", 3, &["config", "daemon"]),
+    ("cli", 3, &["inspect", "delivery", "config", "daemon", "doctor"]),
 ];
 
 /// Modules that must not read a clock: time is an argument there.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{CommandError, spectra};
+use super::CommandError;
+use super::spectra::{self, AxisArgs, Frames};
 use crate::acquire::capture::Recorder;
 use crate::acquire::{AcquireError, BaudRate, Driver, Line, Model, Settings, Spectrometer};
 use crate::config::Config;
@@ -33,8 +34,10 @@ pub(super) struct CaptureArgs {
     #[arg(long, default_value_t = 3)]
     count: usize,
     /// Leave the laser off
-    #[arg(long)]
+    #[arg(long, conflicts_with = "axis_check")]
     dark: bool,
+    #[command(flatten)]
+    axis: AxisArgs,
     /// Baud rate; without it, the usual ones are tried
     #[arg(long)]
     baud: Option<u32>,
@@ -67,11 +70,15 @@ pub(super) fn run(args: &CaptureArgs) -> Result<(), CommandError> {
     let recorder = Recorder::create(&args.out, &settings).map_err(AcquireError::from)?;
     let settings = Settings { line: Line::Recorded(recorder), ..settings };
     let stop = stop_on_signals()?;
-    let outcome = measure(args, settings, &stop.token());
+    let mut frames = Frames::default();
+    let outcome = measure(args, settings, &stop.token(), &mut frames);
     eprintln!("recorded in {}", args.out.display());
     match outcome {
         Err(AcquireError::Stopped) => Ok(()),
-        outcome => Ok(outcome?),
+        outcome => {
+            outcome?;
+            frames.check(&args.axis, args.json)
+        }
     }
 }
 
@@ -90,11 +97,12 @@ fn settings(args: &CaptureArgs) -> Result<Settings, CommandError> {
     })
 }
 
-fn measure(args: &CaptureArgs, settings: Settings, stop: &Stop) -> Result<(), AcquireError> {
+fn measure(args: &CaptureArgs, settings: Settings, stop: &Stop, frames: &mut Frames) -> Result<(), AcquireError> {
     let mut driver = Driver::open(settings, stop)?;
     for number in 1..=args.count {
         let spectrum = if args.dark { driver.measure_dark()? } else { driver.measure()? };
         println!("{}", shown(number, &spectrum, args.json));
+        frames.add(&spectrum);
     }
     driver.laser_off()
 }

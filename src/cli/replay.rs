@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::CommandError;
+use super::spectra::{AxisArgs, Frames};
 use crate::acquire::AcquireError;
 use crate::acquire::capture::{self, Conversation};
 use crate::config::{Config, Model};
@@ -29,7 +30,7 @@ const PAGE: usize = 256;
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
     /// The journal, of a running daemon too
-    #[arg(long, required_unless_present = "capture", requires = "model")]
+    #[arg(long, required_unless_present = "capture", requires = "model", conflicts_with = "axis_check")]
     journal: Option<PathBuf>,
     /// A conversation that `ramand capture` or the daemon has recorded
     #[arg(long, value_name = "FILE", conflicts_with_all = ["journal", "from", "to"])]
@@ -43,6 +44,8 @@ pub(super) struct ReplayArgs {
     /// Last record
     #[arg(long, default_value_t = u64::MAX)]
     to: u64,
+    #[command(flatten)]
+    axis: AxisArgs,
     /// Print one JSON object a line: `seq`, `then` and `now` as `result` payloads; of a capture, the spectra
     #[arg(long)]
     json: bool,
@@ -98,9 +101,11 @@ pub(super) fn run(args: &ReplayArgs) -> Result<(), CommandError> {
 fn replay_capture(path: &Path, args: &ReplayArgs, inspector: &mut Inspector) -> Result<(), CommandError> {
     let conversation = Conversation::read(path).map_err(AcquireError::from)?;
     let mut number = 0;
+    let mut frames = Frames::default();
     let outcome = capture::replay(&conversation, |outcome| match outcome {
         Ok(spectrum) => {
             number += 1;
+            frames.add(spectrum);
             println!("{}", super::capture::shown(number, spectrum, args.json));
             if !args.model.is_empty() {
                 println!("{}", concluded(inspector, spectrum, number, args.json));
@@ -108,7 +113,8 @@ fn replay_capture(path: &Path, args: &ReplayArgs, inspector: &mut Inspector) -> 
         }
         Err(error) => eprintln!("recorded failure: {}", failure::chain(error)),
     });
-    outcome.map_err(|error| CommandError::from(error).context(path.display().to_string()))
+    outcome.map_err(|error| CommandError::from(error).context(path.display().to_string()))?;
+    frames.check(&args.axis, args.json)
 }
 
 /// What the models say to one spectrum.

@@ -1,9 +1,16 @@
 //! Measured spectra as lines: for whoever looks at the instrument and not at the oil.
 
-use serde::Serialize;
+use std::sync::Arc;
 
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+
+use super::CommandError;
 use crate::acquire::capture::digest;
-use crate::spectrum::{Acquisition, Laser, RawSpectrum};
+use crate::axis_check::{AxisCheck, Limits, Material};
+use crate::failure::Kind;
+use crate::spectrum::{Acquisition, Laser, RawSpectrum, ShiftAxis};
 
 /// One line of `--json`. A key is never renamed; new ones may come. No time stands in it, so that a conversation and its
 /// replay print the same.
@@ -78,4 +85,86 @@ pub(super) fn line(number: usize, spectrum: &RawSpectrum, acquisition: &Acquisit
         line.stale_frames,
         line.damaged_frames,
     )
+}
+
+/// The axis against a reference material.
+#[derive(Debug, Args)]
+pub(super) struct AxisArgs {
+    /// Check the axis: polystyrene, acetaminophen or cyclohexane lies on the stage. Prints each band's residual; nothing is
+    /// fitted
+    #[arg(long, value_name = "MATERIAL", value_parser = material)]
+    axis_check: Option<Material>,
+    /// The root mean square of the residuals may be this, in cm-1
+    #[arg(long, value_name = "CM-1", default_value_t = 1.5, requires = "axis_check")]
+    axis_rms_max: f64,
+}
+
+fn material(name: &str) -> Result<Material, String> {
+    let known = Material::ALL.map(Material::name).join(", ");
+    Material::named(name).ok_or_else(|| format!("there is no such material; there are: {known}"))
+}
+
+/// Light frames on one axis, for its check.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    axis: Option<Arc<ShiftAxis>>,
+    /// Counts above dark, straightened by the device's polynomial.
+    counts: Vec<Vec<f32>>,
+}
+
+impl Frames {
+    /// Takes a light frame in; one without a dark frame, or on another axis than the first, says nothing here.
+    pub(super) fn add(&mut self, spectrum: &RawSpectrum) {
+        let axis = self.axis.get_or_insert_with(|| spectrum.axis().clone());
+        let Some(dark) = spectrum.dark().filter(|_| axis == spectrum.axis()) else { return };
+        let polynomial = spectrum.acquisition().and_then(|acquisition| acquisition.instrument.nonlinearity.as_ref());
+        let straight = |above: f32| polynomial.map_or(above, |polynomial| polynomial.correct(above));
+        self.counts.push(spectrum.light().iter().zip(dark).map(|(light, dark)| straight(light - dark)).collect());
+    }
+
+    /// Prints the check of the median over all frames, where one was asked for.
+    ///
+    /// # Errors
+    /// When the axis does not keep the limit.
+    pub(super) fn check(&self, args: &AxisArgs, json: bool) -> Result<(), CommandError> {
+        let Some(material) = args.axis_check else { return Ok(()) };
+        let Some(axis) = self.axis.as_ref().filter(|_| !self.counts.is_empty()) else {
+            return Err(CommandError::operator("the axis cannot be checked: no light frame came with a dark one"));
+        };
+        let median = |pixel: usize| {
+            let mut values: Vec<f32> = self.counts.iter().filter_map(|frame| frame.get(pixel).copied()).collect();
+            let middle = values.len() / 2;
+            *values.select_nth_unstable_by(middle, f32::total_cmp).1
+        };
+        let counts: Vec<f32> = (0..axis.len()).map(median).collect();
+        let check = AxisCheck::of(axis, &counts, material);
+        println!("{}", if json { axis_json(&check) } else { axis_table(&check) });
+        if check.passes(Limits { rms_per_cm_max: args.axis_rms_max, missing_max: check.lines.len() / 2 }) {
+            return Ok(());
+        }
+        let limit = args.axis_rms_max;
+        let message = format!(
+            "the axis does not keep {limit} cm-1, or most bands are missing: laser_nm, the device's coefficients, or another sample"
+        );
+        Err(CommandError::told(Kind::Operator, message))
+    }
+}
+
+fn axis_json(check: &AxisCheck) -> String {
+    let line = |line: &crate::axis_check::Line| json!({ "tabulated_cm": line.tabulated.per_cm(), "found_cm": line.found.map(|found| found.per_cm()) });
+    let lines: Vec<_> = check.lines.iter().map(line).collect();
+    json!({ "axis_check": check.material.name(), "rms_cm": check.rms_per_cm(), "lines": lines }).to_string()
+}
+
+fn axis_table(check: &AxisCheck) -> String {
+    let line = |line: &crate::axis_check::Line| match (line.found, line.residual_per_cm()) {
+        (Some(found), Some(off)) => {
+            format!("{:>8.1} cm-1  found {:>8.2}  {off:+.2}", line.tabulated.per_cm(), found.per_cm())
+        }
+        _ => format!("{:>8.1} cm-1  not found", line.tabulated.per_cm()),
+    };
+    let mut lines: Vec<String> = check.lines.iter().map(line).collect();
+    let rms = check.rms_per_cm().map_or("-".to_owned(), |rms| format!("{rms:.2}"));
+    lines.push(format!("axis          {}: RMS {rms} cm-1, {} bands missing", check.material.name(), check.missing()));
+    lines.join("\n")
 }

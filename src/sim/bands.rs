@@ -25,14 +25,21 @@ pub(super) enum Constituent {
     Elaidic,
     /// Carotenoids, per height of their 1525 cm⁻¹ band.
     Carotenoid,
+    /// The plastic, for checks of the axis.
+    Polystyrene,
+    /// 4-acetamidophenol powder, for the same.
+    Acetaminophen,
 }
 
 /// How many constituents there are.
-pub(super) const CONSTITUENTS: usize = 7;
+pub(super) const CONSTITUENTS: usize = 9;
+
+/// How many of them are found in oils.
+const OIL_CONSTITUENTS: usize = 7;
 
 /// Scattering of the CH2 band per gram of triglyceride, relative to a saturated one: CH2 and CH3 groups per mass of
 /// C18:0, 18:1, 18:2, 18:3 triglycerides. Carotenoids are measured against it, not by mass.
-pub(super) const CH2_PER_MASS: [f64; CONSTITUENTS] = [1.0, 0.89, 0.78, 0.67, 1.0, 0.89, 1.0];
+pub(super) const CH2_PER_MASS: [f64; CONSTITUENTS] = [1.0, 0.89, 0.78, 0.67, 1.0, 0.89, 1.0, 1.0, 1.0];
 
 /// The CH2 scissor band, cm⁻¹: the unit of height.
 pub(super) const CH2_PER_CM: f64 = 1440.0;
@@ -46,10 +53,10 @@ struct Band {
     width_per_cm: f64,
     lorentz: f64,
     /// Saturated, oleic, linoleic, linolenic, solid, elaidic, carotenoid.
-    heights: [f64; CONSTITUENTS],
+    heights: [f64; OIL_CONSTITUENTS],
 }
 
-const fn band(centre_per_cm: f64, width_per_cm: f64, lorentz: f64, heights: [f64; CONSTITUENTS]) -> Band {
+const fn band(centre_per_cm: f64, width_per_cm: f64, lorentz: f64, heights: [f64; OIL_CONSTITUENTS]) -> Band {
     Band { centre_per_cm, width_per_cm, lorentz, heights }
 }
 
@@ -111,11 +118,32 @@ static BANDS: [Band; 42] = [
     band(1746.0, 20.0, 0.5, [0.14, 0.125, 0.125, 0.16, 0.10, 0.125, 0.0]),
 ];
 
-/// Each constituent's spectrum on the grid, its CH2 band (carotenoids: 1525 cm⁻¹) = 1.
+/// Reference materials: centre and width in cm⁻¹, height against the CH2 band of an oil. The centres are those of ASTM E1840
+/// below 2400 cm⁻¹; widths and heights are plausible values of our own.
+#[rustfmt::skip]
+static POLYSTYRENE: [[f64; 3]; 8] = [
+    [620.9, 7.0, 0.55], [795.8, 10.0, 0.35], [1001.4, 4.5, 3.5], [1031.8, 7.0, 0.95],
+    [1155.3, 10.0, 0.45], [1450.5, 14.0, 0.40], [1583.1, 8.0, 0.50], [1602.3, 8.0, 1.05],
+];
+#[rustfmt::skip]
+static ACETAMINOPHEN: [[f64; 3]; 20] = [
+    [213.3, 8.0, 0.60], [329.2, 8.0, 0.55], [390.9, 8.0, 0.65], [465.1, 8.0, 0.40], [504.0, 8.0, 0.35],
+    [651.6, 6.0, 0.90], [710.8, 7.0, 0.35], [797.2, 6.0, 0.95], [834.5, 7.0, 0.60], [857.9, 6.0, 1.20],
+    [968.7, 7.0, 0.35], [1105.5, 8.0, 0.40], [1168.5, 7.0, 1.30], [1236.8, 8.0, 1.60], [1278.5, 8.0, 0.90],
+    [1323.9, 7.0, 2.00], [1371.5, 8.0, 0.80], [1515.1, 8.0, 0.45], [1561.6, 8.0, 0.80], [1648.4, 8.0, 1.40],
+];
+
+/// Between a Gaussian and a Lorentzian: the shape of their bands.
+const REFERENCE_LORENTZ: f64 = 0.5;
+
+/// Each constituent's spectrum on the grid, its CH2 band (carotenoids: 1525 cm⁻¹) = 1; reference materials as tabulated.
 pub(super) fn library() -> &'static [Vec<f64>; CONSTITUENTS] {
     static LIBRARY: LazyLock<[Vec<f64>; CONSTITUENTS]> = LazyLock::new(|| {
         std::array::from_fn(|constituent| {
             let mut spectrum: Vec<f64> = (0..GRID_POINTS).map(|shift| sum(constituent, shift as f64)).collect();
+            if constituent >= OIL_CONSTITUENTS {
+                return spectrum;
+            }
             let unit_per_cm = if constituent == Constituent::Carotenoid as usize { 1525.0 } else { CH2_PER_CM };
             let unit = sum(constituent, unit_per_cm);
             spectrum.iter_mut().for_each(|value| *value /= unit);
@@ -126,14 +154,30 @@ pub(super) fn library() -> &'static [Vec<f64>; CONSTITUENTS] {
 }
 
 fn sum(constituent: usize, shift_per_cm: f64) -> f64 {
+    let reference: &[[f64; 3]] = match constituent {
+        at if at == Constituent::Polystyrene as usize => &POLYSTYRENE,
+        at if at == Constituent::Acetaminophen as usize => &ACETAMINOPHEN,
+        _ => &[],
+    };
+    if !reference.is_empty() {
+        let shape = |&[centre, width, height]: &[f64; 3]| {
+            height * pseudo_voigt((shift_per_cm - centre) / width, REFERENCE_LORENTZ)
+        };
+        return reference.iter().map(shape).sum();
+    }
     BANDS.iter().map(|band| band.heights[constituent] * band.shape(shift_per_cm)).sum()
 }
 
 impl Band {
     fn shape(&self, shift_per_cm: f64) -> f64 {
-        let u2 = ((shift_per_cm - self.centre_per_cm) / self.width_per_cm).powi(2);
-        self.lorentz / (1.0 + 4.0 * u2) + (1.0 - self.lorentz) * (-4.0 * std::f64::consts::LN_2 * u2).exp()
+        pseudo_voigt((shift_per_cm - self.centre_per_cm) / self.width_per_cm, self.lorentz)
     }
+}
+
+/// V(u) with u in widths from the centre.
+fn pseudo_voigt(u: f64, lorentz: f64) -> f64 {
+    let u2 = u * u;
+    lorentz / (1.0 + 4.0 * u2) + (1.0 - lorentz) * (-4.0 * std::f64::consts::LN_2 * u2).exp()
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ pub(super) struct Controls {
     pub(super) tec_drift_k: f64,
     pub(super) laser_power: f64,
     interlock: Interlock,
+    laser_contact: Contact,
     laser: Switch,
     lamp_line: Switch,
     laser_intensity: f32,
@@ -77,6 +78,14 @@ pub(super) struct Partial {
 pub(super) enum Interlock {
     Closed,
     Open,
+}
+
+/// The relay that carries the laser's current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Contact {
+    Sound,
+    /// Closes, and never opens again.
+    Welded,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +133,7 @@ impl Controls {
             tec_drift_k: 0.0,
             laser_power: 1.0,
             interlock: Interlock::Closed,
+            laser_contact: Contact::Sound,
             laser: Switch::Off,
             lamp_line: Switch::Off,
             laser_intensity: 1.0,
@@ -147,6 +157,7 @@ impl Controls {
             tec_drift_k: self.tec_drift_k,
             laser_power: self.laser_power,
             interlock: self.interlock,
+            laser_contact: self.laser_contact,
             alias: self.alias.clone(),
             user_strings: self.user_strings.clone(),
             ..Self::new(model, self.baud_saved)
@@ -159,6 +170,16 @@ impl Controls {
         if interlock == Interlock::Open {
             (self.laser, self.lamp_line) = (Switch::Off, Switch::Off);
         }
+    }
+
+    /// Spoils or mends the laser's relay.
+    pub(super) fn set_laser_contact(&mut self, contact: Contact) {
+        self.laser_contact = contact;
+    }
+
+    /// What becomes of a light that is at `now` and asked to be at `wanted`.
+    fn switched(&self, now: Switch, wanted: Switch) -> Switch {
+        if self.laser_contact == Contact::Welded && now == Switch::On { Switch::On } else { wanted }
     }
 
     /// Whether the device believes its laser is on.
@@ -294,7 +315,7 @@ impl Controls {
             }
             0x0011_0410 => Switch::read(data).and_then(|switch| {
                 self.interlock_allows(switch)?;
-                self.lamp_line = switch;
+                self.lamp_line = self.switched(self.lamp_line, switch);
                 Ok(())
             }),
             0x0011_0510 => u32_of(data).map(|micros| self.delay_us = micros),
@@ -311,7 +332,7 @@ impl Controls {
             0x0081_0031 if model.cooled => light_source(data, 1).and_then(|rest| {
                 let switch = Switch::read(rest)?;
                 self.interlock_allows(switch)?;
-                self.laser = switch;
+                self.laser = self.switched(self.laser, switch);
                 Ok(())
             }),
             0x0081_0051 if model.cooled => light_source(data, 4).and_then(f32_of).and_then(|intensity| {

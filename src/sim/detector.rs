@@ -21,6 +21,29 @@ const COSMIC_LOG_SPREAD: f64 = 1.0;
 /// How the charge of a cosmic ray divides among the pixel hit and its neighbours.
 const COSMIC_PROFILE: [f64; 3] = [0.12, 0.76, 0.12];
 
+/// Counts per second that a hot pixel adds to its dark current.
+const HOT_PER_S: f64 = 20_000.0;
+
+/// What lasting faults have made of the detector.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Defects {
+    /// Pixels with a leak.
+    pub(super) hot_pixels: Vec<usize>,
+    /// The read noise, in times what it should be.
+    pub(super) read_noise: f64,
+    /// The amplifier: counts of one electron, in times what they should be.
+    pub(super) gain: f64,
+    /// The part of a full-scale reading that is missing, beyond what the device's own polynomial says; half of it at half
+    /// scale and so on.
+    pub(super) compression: f64,
+}
+
+impl Default for Defects {
+    fn default() -> Self {
+        Self { hot_pixels: Vec::new(), read_noise: 1.0, gain: 1.0, compression: 0.0 }
+    }
+}
+
 /// What falls on the detector.
 #[derive(Debug, Clone, Copy)]
 pub enum Light<'a> {
@@ -89,6 +112,9 @@ impl Unit {
             .map(|pixel| {
                 let alive = model.optical.contains(&pixel) || model.masked.iter().any(|range| range.contains(&pixel));
                 let mut charge = if alive { dark_counts } else { 0.0 } + light_counts[pixel];
+                if self.defects.hot_pixels.contains(&pixel) {
+                    charge += HOT_PER_S * exposure.integration_s;
+                }
                 let mut electronics = baseline;
                 if exposure.readout == Readout::Raw {
                     electronics += self.offsets[pixel];
@@ -98,9 +124,11 @@ impl Unit {
                     let shot = (charge.max(0.0) / model.electrons_per_count / scans).sqrt();
                     charge += shot * Distribution::<f64>::sample(&StandardNormal, rng) + cosmic_counts[pixel];
                     let read: f64 = StandardNormal.sample(rng);
-                    electronics += model.read_noise / scans.sqrt() * read;
+                    electronics += self.defects.read_noise * model.read_noise / scans.sqrt() * read;
                 }
-                let counts = electronics + self.converted(charge);
+                let reading = self.converted(self.defects.gain * charge);
+                let missing = self.defects.compression * reading / f64::from(model.counts_max);
+                let counts = electronics + reading * (1.0 - missing);
                 counts.round().clamp(0.0, f64::from(model.counts_max)) as u32
             })
             .collect()

@@ -69,6 +69,24 @@ pub enum FaultKind {
     InterlockOpen,
     /// The interlock closes.
     InterlockClosed,
+    /// This pixel leaks from now on.
+    HotPixel(usize),
+    /// The read noise, in times what it should be.
+    ReadNoise(f64),
+    /// Counts per electron, in times what they should be.
+    Gain(f64),
+    /// The part of a full-scale reading that is missing, and that the device's polynomial does not tell.
+    Compression(f64),
+    /// The stored calibration is off by this many nm from now on, on top of what it was.
+    AxisError(f64),
+    /// The device is another unit from now on, by its number.
+    SerialNumber(u64),
+    /// Bytes take this many times as long on the line.
+    SlowLine(f64),
+    /// The laser goes on, and never off again: the device acknowledges, and says that it is on.
+    LaserStuck,
+    /// It obeys again.
+    LaserReleased,
 }
 
 /// One fault and how often it fires. Lasting changes of the device ignore the number.
@@ -118,7 +136,7 @@ pub enum FaultError {
 }
 
 /// Every name, as the documentation lists them.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 34] = [
     "drop-byte",
     "duplicate-byte",
     "flip-byte",
@@ -144,6 +162,15 @@ const NAMES: [&str; 25] = [
     "laser-power",
     "interlock-open",
     "interlock-closed",
+    "hot-pixel",
+    "read-noise",
+    "gain",
+    "compression",
+    "axis-error",
+    "serial-number",
+    "slow-line",
+    "laser-stuck",
+    "laser-released",
 ];
 
 impl FromStr for Fault {
@@ -198,6 +225,15 @@ impl FromStr for Fault {
             "laser-power" => FaultKind::LaserPower(real(0.0, 10.0, "a fraction of full power")?),
             "interlock-open" => none(FaultKind::InterlockOpen)?,
             "interlock-closed" => none(FaultKind::InterlockClosed)?,
+            "hot-pixel" => FaultKind::HotPixel(count("the number of a pixel, from 0")?),
+            "read-noise" => FaultKind::ReadNoise(real(0.0, 1_000.0, "a factor, at most 1000")?),
+            "gain" => FaultKind::Gain(real(0.0, 100.0, "a factor, at most 100")?),
+            "compression" => FaultKind::Compression(real(0.0, 1.0, "a part of 1")?),
+            "axis-error" => FaultKind::AxisError(real(-10.0, 10.0, "nanometres, at most 10")?),
+            "serial-number" => FaultKind::SerialNumber(count("a number")? as u64),
+            "slow-line" => FaultKind::SlowLine(real(1.0, 1_000.0, "a factor from 1 to 1000")?),
+            "laser-stuck" => none(FaultKind::LaserStuck)?,
+            "laser-released" => none(FaultKind::LaserReleased)?,
             _ => return Err(FaultError::Unknown { name: name.to_owned() }),
         };
         Ok(Self { kind, times })

@@ -29,6 +29,11 @@ impl Fluorescence {
         Self { amplitudes: TYPICAL.map(|share| level * share * log_normal(BOTTLE_SPREAD, rng)) }
     }
 
+    /// What a typical background of that level is made of.
+    pub fn typical(level: f64) -> Self {
+        Self { amplitudes: TYPICAL.map(|share| level * share) }
+    }
+
     /// The same bottle as one exposure sees it.
     pub fn in_one_exposure(&self, rng: &mut impl Rng) -> Self {
         Self { amplitudes: self.amplitudes.map(|amplitude| amplitude * log_normal(EXPOSURE_SPREAD, rng)) }

@@ -92,7 +92,7 @@ impl Line {
                     let mut at = now;
                     for piece in pieces {
                         at += piece.pause;
-                        at = self.enqueue(&piece.bytes, at);
+                        at = self.enqueue(&piece.bytes, at, device.slowness());
                     }
                 }
             }
@@ -121,12 +121,12 @@ impl Line {
     }
 
     /// Queues bytes from `at` on; when the last one has left.
-    fn enqueue(&mut self, bytes: &[u8], at: Duration) -> Duration {
+    fn enqueue(&mut self, bytes: &[u8], at: Duration, slowness: f64) -> Duration {
         if self.pacing == Pacing::Immediate {
             self.outgoing.push_back((at, bytes.to_vec()));
             return at;
         }
-        let byte_time = Duration::from_secs(BITS_PER_BYTE.into()) / self.baud.max(1);
+        let byte_time = (Duration::from_secs(BITS_PER_BYTE.into()) / self.baud.max(1)).mul_f64(slowness);
         let portion = ((PORTION.as_secs_f64() / byte_time.as_secs_f64()) as usize).max(1);
         let mut left_at = at;
         for chunk in bytes.chunks(portion) {

@@ -146,6 +146,13 @@ impl Sample {
         Self { acids_pct, constituents, fluorescence }
     }
 
+    /// A piece of a reference material: every piece is like the other.
+    fn reference(constituent: Constituent) -> Self {
+        let mut constituents = [0.0; CONSTITUENTS];
+        constituents[constituent as usize] = 1.0;
+        Self { acids_pct: [0.0; 5], constituents, fluorescence: Fluorescence::typical(REFERENCE_FLUORESCENCE) }
+    }
+
     /// `parts` mixed by mass; the masses are relative and positive in sum.
     pub fn blend(parts: &[(&Self, f64)]) -> Self {
         let total: f64 = parts.iter().map(|(_, mass)| mass).sum();
@@ -163,6 +170,49 @@ impl Sample {
     pub fn iodine_value(&self) -> f64 {
         let [_, _, oleic, linoleic, linolenic] = self.acids_pct;
         0.86 * oleic + 1.732 * linoleic + 2.616 * linolenic
+    }
+}
+
+/// Background of a reference material at 200 cm⁻¹, in CH2 heights of an oil.
+const REFERENCE_FLUORESCENCE: f64 = 0.3;
+
+/// What a scenario can put on the stage.
+#[derive(Debug, Clone, Copy)]
+pub enum Substance {
+    /// Bottles of it differ.
+    Oil(&'static Oil),
+    /// Its bands stand in ASTM E1840.
+    Polystyrene,
+    /// The same.
+    Acetaminophen,
+}
+
+impl Substance {
+    /// The substance of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "polystyrene" => Some(Self::Polystyrene),
+            "acetaminophen" => Some(Self::Acetaminophen),
+            oil => Oil::named(oil).map(Self::Oil),
+        }
+    }
+
+    /// As scenarios spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Oil(oil) => oil.name,
+            Self::Polystyrene => "polystyrene",
+            Self::Acetaminophen => "acetaminophen",
+        }
+    }
+
+    /// One bottle or piece.
+    pub fn draw(self, rng: &mut impl Rng) -> Sample {
+        match self {
+            Self::Oil(oil) => Sample::draw(oil, rng),
+            Self::Polystyrene => Sample::reference(Constituent::Polystyrene),
+            Self::Acetaminophen => Sample::reference(Constituent::Acetaminophen),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt};
 
 use super::camera::{Brightness, Camera, Layout, Spectrum};
-use super::controls::{Answer, Controls, Interlock};
+use super::controls::{Answer, Contact, Controls, Interlock};
 use super::detector::Readout;
 use super::faults::{Fault, FaultKind, Pending};
 use super::stage::Served;
@@ -58,6 +58,8 @@ pub(super) struct Responder {
     checksum: Checksum,
     hang_up: Option<Duration>,
     bare_acks: bool,
+    /// How much longer than it should a byte takes on the line.
+    slowness: f64,
     rng: ChaCha8Rng,
 }
 
@@ -81,6 +83,7 @@ impl Responder {
             checksum: Checksum::None,
             hang_up: None,
             bare_acks: false,
+            slowness: 1.0,
             rng,
         }
     }
@@ -93,6 +96,17 @@ impl Responder {
             FaultKind::LaserPower(part) => self.controls.laser_power = part,
             FaultKind::InterlockOpen => self.controls.set_interlock(Interlock::Open),
             FaultKind::InterlockClosed => self.controls.set_interlock(Interlock::Closed),
+            FaultKind::HotPixel(pixel) => self.camera.unit.defects.hot_pixels.push(pixel),
+            FaultKind::ReadNoise(times) => self.camera.unit.defects.read_noise = times,
+            FaultKind::Gain(times) => self.camera.unit.defects.gain = times,
+            FaultKind::Compression(part) => self.camera.unit.defects.compression = part,
+            FaultKind::AxisError(nm) => self.camera.unit.wavelength_coefficients[0] += nm as f32,
+            FaultKind::SerialNumber(number) => {
+                self.camera.unit.serial = super::unit::serial(self.camera.unit.model, number);
+            }
+            FaultKind::SlowLine(times) => self.slowness = times,
+            FaultKind::LaserStuck => self.controls.set_laser_contact(Contact::Welded),
+            FaultKind::LaserReleased => self.controls.set_laser_contact(Contact::Sound),
             FaultKind::HangUp(away) => self.hang_up = Some(away),
             FaultKind::BareAck => self.bare_acks = true,
             FaultKind::BrownOut => {
@@ -131,6 +145,11 @@ impl Responder {
     /// Whether the device believes its laser is on.
     pub(super) fn laser_is_on(&self) -> bool {
         self.controls.laser_is_on()
+    }
+
+    /// How much longer than it should a byte takes on the line.
+    pub(super) fn slowness(&self) -> f64 {
+        self.slowness
     }
 
     /// When something happens next without the host.

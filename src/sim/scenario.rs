@@ -20,7 +20,7 @@ use rand::rngs::ChaCha8Rng;
 use serde::Deserialize;
 
 use super::faults::{Fault, FaultError};
-use super::oils::{Oil, Sample};
+use super::oils::{Sample, Substance};
 use crate::failure::{Failure, Kind};
 
 /// Steps in one scenario: a day of one change a minute.
@@ -119,8 +119,8 @@ struct Step {
     faults: Vec<Fault>,
 }
 
-/// Oils and their parts by mass; empty for an empty stage.
-pub type Mixture = Vec<(&'static Oil, f64)>;
+/// Substances and their parts by mass; empty for an empty stage.
+pub type Mixture = Vec<(Substance, f64)>;
 
 impl Scenario {
     /// Reads a file.
@@ -133,7 +133,7 @@ impl Scenario {
         Self::parse(path, &text)
     }
 
-    /// One oil, or one blend, and nothing else: parts by mass.
+    /// One substance, or one blend, and nothing else: parts by mass.
     pub fn always(mixture: Mixture) -> Self {
         let step = Step { at: 0.0, sample: Some(mixture), faults: Vec::new() };
         Self { unit: Unit::Seconds, repeat_after: None, steps: vec![step] }
@@ -190,11 +190,12 @@ fn mixture(parts: &BTreeMap<String, f64>) -> Result<Mixture, String> {
     let mixture = parts
         .iter()
         .map(|(name, &mass)| {
-            let oil = Oil::named(name).ok_or_else(|| format!("'sample': there is no oil '{name}'"))?;
+            let substance =
+                Substance::named(name).ok_or_else(|| format!("'sample': there is no oil or reference '{name}'"))?;
             if !(mass.is_finite() && mass >= 0.0) {
                 return Err(format!("'sample': the part of {name} must be a number that is not negative"));
             }
-            Ok((oil, mass))
+            Ok((substance, mass))
         })
         .collect::<Result<Mixture, String>>()?;
     let total: f64 = mixture.iter().map(|(_, mass)| mass).sum();
@@ -228,7 +229,7 @@ impl Player {
             let step = &self.scenario.steps[self.next_step];
             faults.extend(&step.faults);
             if let Some(mixture) = &step.sample {
-                let bottles: Vec<Sample> = mixture.iter().map(|(oil, _)| Sample::draw(oil, &mut self.rng)).collect();
+                let bottles: Vec<Sample> = mixture.iter().map(|(what, _)| what.draw(&mut self.rng)).collect();
                 let parts: Vec<(&Sample, f64)> = bottles.iter().zip(mixture.iter().map(|(_, mass)| *mass)).collect();
                 self.on_stage = (!parts.is_empty()).then(|| (mixture.clone(), Sample::blend(&parts)));
             }
@@ -247,7 +248,7 @@ impl Player {
         Duration::try_from_secs_f64(at).ok()
     }
 
-    /// What lies on the stage: the oils with their parts, and the sample they make.
+    /// What lies on the stage: the substances with their parts, and the sample they make.
     pub(super) fn on_stage(&self) -> Option<(&Mixture, &Sample)> {
         self.on_stage.as_ref().map(|(mixture, sample)| (mixture, sample))
     }
@@ -276,7 +277,7 @@ mod tests {
     }
 
     fn names(player: &Player) -> Vec<&'static str> {
-        player.on_stage().map_or(Vec::new(), |(mixture, _)| mixture.iter().map(|(oil, _)| oil.name).collect())
+        player.on_stage().map_or(Vec::new(), |(mixture, _)| mixture.iter().map(|(what, _)| what.name()).collect())
     }
 
     #[test]
@@ -323,7 +324,7 @@ mod tests {
         check("unit = 'seconds'\nstep = []", "1..=1440 steps");
         check("unit = 'hours'\n[[step]]\nat = 0.0", "unknown variant");
         check("unit = 'seconds'\n[[step]]\nat = 1.0", "'at' must be 0");
-        check("unit = 'seconds'\n[[step]]\nat = 0.0\nsample = { walrus = 1 }", "no oil 'walrus'");
+        check("unit = 'seconds'\n[[step]]\nat = 0.0\nsample = { walrus = 1 }", "no oil or reference 'walrus'");
         check("unit = 'seconds'\n[[step]]\nat = 0.0\nsample = { palm = -1 }", "not negative");
         check("unit = 'seconds'\n[[step]]\nat = 0.0\nsample = { palm = 0 }", "sum to nothing");
         check("unit = 'seconds'\n[[step]]\nat = 0.0\nfaults = ['gremlin']", "there is no fault 'gremlin'");

@@ -12,7 +12,7 @@ use super::{replay, scenario};
 pub enum OnStage {
     /// The laser shone on nothing.
     Nothing,
-    /// A simulated sample: oils and their per cent by mass.
+    /// A simulated sample: substances and their per cent by mass.
     Oils(Vec<(&'static str, f64)>),
     /// A recorded spectrum.
     Recorded {
@@ -88,7 +88,7 @@ impl Stage {
                 None => (Scene::Dark, OnStage::Nothing),
                 Some((mixture, sample)) => {
                     let total: f64 = mixture.iter().map(|(_, mass)| mass).sum();
-                    let parts = mixture.iter().map(|(oil, mass)| (oil.name, 100.0 * mass / total)).collect();
+                    let parts = mixture.iter().map(|(what, mass)| (what.name(), 100.0 * mass / total)).collect();
                     (Scene::Sample(sample.clone()), OnStage::Oils(parts))
                 }
             },

@@ -8,7 +8,7 @@ use rand::rngs::ChaCha8Rng;
 use super::camera::Camera;
 use super::detector::Noise;
 use super::faults::Fault;
-use super::oils::Oil;
+use super::oils::Substance;
 use super::profile::Profile;
 use super::responder::{Output, Responder};
 use super::scenario::{Player, Scenario};
@@ -21,7 +21,7 @@ const BAUD: u32 = 9_600;
 
 /// A device with olive oil on its stage.
 fn device(profile: Profile) -> Responder {
-    let olive = Oil::named("olive").expect("in the table");
+    let olive = Substance::named("olive").expect("in the table");
     let rng = || ChaCha8Rng::seed_from_u64(3);
     let stage = Stage::Scenario(Box::new(Player::new(Scenario::always(vec![(olive, 1.0)]), rng())));
     Responder::new(Camera::new(Unit::new(profile, 12_345), stage, Noise::Physical, rng()), BAUD, rng())

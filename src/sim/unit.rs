@@ -5,6 +5,7 @@ use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::bands::{CH2_PER_CM, CONSTITUENTS, GRID_POINTS, library};
+use super::detector::Defects;
 use super::fluorescence::{SHAPES, shapes};
 use super::profile::{Model, Profile};
 use crate::spectrum::{RamanShift, Wavelength, WavelengthCalibration};
@@ -50,6 +51,8 @@ pub struct Unit {
     pub(super) response: [Vec<f64>; CONSTITUENTS + SHAPES],
     /// Offset of each pixel, counts.
     pub(super) offsets: Vec<f64>,
+    /// What has gone wrong since.
+    pub(super) defects: Defects,
 }
 
 impl Unit {
@@ -96,11 +99,12 @@ impl Unit {
         let offsets = (0..model.pixels).map(|_| normal(model.offset_pattern)).collect();
         Self {
             model,
-            serial: format!("{}{:05}", model.serial_prefix, number % 100_000),
+            serial: serial(model, number),
             wavelength_coefficients,
             nonlinearity: model.nonlinearity.map(|coefficient| coefficient as f32),
             response,
             offsets,
+            defects: Defects::default(),
         }
     }
 
@@ -111,6 +115,11 @@ impl Unit {
             laser: Wavelength::from_nm(self.model.laser_nm),
         }
     }
+}
+
+/// The serial number of the unit of that number.
+pub(super) fn serial(model: &Model, number: u64) -> String {
+    format!("{}{:05}", model.serial_prefix, number % 100_000)
 }
 
 /// Coefficients that put the family's range on its optical pixels, moved by `offset_nm`.
