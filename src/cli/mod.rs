@@ -3,6 +3,7 @@
 mod capture;
 mod check;
 mod demo;
+mod doctor;
 mod evaluate;
 mod explain;
 mod history;
@@ -35,6 +36,7 @@ enum Command {
     Capture(capture::CaptureArgs),
     Check(check::CheckArgs),
     Demo(demo::DemoArgs),
+    Doctor(doctor::DoctorArgs),
     Evaluate(evaluate::EvaluateArgs),
     History(history::HistoryArgs),
     Explain(explain::ExplainArgs),
@@ -57,6 +59,11 @@ impl CommandError {
     /// A failure that somebody must mend: a wrong argument, a missing file.
     pub fn operator(message: impl Into<String>) -> Self {
         Self { kind: Kind::Operator, source: anyhow::Error::msg(message.into()) }
+    }
+
+    /// A failure that has been told on stdout already, and only asks for an exit code.
+    pub fn told(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, source: anyhow::Error::msg(message.into()) }
     }
 
     /// What the failure asks for.
@@ -107,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Capture(args) => capture::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::History(args) => history::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -3,7 +3,7 @@
 use crate::publish::wire::Clock;
 
 /// Asks the kernel: time daemons (chrony, ntpd, systemd-timesyncd) clear STA_UNSYNC once they have the time.
-pub(super) fn clock() -> Clock {
+pub fn clock() -> Clock {
     // SAFETY: all-zero is a valid `timex`; with `modes` 0 the call only reads, into memory that is ours for its duration.
     let (state, status) = unsafe {
         let mut timex: libc::timex = std::mem::zeroed();

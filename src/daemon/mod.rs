@@ -28,8 +28,9 @@ use self::models::Watch;
 use self::past::Past;
 use self::stages::Keeper;
 
+pub use self::clock::clock;
 pub use self::error::DaemonError;
-pub use self::settings::{inspector, instrument, instrument_limits, rules, trust};
+pub use self::settings::{broker_address, inspector, instrument, instrument_limits, rules, trust};
 pub use self::stages::Observer;
 
 /// Spectra between measuring and inspecting. When they are full the instrument waits, its laser off: a spectrum that was

@@ -117,7 +117,6 @@ pub(super) fn journal(config: &Config) -> journal::Settings {
 /// The MQTT client; `None` where nothing is published. An embedded broker is published to, wherever it listens.
 pub(super) fn publisher(config: &Config, topics: Topics, own: Option<SocketAddr>) -> Option<publish::Settings> {
     let mqtt = &config.mqtt;
-    let client = mqtt.client_certificate_file.clone().zip(mqtt.client_key_file.clone());
     let broker = match own {
         Some(address) => BrokerAddress {
             host: address.ip().to_string(),
@@ -125,19 +124,7 @@ pub(super) fn publisher(config: &Config, topics: Topics, own: Option<SocketAddr>
             security: Security::Plain,
             credentials: None,
         },
-        None => BrokerAddress {
-            host: mqtt.host.clone(),
-            port: mqtt.port,
-            security: mqtt.ca_file.clone().map_or(Security::Plain, |ca| {
-                let client = client.map(|(certificate, key)| ClientCertificate { certificate, key });
-                Security::Tls { ca, client }
-            }),
-            credentials: mqtt
-                .username
-                .clone()
-                .zip(mqtt.password_file.clone())
-                .map(|(user, password_file)| Credentials { user, password_file }),
-        },
+        None => broker_address(config),
     };
     publishes(config).then(|| publish::Settings {
         broker,
@@ -147,6 +134,25 @@ pub(super) fn publisher(config: &Config, topics: Topics, own: Option<SocketAddr>
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pace: Pace { window: usize::from(mqtt.window), jitter_seed: u64::from(std::process::id()), ..Pace::default() },
     })
+}
+
+/// The plant's broker, and who we are to it.
+pub fn broker_address(config: &Config) -> BrokerAddress {
+    let mqtt = &config.mqtt;
+    let client = mqtt.client_certificate_file.clone().zip(mqtt.client_key_file.clone());
+    BrokerAddress {
+        host: mqtt.host.clone(),
+        port: mqtt.port,
+        security: mqtt.ca_file.clone().map_or(Security::Plain, |ca| {
+            let client = client.map(|(certificate, key)| ClientCertificate { certificate, key });
+            Security::Tls { ca, client }
+        }),
+        credentials: mqtt
+            .username
+            .clone()
+            .zip(mqtt.password_file.clone())
+            .map(|(user, password_file)| Credentials { user, password_file }),
+    }
 }
 
 /// Whether anybody is told.

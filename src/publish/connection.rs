@@ -76,15 +76,17 @@ impl BrokerAddress {
         client_id: &str,
         keep_alive: Duration,
         inflight_max: usize,
-        will: LastWill,
+        will: Option<LastWill>,
     ) -> Result<MqttOptions, PublishError> {
         let mut options = MqttOptions::new(client_id, (self.host.as_str(), self.port));
         options
             .set_clean_session(true)
             .set_keep_alive(u16::try_from(keep_alive.as_secs()).unwrap_or(u16::MAX))
             .set_max_packet_size(INCOMING_BYTES_MAX, PAYLOAD_BYTES_MAX)
-            .set_inflight(u16::try_from(inflight_max).unwrap_or(u16::MAX).max(1))
-            .set_last_will(will);
+            .set_inflight(u16::try_from(inflight_max).unwrap_or(u16::MAX).max(1));
+        if let Some(will) = will {
+            options.set_last_will(will);
+        }
         if let Security::Tls { ca, client } = &self.security {
             let client = client
                 .as_ref()
@@ -97,6 +99,29 @@ impl BrokerAddress {
         }
         Ok(options)
     }
+}
+
+/// Makes one connection and ends it, without publishing anything. `client_id` must be nobody else's.
+///
+/// # Errors
+/// When a file cannot be read, or there is no connection within `patience`.
+pub fn reach(address: &BrokerAddress, client_id: &str, patience: Duration) -> Result<(), PublishError> {
+    let unreachable = |why: String| PublishError::Unreachable { why };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| unreachable(error.to_string()))?;
+    let options = address.options(client_id, patience * 2, 1, None)?;
+    runtime.block_on(async {
+        let mut connection = Connection::open(options, 1);
+        match tokio::time::timeout(patience, connection.events.recv()).await {
+            Ok(Some(ConnectionEvent::Up)) => {
+                connection.close(patience).await;
+                Ok(())
+            }
+            Ok(Some(ConnectionEvent::Down(why))) => Err(unreachable(why)),
+            Ok(None) => Err(unreachable("the connection ended".to_owned())),
+            Err(_) => Err(unreachable(format!("no answer within {} s", patience.as_secs()))),
+        }
+    })
 }
 
 fn secret(path: &Path) -> Result<Vec<u8>, PublishError> {

@@ -9,6 +9,6 @@ mod mqtt;
 pub mod topics;
 pub mod wire;
 
-pub use connection::{BrokerAddress, ClientCertificate, Credentials, PAYLOAD_BYTES_MAX, Security};
+pub use connection::{BrokerAddress, ClientCertificate, Credentials, PAYLOAD_BYTES_MAX, Security, reach};
 pub use mqtt::{Delivery, Link, Outbox, OutboxError, PublishError, Publisher, Settings};
 pub use topics::{Latest, TopicError, Topics};

@@ -64,11 +64,20 @@ pub enum PublishError {
         /// Its size.
         bytes: u64,
     },
+    /// No connection, or one that was refused.
+    #[error("{why}")]
+    Unreachable {
+        /// In the operator's words.
+        why: String,
+    },
 }
 
 impl Failure for PublishError {
     fn kind(&self) -> Kind {
-        Kind::Operator
+        match self {
+            Self::Secret { .. } | Self::SecretTooLarge { .. } => Kind::Operator,
+            Self::Unreachable { .. } => Kind::Transient,
+        }
     }
 }
 
@@ -209,7 +218,7 @@ fn connection_options(settings: &Settings, now: SystemTime) -> Result<rumqttc::M
     let lost = status(settings, Presence::Lost, now);
     let will = LastWill::new(settings.topics.status(), lost, QoS::AtLeastOnce, true);
     let inflight_max = settings.pace.window + LATEST_REQUESTS_MAX;
-    settings.broker.options(&settings.client_id, settings.keep_alive, inflight_max, will)
+    settings.broker.options(&settings.client_id, settings.keep_alive, inflight_max, Some(will))
 }
 
 fn status(settings: &Settings, presence: Presence, since: SystemTime) -> Vec<u8> {

@@ -1,0 +1,36 @@
+//! The broker: whether it is there, and takes us as who we say we are.
+
+use std::time::Duration;
+
+use super::Finding;
+use crate::config::Config;
+use crate::daemon;
+use crate::failure::Kind;
+use crate::publish;
+
+/// For a name to be resolved, a connection to be made and the broker to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) fn examine(config: &Config) -> Vec<Finding> {
+    if config.broker.enabled {
+        return vec![Finding::noted(
+            "broker",
+            format!("the embedded one, at {}, once the daemon runs", config.broker.listen),
+        )];
+    }
+    if !config.mqtt.enabled {
+        return vec![Finding::noted("broker", "nothing is published (mqtt.enabled)")];
+    }
+    let address = daemon::broker_address(config);
+    let place = format!("{}:{}", address.host, address.port);
+    // A name of its own: a second client of the daemon's name would throw the daemon out.
+    let client_id = format!("{}-doctor-{}", config.mqtt.client_id, std::process::id());
+    vec![match publish::reach(&address, &client_id, PATIENCE) {
+        Ok(()) => Finding::good("broker", format!("{place} takes the connection")),
+        Err(error) => {
+            let kind = crate::failure::Failure::kind(&error);
+            let hint = if kind == Kind::Operator { "" } else { "; results are kept until it does" };
+            Finding::mend("broker", kind, format!("{place}: {}{hint}", crate::failure::chain(&error)))
+        }
+    }]
+}

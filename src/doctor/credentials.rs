@@ -1,0 +1,73 @@
+//! Secrets: whether they can be read, and by whom else.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::{Finding, Root};
+use crate::config::Config;
+use crate::failure::Kind;
+
+/// Where systemd puts what a unit's LoadCredential names, while the unit runs.
+const HANDED_OVER: &str = "/run/credentials";
+
+/// Where the units take the files from.
+const SECRETS: &str = "/etc/ramand/secrets";
+
+/// How the units name a file of that folder.
+const PREFIX: &str = "secret_";
+
+pub(super) fn examine(config: &Config, root: &Root) -> Vec<Finding> {
+    let mqtt = &config.mqtt;
+    let files = [
+        (&mqtt.password_file, Secrecy::Secret),
+        (&mqtt.client_key_file, Secrecy::Secret),
+        (&mqtt.ca_file, Secrecy::Public),
+        (&mqtt.client_certificate_file, Secrecy::Public),
+    ];
+    files.into_iter().filter_map(|(file, secrecy)| Some(look(file.as_deref()?, secrecy, root))).collect()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Secrecy {
+    Secret,
+    Public,
+}
+
+fn look(path: &Path, secrecy: Secrecy, root: &Root) -> Finding {
+    let there = root.path(path);
+    if !there.exists() && path.starts_with(HANDED_OVER) {
+        return handed_over(path, root);
+    }
+    match std::fs::File::open(&there).and_then(|file| file.metadata()) {
+        Err(error) => {
+            let says = format!("{}: {error}: put it there, readable by the user of the service", path.display());
+            Finding::mend("credentials", Kind::Operator, says)
+        }
+        Ok(metadata) if secrecy == Secrecy::Secret && metadata.permissions().mode() & 0o007 != 0 => {
+            let says = format!("{} can be read by everybody: 'chmod o= {}'", path.display(), path.display());
+            Finding::mend("credentials", Kind::Operator, says)
+        }
+        Ok(_) => Finding::good("credentials", format!("{} can be read", path.display())),
+    }
+}
+
+/// The unit does not run: what counts is the file it would hand over.
+fn handed_over(path: &Path, root: &Root) -> Finding {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let Some(name) = name.strip_prefix(PREFIX) else {
+        let says = format!("{} is not there, and no unit hands over a file of that name", path.display());
+        return Finding::mend("credentials", Kind::Operator, says);
+    };
+    let origin = Path::new(SECRETS).join(name);
+    match std::fs::metadata(root.path(&origin)) {
+        Ok(_) => Finding::good("credentials", format!("{} will be handed over by systemd", origin.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let says = format!("{}: only root may look; run this as root to be sure", origin.display());
+            Finding::noted("credentials", says)
+        }
+        Err(error) => {
+            let says = format!("{}: {error}: systemd hands it over as {}", origin.display(), path.display());
+            Finding::mend("credentials", Kind::Operator, says)
+        }
+    }
+}

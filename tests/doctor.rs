@@ -1,0 +1,184 @@
+//! `ramand doctor`: findings provoked with made-up trees, and a real run beside a simulated spectrometer and a real broker.
+
+use std::path::Path;
+use std::process::Command;
+
+use ramand::config::Config;
+use ramand::doctor::{Finding, Root, State, examine, gravest};
+use ramand::failure::Kind;
+use ramand::publish::broker;
+use ramand::sim::profile::Profile;
+use ramand::sim::{Pacing, Simulator};
+use ramand::spectrum::Laser;
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Good => "ok",
+        State::Noted => "note",
+        State::Mend(_) => "mend",
+    }
+}
+
+/// In a tree of these files, with this configuration, one line of that topic and state contains the text.
+fn check(files: &[(&str, &str)], config: &str, topic: &str, state: &str, text: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (path, content) in files {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("below the tree")).expect("made");
+        std::fs::write(path, content).expect("written");
+    }
+    let config = Config::parse(Path::new("ramand.toml"), config).expect(config);
+    let findings = examine(&config, &Root::at(folder.path()));
+    let found = findings
+        .iter()
+        .any(|finding| finding.topic == topic && word(finding.state) == state && finding.says.contains(text));
+    assert!(found, "no '{state} {topic} ...{text}' in {findings:#?}");
+}
+
+const QUIET: &str = "[mqtt]\nenabled = false\n";
+
+#[test]
+fn boards_say_how_warm_and_how_slow_they_are() {
+    let zone = |millidegrees| {
+        [
+            ("sys/class/thermal/thermal_zone0/temp", millidegrees),
+            ("sys/class/thermal/thermal_zone0/type", "cpu-thermal\n"),
+        ]
+    };
+    check(&zone("47236\n"), QUIET, "temperature", "ok", "cpu-thermal is at 47 °C");
+    check(&zone("85000\n"), QUIET, "temperature", "mend", "cool the board");
+    check(&zone("-274000\n"), QUIET, "temperature", "note", "not known here");
+    check(&[], QUIET, "temperature", "note", "not known here");
+    check(&[], QUIET, "throttling", "note", "not known here");
+    let pi = "sys/devices/platform/soc/soc:firmware/get_throttled";
+    check(&[(pi, "0\n")], QUIET, "throttling", "ok", "never");
+    check(&[(pi, "50005\n")], QUIET, "throttling", "mend", "now: under-voltage");
+    check(&[(pi, "0x80000\n")], QUIET, "throttling", "mend", "since the start: the soft temperature limit");
+    check(&[(pi, "much\n")], QUIET, "throttling", "note", "'much'");
+    let jetson =
+        |count| [("sys/class/hwmon/hwmon2/oc1_event_cnt", "0\n"), ("sys/class/hwmon/hwmon2/oc3_event_cnt", count)];
+    check(&jetson("0\n"), QUIET, "throttling", "ok", "never");
+    check(&jetson("7\n"), QUIET, "throttling", "mend", "oc3_event_cnt 7 times");
+    let pc = "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count";
+    check(&[(pc, "3\n")], QUIET, "throttling", "mend", "cpu1 3 times");
+    check(&[], QUIET, "kernels", "ok", "(convolution)");
+}
+
+#[test]
+fn ports_and_their_neighbours() {
+    let at = |port: &str| format!("{QUIET}[spectrometer]\nport = \"{port}\"\n");
+    check(&[], &at("/dev/ttyUSB7"), "port", "mend", "nothing is connected");
+    let other = [("dev/serial/by-id/usb-FTDI", "")];
+    check(&other, &at("/dev/serial/by-id/usb-SET"), "port", "mend", "below /dev/serial/by-id: usb-FTDI");
+    check(&[("dev/ttyS0", "")], &at("/dev/ttyS0"), "port", "mend", "is not a serial port");
+    check(&[], QUIET, "others", "ok", "ModemManager does not run");
+    check(&[("proc/41/comm", "ModemManager\n")], QUIET, "others", "mend", "ModemManager runs and sends AT commands");
+    check(&[("proc/41/comm", "brltty\n")], QUIET, "others", "mend", "braille");
+    check(&[("proc/self/comm", "brltty\n")], QUIET, "others", "ok", "brltty does not run");
+    check(&[], QUIET, "laser", "mend", "serial_number is not set");
+    let known = format!("{QUIET}[spectrometer]\nserial_number = \"QEP01234\"\n");
+    check(&[], &known, "laser", "ok", "on QEP01234 only");
+}
+
+#[test]
+fn the_journal_its_disk_and_its_secrets() {
+    check(&[], QUIET, "journal", "mend", "does not exist");
+    let folder = [("var/lib/ramand/.keep", "")];
+    check(&folder, QUIET, "journal", "note", "will be made");
+    check(&folder, QUIET, "folder", "ok", "can be written");
+    let greedy = format!("{QUIET}[journal]\ncapacity = \"900 PiB\"\n");
+    check(&folder, &greedy, "disk", "mend", "make room");
+    let modest = format!("{QUIET}[journal]\ncapacity = \"2 MiB\"\n");
+    check(&folder, &modest, "disk", "ok", "free");
+    check(&[("var/lib/ramand/journal.sqlite", "not a journal at all")], QUIET, "journal", "mend", "journal");
+    let secret = |path: &str| format!("{QUIET}username = \"u\"\npassword_file = \"{path}\"\n");
+    let handed = secret("/run/credentials/ramand.service/secret_mqtt");
+    check(&[], &handed, "credentials", "mend", "/etc/ramand/secrets/mqtt");
+    check(&[("etc/ramand/secrets/mqtt", "p")], &handed, "credentials", "ok", "will be handed over");
+    let odd = secret("/run/credentials/ramand.service/mqtt");
+    check(&[], &odd, "credentials", "mend", "no unit hands over");
+    check(&[("etc/p", "p")], &secret("/etc/p"), "credentials", "mend", "can be read by everybody");
+    check(&[], &secret("/etc/p"), "credentials", "mend", "put it there");
+}
+
+#[test]
+fn models_and_brokers() {
+    check(&[], QUIET, "model", "note", "nothing is concluded");
+    let bundle = |folder: &str, rest: &str| {
+        let path = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+        format!("{QUIET}[[model]]\npath = {path:?}\n{rest}")
+    };
+    check(&[], &bundle("models/oil-type", ""), "model", "ok", "oil-type");
+    check(&[], &bundle("models/no-such", ""), "model", "mend", "no-such");
+    check(&[], &bundle("models/oil-type", "above = 3.0\n"), "model", "mend", "oil-type");
+    check(&[], QUIET, "broker", "note", "nothing is published");
+    check(&[], "[broker]\nenabled = true\n", "broker", "note", "the embedded one");
+    let closed =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|taken| taken.local_addr()).expect("a port").port();
+    check(&[], &format!("[mqtt]\nhost = \"127.0.0.1\"\nport = {closed}\n"), "broker", "mend", "the connection failed");
+}
+
+#[test]
+fn the_gravest_finding_says_the_exit_code() {
+    let finding = |state| Finding { topic: "t", state, says: String::new() };
+    let of = |states: &[State]| gravest(&states.iter().copied().map(finding).collect::<Vec<_>>());
+    assert_eq!(of(&[State::Good, State::Noted]), None);
+    assert_eq!(of(&[State::Mend(Kind::Transient), State::Mend(Kind::Device)]), Some(Kind::Device));
+    assert_eq!(of(&[State::Mend(Kind::Device), State::Mend(Kind::Operator), State::Good]), Some(Kind::Operator));
+}
+
+#[test]
+fn a_real_run_names_the_instrument_and_the_broker_and_leaves_the_laser_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let link = folder.path().join("spectrometer");
+    let settings =
+        ramand::sim::Settings { pacing: Pacing::Immediate, ..ramand::sim::Settings::new(Profile::QePro, &link) };
+    let simulator = Simulator::start(settings).expect("a pseudo-terminal");
+    let broker = broker::start("127.0.0.1:0".parse().expect("an address")).expect("listens");
+    let config = folder.path().join("ramand.toml");
+    let text = format!(
+        "[spectrometer]\nport = {link:?}\nbaud = 115200\nserial_number = \"{}\"\n[journal]\npath = {:?}\n\
+         capacity = \"2 MiB\"\n[mqtt]\nhost = \"127.0.0.1\"\nport = {}\n[[model]]\npath = \"{}/models/oil-type\"\n",
+        simulator.serial(),
+        folder.path().join("journal.sqlite"),
+        broker.port(),
+        env!("CARGO_MANIFEST_DIR"),
+    );
+    std::fs::write(&config, text).expect("written");
+    let doctor = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ramand"));
+        command.args(["doctor", "--config"]).arg(&config).args(arguments).output().expect("runs")
+    };
+    let output = doctor(&["--json"]);
+    let lines: Vec<serde_json::Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("one object a line"))
+        .collect();
+    let is = |topic: &str, text: &str| {
+        let good = |line: &&serde_json::Value| line["topic"] == topic && line["state"] == "ok";
+        lines.iter().filter(good).any(|line| line["says"].as_str().is_some_and(|says| says.contains(text)))
+    };
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(is("instrument", &format!("{} answers at 115200 baud", simulator.serial())), "{told}");
+    assert!(is("instrument", "laser off"), "{told}");
+    assert!(
+        is("broker", "takes the connection") && is("model", "oil-type") && is("folder", "can be written"),
+        "{told}"
+    );
+    let gravest = lines.iter().filter_map(|line| line["exit_code"].as_i64()).collect::<Vec<_>>();
+    let expected = [70, 78, 69, 75].into_iter().find(|code| gravest.contains(code)).unwrap_or(0);
+    assert_eq!(output.status.code(), Some(expected as i32), "{told}");
+    assert!(simulator.served().is_empty() && simulator.laser() == Laser::Off, "no light frame");
+
+    // A port that somebody has is not asked.
+    let held = ramand::acquire::Driver::open(
+        ramand::acquire::Settings {
+            baud: ramand::acquire::BaudRate::Fixed(115_200),
+            ..ramand::acquire::Settings::new(&link)
+        },
+        &ramand::supervise::Stop::never(),
+    );
+    let told = String::from_utf8_lossy(&doctor(&[]).stdout).into_owned();
+    assert!(told.contains("not asked: another program has the port"), "{told}");
+    drop(held);
+}
