@@ -1,0 +1,126 @@
+//! How long exchanges really take, beside the time of their bytes on the line and the deadline the driver gives them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ramand::acquire::capture::{Conversation, Event, Moment, Recorder};
+use ramand::acquire::{Driver, Line, Settings, Spectrometer};
+use ramand::obp::deadline::{deadline, line_time};
+use ramand::obp::{Frame, MessageType};
+use ramand::spectrum::IntegrationTime;
+use serde_json::json;
+
+use super::{Found, Trouble};
+use crate::bench::Bench;
+
+/// Frames that are timed.
+const FRAMES: usize = 4;
+
+/// Bytes may take this many times their time on the line: devices pause between bytes.
+const LINE_FACTOR: f64 = 1.25;
+
+/// One request and all that came until the next.
+struct Exchange {
+    message_type: MessageType,
+    bytes: usize,
+    took: Duration,
+}
+
+pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
+    let settings = bench.settings();
+    let path = bench.folder.path().join("deadlines.txt");
+    let recorder = Recorder::create(&path, &settings).map_err(|error| Trouble::Fail(error.to_string()))?;
+    let integration = settings.integration;
+    let mut driver = Driver::open(Settings { line: Line::Recorded(recorder), ..settings }, &bench.stop())?;
+    let mut repeated = 0;
+    for _ in 0..FRAMES {
+        let spectrum = driver.measure_dark()?;
+        repeated += spectrum.acquisition().map_or(0, |acquisition| acquisition.line.retries);
+    }
+    driver.laser_off()?;
+    drop(driver);
+    let conversation = Conversation::read(&path).map_err(|error| Trouble::Fail(error.to_string()))?;
+    let baud = conversation.moments.iter().rev().find_map(|moment| match moment.event {
+        Event::Open(baud) | Event::Baud(baud) => Some(baud),
+        _ => None,
+    });
+    judge(bench, &exchanges(&conversation.moments), baud.unwrap_or(1), integration, repeated)
+}
+
+fn judge(
+    bench: &Bench,
+    exchanges: &[Exchange],
+    baud: u32,
+    integration: IntegrationTime,
+    repeated: u32,
+) -> Result<Found, Trouble> {
+    let mut slowest: BTreeMap<u32, (&Exchange, usize)> = BTreeMap::new();
+    for exchange in exchanges {
+        let entry = slowest.entry(exchange.message_type.number()).or_insert((exchange, 0));
+        entry.1 += 1;
+        if exchange.took > entry.0.took {
+            entry.0 = exchange;
+        }
+    }
+    let head = ["message", "exchanges", "bytes", "line ms", "slowest ms", "limit ms", "deadline ms"];
+    let mut table = vec![head.map(str::to_owned).to_vec()];
+    let (mut late, mut headroom) = (Vec::new(), f64::INFINITY);
+    for (exchange, number) in slowest.values() {
+        let exposes =
+            [MessageType::CORRECTED_SPECTRUM, MessageType::BUFFERED_SPECTRUM].contains(&exchange.message_type);
+        let exposure = if exposes { integration } else { IntegrationTime::from_micros(0) };
+        let line = line_time(exchange.bytes, baud);
+        let limit = exposure.duration() + line.mul_f64(LINE_FACTOR) + bench.rig.limits.line_allowance;
+        let until = deadline(exposure, 1, exchange.bytes, baud);
+        headroom = headroom.min(1.0 - exchange.took.as_secs_f64() / until.as_secs_f64());
+        if exchange.took > limit {
+            late.push(exchange.message_type.to_string());
+        }
+        let ms = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
+        table.push(vec![
+            exchange.message_type.to_string(),
+            number.to_string(),
+            exchange.bytes.to_string(),
+            ms(line),
+            ms(exchange.took),
+            ms(limit),
+            ms(until),
+        ]);
+    }
+    let number = exchanges.len();
+    let says = if late.is_empty() {
+        format!(
+            "{number} exchanges at {baud} baud, {repeated} repeated, at least {:.0} % of each deadline left",
+            100.0 * headroom
+        )
+    } else {
+        format!("late at {baud} baud: {}", late.join(", "))
+    };
+    let figures =
+        json!({ "baud": baud, "exchanges": number, "repeated": repeated, "headroom": headroom, "late": late });
+    Ok(Found { passed: late.is_empty() && repeated == 0 && number > 0, says, figures, table })
+}
+
+fn exchanges(moments: &[Moment]) -> Vec<Exchange> {
+    let mut found: Vec<Exchange> = Vec::new();
+    let mut sent_at = Duration::ZERO;
+    for moment in moments {
+        match &moment.event {
+            Event::Sent(bytes) => {
+                if let Ok(frame) = Frame::decode(bytes) {
+                    sent_at = moment.at;
+                    let (message_type, bytes) = (frame.message_type, bytes.len());
+                    found.push(Exchange { message_type, bytes, took: Duration::ZERO });
+                }
+            }
+            Event::Received(bytes) => {
+                if let Some(last) = found.last_mut() {
+                    last.bytes += bytes.len();
+                    last.took = moment.at.saturating_sub(sent_at);
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}

@@ -1,0 +1,179 @@
+//! The checks, each a function of the bench.
+
+mod axis;
+mod dark;
+mod deadlines;
+mod gain;
+mod identify;
+mod laser_off;
+mod linearity;
+mod soak;
+mod unplug;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use ramand::acquire::{AcquireError, Driver, Spectrometer};
+use ramand::failure;
+use ramand::spectrum::{IntegrationTime, Laser, RawSpectrum};
+use serde_json::Value;
+
+use crate::bench::Bench;
+
+/// What a check comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Passed,
+    Failed,
+    Skipped,
+}
+
+impl Verdict {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "FAILED",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// What was found.
+pub(crate) struct Found {
+    /// Whether the limits are kept.
+    pub(crate) passed: bool,
+    /// In one line.
+    pub(crate) says: String,
+    /// For programs.
+    pub(crate) figures: Value,
+    /// Head first.
+    pub(crate) table: Vec<Vec<String>>,
+}
+
+/// Why there is nothing to judge.
+pub(crate) enum Trouble {
+    /// This bench has not what it takes.
+    Skip(String),
+    Fail(String),
+}
+
+impl From<AcquireError> for Trouble {
+    fn from(error: AcquireError) -> Self {
+        Self::Fail(failure::chain(&error))
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Fail(error.to_string())
+    }
+}
+
+pub(crate) type Check = fn(&Bench) -> Result<Found, Trouble>;
+
+/// One check's part of the report.
+pub(crate) struct Outcome {
+    pub(crate) name: &'static str,
+    pub(crate) verdict: Verdict,
+    pub(crate) says: String,
+    pub(crate) figures: Value,
+    pub(crate) table: Vec<Vec<String>>,
+}
+
+impl Outcome {
+    pub(crate) fn line(&self) -> String {
+        format!("{:<8} {:<10} {}", self.verdict.name(), self.name, self.says)
+    }
+}
+
+/// The last one.
+pub(crate) const LASER_OFF: &str = "laser-off";
+
+/// In their order.
+pub(crate) const CHECKS: &[(&str, Check)] = &[
+    ("identify", identify::check),
+    ("deadlines", deadlines::check),
+    ("dark", dark::check),
+    ("gain", gain::check),
+    ("linearity", linearity::check),
+    ("axis", axis::check),
+    ("unplug", unplug::check),
+    ("soak", soak::check),
+    (LASER_OFF, laser_off::check),
+];
+
+/// Runs a check. A panic is a failure like any other, and after a stop request only the laser is looked after.
+pub(crate) fn guarded(bench: &Bench, name: &'static str, check: Check) -> Outcome {
+    let of = |verdict, says: String| Outcome { name, verdict, says, figures: Value::Null, table: Vec::new() };
+    if bench.stop().is_requested() && name != LASER_OFF {
+        return of(Verdict::Failed, "stopped on request before it was done".to_owned());
+    }
+    match catch_unwind(AssertUnwindSafe(|| check(bench))) {
+        Ok(Ok(Found { passed, says, figures, table })) => {
+            let verdict = if passed { Verdict::Passed } else { Verdict::Failed };
+            Outcome { name, verdict, says, figures, table }
+        }
+        Ok(Err(Trouble::Skip(why))) => of(Verdict::Skipped, why),
+        Ok(Err(Trouble::Fail(why))) => of(Verdict::Failed, why),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            of(Verdict::Failed, format!("panicked: {}", said.unwrap_or("without a word")))
+        }
+    }
+}
+
+/// Whole microseconds.
+pub(crate) fn integration(duration: Duration) -> IntegrationTime {
+    IntegrationTime::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn laser_allowed(bench: &Bench) -> Result<(), Trouble> {
+    if bench.rig.laser.allowed { Ok(()) } else { Err(Trouble::Skip("this rig may not switch the laser on".to_owned())) }
+}
+
+/// Counts of one frame without the laser.
+fn dark_counts(driver: &mut Driver) -> Result<Vec<f64>, Trouble> {
+    Ok(driver.measure_dark()?.light().iter().copied().map(f64::from).collect())
+}
+
+/// Counts above dark of one light frame, straightened by the device's own polynomial.
+fn light_counts(driver: &mut Driver) -> Result<Vec<f64>, Trouble> {
+    let spectrum = driver.measure()?;
+    let acquisition = spectrum.acquisition().ok_or_else(|| Trouble::Fail("not measured".to_owned()))?;
+    if acquisition.laser != Laser::On {
+        return Err(Trouble::Fail("the laser went off during the exposure: is the interlock closed?".to_owned()));
+    }
+    if acquisition.saturated_pixels > 0 {
+        return Err(Trouble::Fail(format!("{} pixels are saturated", acquisition.saturated_pixels)));
+    }
+    let straight = driver.instrument().nonlinearity.clone();
+    let above = above_dark(&spectrum);
+    Ok(match straight {
+        Some(polynomial) => above.into_iter().map(|counts| f64::from(polynomial.correct(counts as f32))).collect(),
+        None => above,
+    })
+}
+
+fn above_dark(spectrum: &RawSpectrum) -> Vec<f64> {
+    let dark = spectrum.dark().unwrap_or_default();
+    let pairs = spectrum.light().iter().zip(dark);
+    pairs.map(|(light, dark)| f64::from(light - dark)).collect()
+}
+
+/// Brightest pixel at the longest exposure, as a part of full scale.
+const BRIGHTEST: f64 = 0.5;
+
+/// The longest exposure of the rig at which the brightest pixel is at half of full scale; tried out once.
+fn exposure_max(bench: &Bench, driver: &mut Driver) -> Result<Duration, Trouble> {
+    if let Some(known) = *bench.exposure_max.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        return Ok(known);
+    }
+    let shortest = bench.rig.spectrometer.exposure_min;
+    driver.set_exposure(integration(shortest), 1)?;
+    let brightest = light_counts(driver)?.into_iter().fold(1.0, f64::max);
+    let full = f64::from(driver.instrument().saturation.value());
+    let longest = shortest.mul_f64((BRIGHTEST * full / brightest).max(1.0)).min(bench.rig.spectrometer.exposure_max);
+    let longest = Duration::from_millis(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX));
+    *bench.exposure_max.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(longest);
+    Ok(longest)
+}

@@ -1,0 +1,177 @@
+//! Each check fails with the fault it is there for, and with that fault alone.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use ramand::acquire::Spectrometer;
+use ramand::spectrum::Laser;
+use ramand::supervise::StopSignal;
+
+use crate::bench::{At, Bench, Planted};
+use crate::checks::{CHECKS, Check, Found, LASER_OFF, Trouble, Verdict};
+use crate::{run, simulated};
+
+/// A bench without the line's speed and with a short soak, where the check does not ask for them.
+fn bench(paced: bool, faults: &[&str], planted: Option<Planted>) -> Bench {
+    let mut rig = simulated();
+    let simulator = rig.simulator.as_mut().expect("sim.toml has one");
+    simulator.paced = paced;
+    simulator.faults = faults.iter().map(|fault| (*fault).to_owned()).collect();
+    rig.soak.lasts = std::time::Duration::from_secs(2);
+    Bench { planted, ..Bench::new(rig, StopSignal::new()).expect("a pseudo-terminal") }
+}
+
+/// The names of the checks that fail are exactly `expected`.
+fn check(paced: bool, faults: &[&str], planted: Option<Planted>, expected: &str) {
+    let bench = bench(paced, faults, planted);
+    let report = run(&bench, CHECKS);
+    let failed: Vec<&str> = (report.outcomes.iter())
+        .filter(|outcome| outcome.verdict != Verdict::Passed)
+        .map(|outcome| outcome.name)
+        .collect();
+    let fault = planted.map_or(faults.join(" "), |planted| planted.fault.to_owned());
+    assert_eq!(failed, [expected], "{fault}: {}", report.failures());
+    println!("fault {fault}: {}", report.failures());
+}
+
+/// From the start to the end.
+fn lasting(fault: &str, expected: &str) {
+    check(false, &[fault], None, expected);
+}
+
+fn passing(at: At, fault: &'static str, undo: &'static str, expected: &str) {
+    check(false, &[], Some(Planted { at, fault, undo }), expected);
+}
+
+#[test]
+fn another_instrument_fails_identification() {
+    passing(At::Before("identify"), "serial-number=4711", "serial-number=1", "identify");
+}
+
+#[test]
+fn a_slow_line_fails_the_deadlines() {
+    let planted = Planted { at: At::Before("deadlines"), fault: "slow-line=4", undo: "slow-line=1" };
+    check(true, &[], Some(planted), "deadlines");
+}
+
+#[test]
+fn a_hot_pixel_fails_the_dark_statistics() {
+    lasting("hot-pixel=500", "dark");
+}
+
+#[test]
+fn a_noisy_amplifier_fails_the_dark_statistics() {
+    lasting("read-noise=3", "dark");
+}
+
+#[test]
+fn an_amplifier_of_twice_the_gain_fails_the_photon_transfer() {
+    lasting("gain=2", "gain");
+}
+
+#[test]
+fn a_detector_that_bends_fails_linearity() {
+    lasting("compression=0.4", "linearity");
+}
+
+#[test]
+fn a_wrong_coefficient_fails_the_axis() {
+    lasting("axis-error=0.2", "axis");
+}
+
+#[test]
+fn another_instrument_at_the_plug_fails_the_unplug_test() {
+    passing(At::Unplugged, "serial-number=4711", "serial-number=1", "unplug");
+}
+
+#[test]
+fn an_instrument_that_is_gone_fails_the_soak() {
+    passing(At::Before("soak"), "hang-up=0", "come-back", "soak");
+}
+
+#[test]
+fn a_laser_that_does_not_go_off_fails_the_last_check() {
+    passing(At::Before(LASER_OFF), "laser-stuck", "laser-released", LASER_OFF);
+}
+
+fn light(bench: &Bench) -> Result<(), Trouble> {
+    let mut driver = bench.open()?;
+    driver.measure()?;
+    assert_eq!(bench.simulator.as_ref().map(|simulator| simulator.laser()), Some(Laser::On));
+    // The driver is let go of on the way out, by an error or a panic.
+    bench.stop.request("as Ctrl-C does");
+    driver.measure()?;
+    Ok(())
+}
+
+fn panics(bench: &Bench) -> Result<Found, Trouble> {
+    let mut driver = bench.open()?;
+    driver.measure()?;
+    assert_ne!(driver.laser(), Laser::On, "the laser is on, and this check panics");
+    Err(Trouble::Fail("the laser was off".to_owned()))
+}
+
+fn stopped(bench: &Bench) -> Result<Found, Trouble> {
+    light(bench)?;
+    Err(Trouble::Fail("nobody stopped".to_owned()))
+}
+
+/// With a check that ends badly while the laser is on, and what it says.
+fn ends_badly(bad: Check, expected: &str) {
+    let bench = bench(false, &[], None);
+    let last = *CHECKS.last().expect("the laser");
+    let report = run(&bench, &[("bad", bad), last]);
+    assert!(report.outcomes[0].says.contains(expected), "{}", report.outcomes[0].says);
+    assert_eq!(report.outcomes[0].verdict, Verdict::Failed);
+    assert_eq!(report.outcomes[1].verdict, Verdict::Passed, "{}", report.outcomes[1].says);
+    assert_eq!(bench.simulator.as_ref().map(|simulator| simulator.laser()), Some(Laser::Off));
+}
+
+#[test]
+fn the_laser_is_off_after_a_panic() {
+    ends_badly(panics, "the laser is on, and this check panics");
+}
+
+#[test]
+fn the_laser_is_off_after_a_stop_request_and_not_switched_on_again() {
+    ends_badly(stopped, "stopped on request");
+}
+
+#[test]
+fn ctrl_c_ends_the_checks_with_the_laser_off_and_a_report() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "rig", "--nocapture"])
+        .env(crate::RIG, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hil/sim.toml"))
+        .env(crate::REPORT, folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "checking linearity"), "it gets so far");
+    let pid = i32::try_from(child.id()).expect("process numbers are small");
+    kill(Pid::from_raw(pid), Signal::SIGINT).expect("running");
+    let rest: Vec<String> = lines.collect();
+    let told = |check: &str, text: &str| rest.iter().any(|line| line.contains(check) && line.contains(text));
+    assert!(told("linearity", "stopped on request"), "{rest:#?}");
+    assert!(told("soak", "stopped on request before it was done"), "{rest:#?}");
+    assert!(told("laser-off", "off now, read back anew"), "{rest:#?}");
+    assert!(!child.wait().expect("ended").success(), "what was not done has not passed");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2, "Markdown and JSON");
+}
+
+#[test]
+fn a_rig_that_may_not_switch_the_laser_never_does() {
+    let mut rig = simulated();
+    rig.laser.allowed = false;
+    rig.simulator.as_mut().expect("sim.toml has one").paced = false;
+    let bench = Bench::new(rig, StopSignal::new()).expect("a pseudo-terminal");
+    let report = run(&bench, CHECKS);
+    assert!(report.passed(), "{}", report.failures());
+    let skipped = report.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Skipped);
+    assert_eq!(skipped.map(|outcome| outcome.name).collect::<Vec<_>>(), ["gain", "linearity", "axis", "soak"]);
+    assert!(bench.simulator.as_ref().expect("simulated").served().is_empty(), "no light frame");
+}

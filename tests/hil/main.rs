@@ -1,0 +1,76 @@
+//! Hardware in the loop: a bench with an instrument on it, described by a TOML file, goes through every check; the report
+//! says what was found. docs/hil.md says how to run it on a board.
+//!
+//! Without a bench the simulator takes its place, and each check is shown to fail when the simulator has the matching fault.
+
+mod bench;
+mod checks;
+mod faults;
+mod report;
+mod rig;
+mod statistics;
+
+use std::path::{Path, PathBuf};
+
+use ramand::supervise::{StopSignal, stop_on_signals};
+
+use bench::Bench;
+use checks::{CHECKS, Check, Verdict};
+use report::Report;
+use rig::Rig;
+
+/// Names the rig's file; without it no instrument is touched.
+const RIG: &str = "RAMAND_HIL_RIG";
+
+/// The folder the report is written to.
+const REPORT: &str = "RAMAND_HIL_REPORT";
+
+/// The bench that is a simulator.
+fn simulated() -> Rig {
+    Rig::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hil/sim.toml")).expect("part of the repository")
+}
+
+/// Every check in its order; the last one switches the laser off, whatever happened to the others.
+fn run(bench: &Bench, checks: &[(&'static str, Check)]) -> Report {
+    let mut report = Report::new(bench);
+    for (name, check) in checks {
+        println!("checking {name}");
+        bench.before(name);
+        let outcome = checks::guarded(bench, name, *check);
+        bench.after(name);
+        println!("{}", outcome.line());
+        report.outcomes.push(outcome);
+    }
+    report
+}
+
+#[test]
+fn rig() {
+    let Some(path) = std::env::var_os(RIG).map(PathBuf::from) else {
+        println!("SKIPPED: no instrument on a bench: {RIG} names no rig ('./dev hil --rig FILE' sets it, docs/hil.md)");
+        return;
+    };
+    let rig = Rig::read(&path).unwrap_or_else(|error| panic!("{error}"));
+    let stop = stop_on_signals().expect("signal handlers");
+    let bench = Bench::new(rig, stop).expect("a bench");
+    let report = run(&bench, CHECKS);
+    let folder = std::env::var_os(REPORT).map_or_else(std::env::temp_dir, PathBuf::from);
+    let [markdown, json] = report.write(&folder).expect("the report is written");
+    println!("report: {} and {}", markdown.display(), json.display());
+    assert!(report.passed(), "{}", report.failures());
+}
+
+#[test]
+fn without_faults_the_simulated_rig_passes_at_the_speed_of_a_real_line() {
+    let bench = Bench::new(simulated(), StopSignal::new()).expect("a pseudo-terminal");
+    let report = run(&bench, CHECKS);
+    assert!(report.passed(), "{}", report.failures());
+    assert!(report.outcomes.iter().all(|outcome| outcome.verdict == Verdict::Passed), "nothing is left out");
+    let folder = tempfile::tempdir().expect("a folder");
+    let [markdown, json] = report.write(folder.path()).expect("written");
+    let markdown = std::fs::read_to_string(markdown).expect("written");
+    assert!(markdown.contains("| axis | passed |") && markdown.contains("| 1001.4 |"), "{markdown}");
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(json).expect("written")).expect("JSON");
+    assert_eq!(json["passed"], true);
+    assert!(json["checks"][2]["figures"]["read_noise_counts"].as_f64().is_some_and(|noise| noise > 0.0), "{json}");
+}
