@@ -1,9 +1,11 @@
 //! `ramand evaluate`: a bundle and its explanations tested on labelled spectra.
 
+mod methods;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::CommandError;
 use super::progress::{interrupt_on_request, watched};
@@ -18,7 +20,23 @@ use crate::train::Progress;
 ///
 /// What the sections mean, and what they do not claim, stands in docs/evaluate.md.
 #[derive(Debug, Args)]
-pub(super) struct EvaluateArgs {
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct EvaluateCommand {
+    #[command(subcommand)]
+    instead: Option<Instead>,
+    #[command(flatten)]
+    model: Option<EvaluateArgs>,
+}
+
+/// What is tested instead of a model.
+#[derive(Debug, Subcommand)]
+enum Instead {
+    Methods(Box<methods::MethodsArgs>),
+}
+
+/// A model is tested.
+#[derive(Debug, Args)]
+struct EvaluateArgs {
     /// Spectra: a first column with an identifier, label columns, one column per Raman shift in cm-1
     #[arg(value_name = "SPECTRA.csv")]
     spectra: PathBuf,
@@ -43,7 +61,15 @@ pub(super) struct EvaluateArgs {
 ///
 /// # Errors
 /// When an argument, the bundle or the file cannot be used, or on Ctrl-C; then no report is written.
-pub(super) fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
+pub(super) fn run(command: &EvaluateCommand) -> Result<(), CommandError> {
+    match (&command.instead, &command.model) {
+        (Some(Instead::Methods(args)), _) => methods::run(args),
+        (None, Some(args)) => evaluate_model(args),
+        (None, None) => Err(CommandError::operator("name the spectra and --model")),
+    }
+}
+
+fn evaluate_model(args: &EvaluateArgs) -> Result<(), CommandError> {
     let reports: Vec<(&Path, Format)> =
         args.report.iter().map(|path| Ok((path.as_path(), Format::of(path)?))).collect::<Result<_, CommandError>>()?;
     let model = Model::open(&args.model)?;

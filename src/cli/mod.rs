@@ -37,7 +37,7 @@ enum Command {
     Check(check::CheckArgs),
     Demo(demo::DemoArgs),
     Doctor(doctor::DoctorArgs),
-    Evaluate(evaluate::EvaluateArgs),
+    Evaluate(Box<evaluate::EvaluateCommand>),
     History(history::HistoryArgs),
     Explain(explain::ExplainArgs),
     Model(model::ModelArgs),

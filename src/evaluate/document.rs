@@ -64,6 +64,15 @@ pub enum Cell {
     Text(String),
     /// A finite number; people see four digits of it.
     Number(f64),
+    /// Finite numbers: a middle one between the ends of what was found.
+    Range {
+        /// The one to read.
+        middle: f64,
+        /// The least.
+        least: f64,
+        /// The greatest.
+        greatest: f64,
+    },
     /// How many.
     Count(u64),
     /// There is no such value here: undefined, or not asked for.

@@ -8,6 +8,7 @@
 
 pub mod document;
 mod error;
+pub mod methods;
 pub mod render;
 mod subject;
 

@@ -67,7 +67,7 @@ impl Spread {
     }
 
     /// How many points.
-    fn points(&self) -> usize {
+    pub fn points(&self) -> usize {
         self.between.len()
     }
 

@@ -6,6 +6,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -15,8 +16,9 @@ use super::detector::{Exposure, Light, Noise, Readout};
 use super::interpolate::cubic;
 use super::oils::{Oil, Sample};
 use super::profile::Profile;
-use super::unit::Unit;
+use super::unit::{Unit, blurred_library, interpolated};
 use crate::failure::{Failure, Kind};
+use crate::recording::{RecordedSpectrum, Recording};
 use crate::spectrum::{Nonlinearity, ShiftAxis};
 
 /// Spectra in one file: far above any calibration set, and a gigabyte of text.
@@ -230,6 +232,41 @@ impl Recipe {
         self.write_to(std::io::BufWriter::new(file), seed).map_err(failed)
     }
 
+    /// What the set is about, without anything that is not: each kind of oil, or the two ends of a blend (0 and 100 %), of the
+    /// table's mean composition, through the family's slit, without background, noise or the errors of a unit. Relative to
+    /// the CH2 band, on the set's own grid; the label says which is which.
+    pub fn noise_free(&self) -> Recording {
+        let [first, last, step] = GRID_PER_CM;
+        let grid: Vec<f64> = (first..=last).step_by(step as usize).map(f64::from).collect();
+        let seen = blurred_library(self.profile.model().resolution_per_cm);
+        let oils: Vec<(&Oil, String)> = match &self.content {
+            Content::Classes(oils) => oils.iter().map(|oil| (*oil, oil.name.to_owned())).collect(),
+            Content::Blend { base, adulterant, .. } => vec![(base, "0".into()), (adulterant, "100".into())],
+        };
+        let axis = Arc::new(ShiftAxis::new(grid.clone()).expect("the grid increases"));
+        let spectrum = |(index, (oil, label)): (usize, (&Oil, String))| {
+            let amounts = Sample::typical(oil).constituents;
+            let at = |&shift: &f64| {
+                let parts = seen.iter().zip(amounts);
+                parts.map(|(spectrum, amount)| amount * interpolated(spectrum, shift)).sum::<f64>() as f32
+            };
+            RecordedSpectrum {
+                id: oil.name.to_owned(),
+                labels: [(self.label.clone(), label)].into(),
+                axis: axis.clone(),
+                intensities: grid.iter().map(at).collect(),
+                line: index as u64 + 1,
+            }
+        };
+        let spectra = oils.into_iter().enumerate().map(spectrum).collect();
+        Recording { path: self.name.clone().into(), files: Vec::new(), spectra }
+    }
+
+    /// Header of the label column.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     fn write_to(&self, mut out: impl Write, seed: u64) -> std::io::Result<()> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let bench: Vec<Instrument> =
@@ -387,6 +424,18 @@ mod tests {
         assert_eq!(labels.len(), 400);
         assert!(count(&|label| label == 0.0) > 40 && count(&|label| label == 100.0) > 4);
         assert!(count(&|label| label > 0.0 && label < 20.0) > count(&|label| label > 20.0 && label < 100.0));
+    }
+
+    #[test]
+    fn what_a_set_is_about_shows_where_its_oils_differ() {
+        let ends = Recipe::load("olive-adulteration").expect("built in").noise_free();
+        let labels = ends.label_column("sunflower_pct").expect("the label is there");
+        assert_eq!(labels, ["0", "100"]);
+        let at = |row: usize, shift_per_cm: usize| ends.spectra[row].intensities[(shift_per_cm - 201) / 2];
+        // Linoleic acid has two double bonds a chain: more C=C and =C-H, about the same C=O.
+        assert!(at(1, 1657) > 1.5 * at(0, 1657) && at(1, 1267) > 1.3 * at(0, 1267));
+        assert!((at(1, 1747) / at(0, 1747) - 1.0).abs() < 0.2);
+        assert_eq!(Recipe::load("oil-type").expect("built in").noise_free().spectra.len(), 8);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rand::Rng;
 use rand_distr::{Distribution, LogNormal, StandardNormal};
 
 use super::bands::{CH2_PER_MASS, CONSTITUENTS, Constituent};
-use super::fluorescence::Fluorescence;
+use super::fluorescence::{Fluorescence, SHAPES};
 
 /// Correlation of oleic and linoleic acid within an oil.
 const OLEIC_LINOLEIC_CORRELATION: f64 = -0.9;
@@ -130,18 +130,9 @@ impl Sample {
     /// One bottle: a fresh draw of composition and levels.
     pub fn draw(oil: &Oil, rng: &mut impl Rng) -> Self {
         let acids_pct = composition(&oil.acids, rng);
-        let [palmitic, stearic, oleic, linoleic, linolenic] = acids_pct.map(|pct| pct / 100.0);
         let trans = oil.trans.draw(rng).min(1.0);
         let solid = oil.solid.draw(rng).min(0.5);
-        let mut masses = [0.0; CONSTITUENTS];
-        masses[Constituent::Saturated as usize] = (palmitic + stearic) * (1.0 - solid);
-        masses[Constituent::Solid as usize] = (palmitic + stearic) * solid;
-        masses[Constituent::Oleic as usize] = oleic * (1.0 - trans);
-        masses[Constituent::Elaidic as usize] = oleic * trans;
-        masses[Constituent::Linoleic as usize] = linoleic;
-        masses[Constituent::Linolenic as usize] = linolenic;
-        masses[Constituent::Carotenoid as usize] = oil.carotenoid.draw(rng);
-        let constituents = std::array::from_fn(|i| masses[i] * CH2_PER_MASS[i]);
+        let constituents = constituents(acids_pct, trans, solid, oil.carotenoid.draw(rng));
         let fluorescence = Fluorescence::draw(oil.fluorescence.draw(rng), rng);
         Self { acids_pct, constituents, fluorescence }
     }
@@ -151,6 +142,14 @@ impl Sample {
         let mut constituents = [0.0; CONSTITUENTS];
         constituents[constituent as usize] = 1.0;
         Self { acids_pct: [0.0; 5], constituents, fluorescence: Fluorescence::typical(REFERENCE_FLUORESCENCE) }
+    }
+
+    /// The oil as its table describes it, in no particular bottle, and without any background.
+    pub fn typical(oil: &Oil) -> Self {
+        let total: f64 = oil.mean_composition_pct().iter().sum();
+        let acids_pct = oil.mean_composition_pct().map(|pct| 100.0 * pct / total);
+        let constituents = constituents(acids_pct, oil.trans.median, oil.solid.median, oil.carotenoid.median);
+        Self { acids_pct, constituents, fluorescence: Fluorescence { amplitudes: [0.0; SHAPES] } }
     }
 
     /// `parts` mixed by mass; the masses are relative and positive in sum.
@@ -214,6 +213,20 @@ impl Substance {
             Self::Acetaminophen => Sample::reference(Constituent::Acetaminophen),
         }
     }
+}
+
+/// How much of each constituent scatters, in CH2 heights; `trans` and `solid` are parts of the oleic and of the saturated chains.
+fn constituents(acids_pct: [f64; 5], trans: f64, solid: f64, carotenoid: f64) -> [f64; CONSTITUENTS] {
+    let [palmitic, stearic, oleic, linoleic, linolenic] = acids_pct.map(|pct| pct / 100.0);
+    let mut masses = [0.0; CONSTITUENTS];
+    masses[Constituent::Saturated as usize] = (palmitic + stearic) * (1.0 - solid);
+    masses[Constituent::Solid as usize] = (palmitic + stearic) * solid;
+    masses[Constituent::Oleic as usize] = oleic * (1.0 - trans);
+    masses[Constituent::Elaidic as usize] = oleic * trans;
+    masses[Constituent::Linoleic as usize] = linoleic;
+    masses[Constituent::Linolenic as usize] = linolenic;
+    masses[Constituent::Carotenoid as usize] = carotenoid;
+    std::array::from_fn(|i| masses[i] * CH2_PER_MASS[i])
 }
 
 impl Level {

@@ -134,7 +134,7 @@ fn coefficients(model: &Model, offset_nm: f64) -> [f32; 4] {
 }
 
 /// The constituents' spectra through a Gaussian slit of this width (FWHM).
-fn blurred_library(resolution_per_cm: f64) -> [Vec<f64>; CONSTITUENTS] {
+pub(super) fn blurred_library(resolution_per_cm: f64) -> [Vec<f64>; CONSTITUENTS] {
     let sigma = resolution_per_cm / (8.0 * std::f64::consts::LN_2).sqrt();
     let reach = (4.0 * sigma).ceil() as usize;
     let kernel: Vec<f64> =
@@ -155,7 +155,7 @@ fn blurred_library(resolution_per_cm: f64) -> [Vec<f64>; CONSTITUENTS] {
 }
 
 /// A tabulated spectrum between its points, 1 cm⁻¹ apart from 0; constant beyond the ends.
-fn interpolated(spectrum: &[f64], shift_per_cm: f64) -> f64 {
+pub(super) fn interpolated(spectrum: &[f64], shift_per_cm: f64) -> f64 {
     let position = shift_per_cm.clamp(0.0, (spectrum.len() - 2) as f64);
     let (index, fraction) = (position as usize, position.fract());
     spectrum[index] + fraction * (spectrum[index + 1] - spectrum[index])

@@ -181,9 +181,9 @@ fn candidate_records(
 }
 
 /// A cut through the network behind which all is linear.
-struct Cut {
+pub(super) struct Cut {
     name: &'static str,
-    activation: &'static str,
+    pub(super) activation: &'static str,
     gradient: &'static str,
     linear: bool,
 }
@@ -194,7 +194,7 @@ const CUTS: [Cut; 2] = [
 ];
 
 /// y depends on the spectrum through these, and no other way.
-fn cuts(skip: Skip) -> &'static [Cut] {
+pub(super) fn cuts(skip: Skip) -> &'static [Cut] {
     match skip {
         Skip::Pls => &CUTS,
         Skip::None => &CUTS[..1],

@@ -34,6 +34,14 @@ impl Truth {
         }
     }
 
+    /// The classes in the order of the outputs; none for a quantity.
+    pub(super) fn labels(&self) -> &[String] {
+        match self {
+            Self::Values(_) => &[],
+            Self::Classes { labels, .. } => labels,
+        }
+    }
+
     /// What output `output` of the network should say about a spectrum: its value, or 1 for its own class and 0 for others.
     pub(super) fn target(&self, spectrum: usize, output: usize) -> f64 {
         match self {

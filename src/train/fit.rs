@@ -9,7 +9,7 @@ use super::candidate::Skip;
 use super::dataset::{Dataset, DrawWorkspace, Truth};
 use super::error::TrainError;
 use super::layers::Affine;
-use super::network::{Network, Parameters};
+use super::network::{BLOCK_MAPS, Network, Parameters};
 use super::optimise::Adam;
 use super::pls::Pls;
 use super::progress::Progress;
@@ -32,6 +32,25 @@ pub(super) struct Recipe {
     pub(super) augmentation: Augmentation,
     /// Whether spectra are mixed.
     pub(super) mixing: Mixing,
+    /// What the last layer sees.
+    pub(super) head: Head,
+}
+
+impl Recipe {
+    /// The same with another head.
+    pub(super) fn with_head(self, head: Head) -> Self {
+        Self { head, ..self }
+    }
+}
+
+/// What the last linear layer sees of the maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Head {
+    /// Every cell by itself: position is information.
+    Flat,
+    /// Only each map's mean over the axis (global average pooling), as networks for images do; held here as one weight that
+    /// all cells of a map share. It is trained to see what becomes of the explanations, never for a bundle.
+    Pooled,
 }
 
 /// Whether a step sees blends of two training spectra, with the targets blended alike (H. Zhang et al., "mixup", ICLR 2018).
@@ -175,7 +194,10 @@ impl Fit {
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { step });
             }
-            adam.step(&mut parameters, &gradient);
+            match recipe.head {
+                Head::Flat => adam.step(&mut parameters, &gradient),
+                Head::Pooled => pooled_step(&mut adam, &mut parameters, &mut gradient, self.network.head.features),
+            }
         }
         Ok(parameters)
     }
@@ -222,6 +244,21 @@ impl Fit {
             *value = *value * self.standard.target_scale + mean;
         }
         output
+    }
+}
+
+/// A step that keeps the head's weights equal over the cells of a map, where they start equal. A weight of a map's mean is their
+/// sum, and it is that which moves at the learning rate.
+fn pooled_step(adam: &mut Adam, parameters: &mut Parameters<f32>, gradient: &mut Parameters<f32>, features: usize) {
+    let cells = features / BLOCK_MAPS;
+    for map in gradient.head.weights.chunks_exact_mut(cells) {
+        let mean = map.iter().sum::<f32>() / cells as f32;
+        map.fill(mean);
+    }
+    let before = parameters.head.weights.clone();
+    adam.step(parameters, gradient);
+    for (weight, before) in parameters.head.weights.iter_mut().zip(before) {
+        *weight = before + (*weight - before) / cells as f32;
     }
 }
 

@@ -9,6 +9,7 @@
 //! The model is y = PLS(x) + network(x): the network starts at zero and learns what the linear part leaves over.
 
 mod adopt;
+mod alone;
 mod augment;
 mod bootstrap;
 mod bundle;
@@ -40,9 +41,11 @@ mod tables;
 mod tests;
 
 pub use adopt::{AdoptError, Adoption, adopt};
+pub use alone::{Fitted, fit};
 pub use bundle::{Trained, train};
 pub use candidate::{Preparation, Skip};
 pub use error::TrainError;
+pub use fit::Head;
 pub use progress::{Interrupted, Progress};
 pub use request::{CONFIDENCE, Provenance, Reference, Request, STEPS, Split};
 

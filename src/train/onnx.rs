@@ -17,6 +17,10 @@ pub(super) const OUTPUT: &str = "y";
 pub(super) const NETWORK_ACTIVATION: &str = "A0";
 /// The centred, scaled input that the skip multiplies: f32 [1, channels, points].
 pub(super) const SKIP_ACTIVATION: &str = "A1";
+/// The weights behind the residual networks: f32 [outputs, networks · maps · cells].
+pub(super) const HEAD_WEIGHT: &str = "head.weight";
+/// The weights of the skip: f32 [outputs, channels · points].
+pub(super) const SKIP_WEIGHT: &str = "skip.weight";
 
 /// The forward graph.
 ///

@@ -11,7 +11,7 @@ use super::candidate::{Candidate, Preparation, Skip};
 use super::choose::CANDIDATE_FOLDS;
 use super::dataset::Truth;
 use super::error::TrainError;
-use super::fit::{Mixing, Recipe};
+use super::fit::{Head, Mixing, Recipe};
 
 /// Steps of gradient descent a fit that were enough on every set of spectra this was tried on.
 pub const STEPS: usize = 400;
@@ -137,7 +137,7 @@ impl Request {
             (Skip::None, Task::Regression) => (RATE_ALONE, Mixing::Some),
             (Skip::None, Task::Classification) => (RATE_ALONE, Mixing::Never),
         };
-        Recipe { steps: self.steps, batch: BATCH, rate, augmentation, mixing }
+        Recipe { steps: self.steps, batch: BATCH, rate, augmentation, mixing, head: Head::Flat }
     }
 
     /// What each row is.

@@ -33,6 +33,7 @@ fn value(cell: &Cell) -> Value {
     match cell {
         Cell::Text(text) => Value::from(text.as_str()),
         Cell::Number(number) => Value::from(*number),
+        Cell::Range { middle, least, greatest } => json!({ "median": middle, "least": least, "greatest": greatest }),
         Cell::Count(count) => Value::from(*count),
         Cell::Missing => Value::Null,
     }

@@ -16,9 +16,20 @@ fn shown(cell: &Cell) -> String {
         // Names come from files: what would steer a terminal is no part of one.
         Cell::Text(text) => text.replace(char::is_control, " "),
         Cell::Number(value) => number(*value),
+        Cell::Range { middle, least, greatest } => {
+            let [middle, least, greatest] = [middle, least, greatest].map(|value| short(*value));
+            format!("{middle} ({least} to {greatest})")
+        }
         Cell::Count(count) => count.to_string(),
         Cell::Missing => "-".into(),
     }
+}
+
+/// Two digits behind the point, as far as a range needs them; what they cannot show as powers of ten.
+fn short(value: f64) -> String {
+    let shown = format!("{value:.2}");
+    let is_lost = value != 0.0 && value.abs() < 0.005;
+    if is_lost { format!("{value:.0e}") } else { shown }
 }
 
 /// Four significant digits; very large and very small numbers as powers of ten.
@@ -39,6 +50,13 @@ pub(super) fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_is_short() {
+        let cell = Cell::Range { middle: 0.974, least: -0.5, greatest: 1.0 };
+        assert_eq!(shown(&cell), "0.97 (-0.50 to 1.00)");
+        assert_eq!(shown(&Cell::Range { middle: 3.2e-7, least: 0.0, greatest: 12.3 }), "3e-7 (0.00 to 12.30)");
+    }
 
     #[test]
     fn people_see_four_digits() {

@@ -5,4 +5,5 @@ mod calibrated;
 mod damaged;
 mod judged;
 mod operators;
+mod shipped;
 mod verified;
