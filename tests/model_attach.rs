@@ -92,15 +92,16 @@ fn every_seed_says_what_it_asks_for_and_gives() {
     fs::write(&input, proto::encode(&network())).expect("writable");
     /// Seed, inputs, outputs, shape of the last output.
     type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [usize]);
-    let cases: [Case<'_>; 5] = [
+    let cases: [Case<'_>; 6] = [
         ("argmax", &["x"], &["p", "grad/activation", "grad/gradient"], &[1, 4, 32]),
         ("class-index", &["x", "class_index"], &["p", "grad/activation", "grad/gradient"], &[1, 4, 32]),
         ("cotangent", &["x", "cotangent"], &["p", "grad/activation", "grad/gradient"], &[1, 4, 32]),
         ("all", &["x"], &["p", "grad/activation", "grad/gradient"], &[3, 4, 32]),
-        ("linear", &["x"], &["p", "grad/map"], &[3, 16]),
+        ("linear", &["x"], &["p", "grad/map"], &[1, 16]),
+        ("linear-all", &["x"], &["p", "grad/map"], &[3, 16]),
     ];
     for (seed, inputs, outputs, shape) in cases {
-        let layer = if seed == "linear" { "auto" } else { "first.relu" };
+        let layer = if seed.starts_with("linear") { "auto" } else { "first.relu" };
         let output = attach(&[&input, &out, "--seed", seed, "--layer", layer, "--force"]);
         assert!(output.status.success() && output.stdout.is_empty(), "{seed}: {}", text(&output.stderr));
         let attached = proto::decode(&fs::read(&out).expect("written")).expect("ONNX");

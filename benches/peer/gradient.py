@@ -67,7 +67,8 @@ def write_files(subject, folder):
         last = len(widths) - 1
         found.append((f"{points} points, {weights / 1000:.0f} k weights, {networks.OUTPUTS} classes", [
             ("forward", forward, None),
-            ("last stage, linear, the maps of all classes", attached(forward, "linear", f"stage{last}", "linear"), LINEAR_MAX),
+            ("last stage, linear, the winner's map", attached(forward, "linear", f"stage{last}", "linear"), LINEAR_MAX),
+            ("last stage, linear, the maps of all classes", attached(forward, "linear-all", f"stage{last}", "linear-all"), None),
             ("walk to the next-to-last stage", attached(forward, "next", f"stage{last - 1}", "argmax"), NEXT_TO_LAST_MAX),
             ("walk to the first stage", attached(forward, "first", "stage0", "argmax"), FIRST_MAX),
         ]))

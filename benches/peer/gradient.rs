@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use ramand::gradient::{Graph, Seed, Target, attach, attach_map, proto};
+use ramand::gradient::{Graph, MapOf, Seed, Target, attach, attach_map, proto};
 use tract_onnx::prelude::{
     Datum, Framework, InferenceFact, InferenceModelExt, IntoRunnable, TValue, Tensor, TypedSimpleState, tvec,
 };
@@ -20,7 +20,8 @@ pub(super) fn attach_to(input: &str, output: &str, layer: &str, seed: &str) -> a
     let model = proto::decode(&std::fs::read(input)?)?;
     let explained = Graph::new(&model)?.outputs().first().context("a network has an output")?.clone();
     let attached = match seed {
-        "linear" => attach_map(&model, &explained, layer, "grad/map")?,
+        "linear" => attach_map(&model, &explained, MapOf::Winner, layer, "grad/map")?,
+        "linear-all" => attach_map(&model, &explained, MapOf::All, layer, "grad/map")?,
         "argmax" => {
             let target = Target { tensor: layer, activation: "grad/activation", gradient: "grad/gradient" };
             attach(&model, &explained, Seed::ArgMax, &[target])?

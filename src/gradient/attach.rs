@@ -9,7 +9,7 @@ use super::geometry::{Reach, reaches};
 use super::graph::Graph;
 use super::positions::{Positions, input_axis};
 use super::proto;
-use super::seed::Seed;
+use super::seed::{Seed, winner};
 use super::select::avoiding;
 use super::shapes::pin_all;
 use super::tensor::{Tensor, elements, strides};
@@ -105,12 +105,27 @@ pub fn attach(model: &ModelProto, output: &str, seed: Seed, targets: &[Target<'_
     Ok(Attached { model: file.with(graph, &added)?, targets: found, bypassed })
 }
 
-/// Attaches M\[o, i\] = Σ_k ∂y_o/∂A\[k, i\] · A\[k, i\] of every output itself, as the output `map`, [outputs, cells]: where
-/// all behind the target is linear, the gradient is a constant and there is nothing to walk through.
+/// Of which outputs a map is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MapOf {
+    /// The greatest output of each run; the first of equals.
+    Winner,
+    /// Every output.
+    All,
+}
+
+/// Attaches M\[o, i\] = Σ_k ∂y_o/∂A\[k, i\] · A\[k, i\] itself, as the output `map`, [1, cells] or [outputs, cells]: where all behind
+/// the target is linear, the gradient is a constant and there is nothing to walk through.
 ///
 /// # Errors
 /// As [`attach`], and when the gradient depends on the input: the first node that makes it so is named.
-pub fn attach_map(model: &ModelProto, output: &str, tensor: &str, map: &str) -> Result<Attached, GradientError> {
+pub fn attach_map(
+    model: &ModelProto,
+    output: &str,
+    of: MapOf,
+    tensor: &str,
+    map: &str,
+) -> Result<Attached, GradientError> {
     let mut graph = Graph::new(model)?;
     let outputs = outputs(&graph, output)?;
     let described = describe(&graph, output, outputs, &[tensor], Seed::ArgMax);
@@ -133,14 +148,26 @@ pub fn attach_map(model: &ModelProto, output: &str, tensor: &str, map: &str) -> 
     let file = File::of(model, &graph);
     let Positions { map_axis, cell_axis } = target.positions;
     let (maps, cells) = (target.maps, target.cells);
-    let gradient = constant.iter().map(|&value| f64::from(value));
+    let gradient = constant.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
+    let winner = match of {
+        MapOf::Winner if outputs > 1 => Some(winner(&mut graph, output, outputs)?),
+        _ => None,
+    };
+    let rows = if winner.is_some() { 1 } else { outputs };
+    // The rows of a constant that the map is made with.
+    let chosen = |graph: &mut Graph, weights: Tensor| {
+        let all = graph.emit_constant(weights)?;
+        match &winner {
+            Some(winner) => graph.emit("Gather", &[&all, winner], Vec::new()),
+            None => Ok(all),
+        }
+    };
     let summed = if target.position_independent() {
         // One weight a map: a product of two small matrices.
         let step = strides(&target.shape);
-        let weights = gradient.collect::<Vec<_>>();
-        let of = |output: usize, map: usize| weights[output * maps * cells + map * step[map_axis]];
+        let of = |output: usize, map: usize| gradient[output * maps * cells + map * step[map_axis]];
         let weights = (0..outputs * maps).map(|place| of(place / maps, place % maps)).collect();
-        let weights = graph.emit_constant(Tensor::new(vec![outputs, maps], weights))?;
+        let weights = chosen(&mut graph, Tensor::new(vec![outputs, maps], weights))?;
         let maps_first = match map_axis < cell_axis {
             true => graph.emit_reshape(tensor, &[maps, cells])?,
             false => {
@@ -152,10 +179,14 @@ pub fn attach_map(model: &ModelProto, output: &str, tensor: &str, map: &str) -> 
     } else {
         let mut shape = target.shape.clone();
         shape[0] = outputs;
-        let weights = graph.emit_constant(Tensor::new(shape, gradient.collect()))?;
+        let weights = chosen(&mut graph, Tensor::new(shape, gradient))?;
         let products = graph.emit("Mul", &[&weights, tensor], Vec::new())?;
-        let sum = graph.emit_sum(&products, &[map_axis])?;
-        graph.emit_reshape(&sum, &[outputs, cells])?
+        // tract 0.23.9 sums over leading axes in one pass through the memory, and over a single inner one in strides: axes
+        // of size 1 before the maps are summed over as well.
+        let before: usize = rows * target.shape[1..map_axis].iter().product::<usize>();
+        let axes: Vec<usize> = if before == 1 { (0..=map_axis).collect() } else { vec![map_axis] };
+        let sum = graph.emit_sum(&products, &axes)?;
+        graph.emit_reshape(&sum, &[rows, cells])?
     };
     graph.emit_as(map, &summed)?;
     Ok(Attached { model: file.with(graph, &[map])?, targets: vec![target], bypassed })

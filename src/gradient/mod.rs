@@ -24,7 +24,7 @@ mod tensor;
 pub(crate) mod tests;
 mod walk;
 
-pub use attach::{ACTIVATION, Attached, AttachedTarget, GRADIENT, MAP, Target, attach, attach_map};
+pub use attach::{ACTIVATION, Attached, AttachedTarget, GRADIENT, MAP, MapOf, Target, attach, attach_map};
 pub use cost::{multiplications, unruled, whole_axis};
 pub use dropped::dropped;
 pub use error::GradientError;

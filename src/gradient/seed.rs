@@ -42,8 +42,7 @@ impl Seed {
                 COTANGENT.to_owned()
             }
             Self::ArgMax => {
-                let flat = graph.emit_reshape(output, &[1, outputs])?;
-                let winner = graph.emit("ArgMax", &[&flat], vec![proto::int("axis", 1)])?;
+                let winner = winner(graph, output, outputs)?;
                 one_hot(graph, &winner, outputs)?
             }
             Self::ClassIndex => {
@@ -54,6 +53,12 @@ impl Seed {
         let shape = with_rows(graph, output)?;
         graph.emit_reshape(&chosen, &shape)
     }
+}
+
+/// The index of the greatest output, \[1\].
+pub(super) fn winner(graph: &mut Graph, output: &str, outputs: usize) -> Result<String, GradientError> {
+    let flat = graph.emit_reshape(output, &[1, outputs])?;
+    graph.emit("ArgMax", &[&flat], vec![proto::int("axis", 1), proto::int("keepdims", 0)])
 }
 
 /// 1 at the index that is in `chosen`, 0 elsewhere: [1, outputs].

@@ -12,8 +12,8 @@ use tract_onnx::pb::ModelProto;
 use super::read;
 use crate::cli::CommandError;
 use crate::gradient::{
-    ACTIVATION, AttachedTarget, Explained, GRADIENT, Graph, MAP, Seed, Target, attach, attach_map, auto_layer, dropped,
-    earlier_layer, explained, find_layer, fix_shape, proto,
+    ACTIVATION, AttachedTarget, Explained, GRADIENT, Graph, MAP, MapOf, Seed, Target, attach, attach_map, auto_layer,
+    dropped, earlier_layer, explained, find_layer, fix_shape, proto,
 };
 
 /// Give an ONNX network its gradient: one run then yields the output, a layer's activation A and dy/dA
@@ -58,8 +58,10 @@ enum SeedName {
     Cotangent,
     /// Every output, a row of the gradient each
     All,
-    /// Every output's map itself, where all behind the layer is linear
+    /// The map of the greatest output itself, where all behind the layer is linear
     Linear,
+    /// Every output's map, a row each
+    LinearAll,
 }
 
 /// A shape for the input of that name, or for the first.
@@ -190,7 +192,8 @@ fn attached(args: &AttachArgs, model: &mut ModelProto, bytes: &[u8]) -> Result<(
         SeedName::ClassIndex => attach(model, &value, Seed::ClassIndex, &[target]),
         SeedName::Cotangent => attach(model, &value, Seed::Cotangent, &[target]),
         SeedName::All => attach(model, &value, Seed::All, &[target]),
-        SeedName::Linear => attach_map(model, &value, &layer, MAP),
+        SeedName::Linear => attach_map(model, &value, MapOf::Winner, &layer, MAP),
+        SeedName::LinearAll => attach_map(model, &value, MapOf::All, &layer, MAP),
     }?;
     let found = attached.targets.first().expect("one target was asked for");
     let AttachedTarget { maps, cells, shape, positions, reach, constant, .. } = found;

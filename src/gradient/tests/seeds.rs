@@ -7,8 +7,8 @@ use tract_onnx::pb::ModelProto;
 use super::networks::{Convolution, Head, Network, Residual, residual};
 use crate::gradient::proto::{self, int, ints};
 use crate::gradient::{
-    Attached, CLASS_INDEX, COTANGENT, GradientError, Graph, Positions, Role, Seed, Target, Tensor, attach, attach_map,
-    auto_layer, dropped, earlier_layer, explained, find_layer, fix_shape, layers,
+    Attached, CLASS_INDEX, COTANGENT, GradientError, Graph, MapOf, Positions, Role, Seed, Target, Tensor, attach,
+    attach_map, auto_layer, dropped, earlier_layer, explained, find_layer, fix_shape, layers,
 };
 
 /// Everything is calculated in f64; the gradient's constants are rounded to f32 where they are written.
@@ -91,23 +91,42 @@ fn products(attached: &Attached, given: &HashMap<String, Tensor>) -> Vec<f64> {
     rows.flat_map(|row| (0..cells).map(move |cell| (row, cell))).map(|(row, cell)| map(row, cell)).collect()
 }
 
+/// The model whose output of that index is the greatest for every input.
+fn lifted(model: &ModelProto, index: usize) -> ModelProto {
+    let mut model = model.clone();
+    let initializers = &mut model.graph.as_mut().expect("a graph").initializer;
+    let bias = initializers.iter_mut().find(|tensor| ["head.bias", "y.bias"].contains(&tensor.name.as_str()));
+    let bias = &mut bias.expect("the head's offsets").raw_data;
+    bias[4 * index..][..4].copy_from_slice(&1e3_f32.to_le_bytes());
+    model
+}
+
 #[test]
 fn a_linear_head_gives_the_map_itself() {
     for head in [Head::FlattenAndSkip, Head::Average] {
         let model = residual(Residual { head, ..SMALL }, 4);
-        let map = attach_map(&model, "y", "stage", "M").expect("linear");
-        assert_eq!(map.targets[0].position_independent(), head == Head::Average);
+        let map = |of| attach_map(&model, "y", of, "stage", "M").expect("linear");
+        let (every, winner) = (map(MapOf::All), map(MapOf::Winner));
+        assert_eq!(every.targets[0].position_independent(), head == Head::Average);
         let all = attach(&model, "y", Seed::All, &[target("stage")]).expect("differentiable");
         for spectrum in 0..3 {
             let given = given(&model, spectrum);
-            let found = evaluated(&map.model, &given, "M");
+            let expected = products(&all, &given);
+            let found = evaluated(&every.model, &given, "M");
             assert_eq!(found.shape(), [3, 8]);
-            assert!(close(found.data(), &products(&all, &given)));
+            assert!(close(found.data(), &expected));
+            // An offset is in no map, and decides here which output wins.
+            for best in 0..3 {
+                let found = evaluated(&lifted(&winner.model, best), &given, "M");
+                assert_eq!(found.shape(), [1, 8]);
+                assert!(close(found.data(), &expected[best * 8..][..8]), "the map of output {best}");
+            }
         }
     }
-    let error = attach_map(&residual(SMALL, 4), "y", "stage", "M").expect_err("two layers");
+    let refused = |target| attach_map(&residual(SMALL, 4), "y", MapOf::Winner, target, "M").expect_err("not linear");
+    let error = refused("stage");
     assert!(matches!(&error, GradientError::NotLinear { node, op, .. } if node == "hidden" && op == "Relu"), "{error}");
-    let error = attach_map(&residual(SMALL, 4), "y", "first", "M").expect_err("a stage behind it");
+    let error = refused("first");
     assert!(matches!(&error, GradientError::NotLinear { node, .. } if node == "stage"), "{error}");
 }
 

@@ -5,7 +5,7 @@ use tract_onnx::pb::ModelProto;
 
 use super::bundles::{Draft, POINTS, draft, graph};
 use crate::gradient::tests::networks::{Head, Residual, residual};
-use crate::gradient::{ACTIVATION, GRADIENT, MAP, Seed, Target, attach, attach_map, proto};
+use crate::gradient::{ACTIVATION, GRADIENT, MAP, MapOf, Seed, Target, attach, attach_map, proto};
 use crate::infer::verify::{Check, verify, verify_file};
 
 fn failures(draft: Draft) -> Vec<String> {
@@ -72,11 +72,13 @@ fn a_file_passes_whatever_seed_it_was_attached_with_and_every_planted_fault_is_n
 #[test]
 fn a_map_alone_is_checked_as_well() {
     let model = residual(Residual { channels: 1, points: POINTS, outputs: 3, head: Head::Average }, 21);
-    let mapped = attach_map(&model, "y", "stage", MAP).expect("linear").model;
-    let checks = verify_file(mapped.clone(), "y", "stage").expect("a graph").expect("a map");
-    assert!(checks.iter().all(|check| check.outcome.is_ok()), "{checks:?}");
-    let checks = verify_file(mapped, "y", "first").expect("a graph").expect("a map");
-    assert!(outcome(&checks, "map of target 0").is_err(), "the map is another layer's: {checks:?}");
+    for of in [MapOf::Winner, MapOf::All] {
+        let mapped = attach_map(&model, "y", of, "stage", MAP).expect("linear").model;
+        let checks = verify_file(mapped.clone(), "y", "stage").expect("a graph").expect("a map");
+        assert!(checks.iter().all(|check| check.outcome.is_ok()), "{of:?}: {checks:?}");
+        let checks = verify_file(mapped, "y", "first").expect("a graph").expect("a map");
+        assert!(outcome(&checks, "map of target 0").is_err(), "the map is another layer's: {checks:?}");
+    }
     assert_eq!(verify_file(model, "y", "stage").expect("a graph"), None, "there is nothing to check");
 }
 

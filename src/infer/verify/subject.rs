@@ -16,7 +16,7 @@ use crate::infer::manifest::FORMED;
 pub(super) enum Holds {
     /// ∂y/∂A, of the layer's shape, a row for each differentiated output.
     Gradient(String),
-    /// M of every output, [outputs, cells].
+    /// M, [rows, cells], a row for each explained output.
     Map(String),
 }
 
@@ -129,7 +129,7 @@ impl Subject {
         let rows = match (&holds, asks(CLASS_INDEX), asks(COTANGENT)) {
             (Holds::Gradient(_), true, _) => Rows::ClassIndex,
             (Holds::Gradient(_), _, true) => Rows::Cotangent,
-            (Holds::Gradient(name), ..) if outputs > 1 && graph.shape(name)?.first() == Some(&1) => Rows::ArgMax,
+            _ if outputs > 1 && graph.shape(holds.name())?.first() == Some(&1) => Rows::ArgMax,
             _ => Rows::All,
         };
         let spectrum = graph.inputs().iter().find(|name| ![CLASS_INDEX, COTANGENT].contains(&name.as_str()));
@@ -138,11 +138,12 @@ impl Subject {
         let shape = graph.shape(&tensor)?.to_vec();
         let elements: usize = shape.iter().product();
         let positions = Positions::of(&graph, &tensor)?;
-        let expected = match (&holds, rows) {
-            (Holds::Map(_), _) => outputs * shape[positions.cell_axis],
-            (Holds::Gradient(_), Rows::All) => outputs * elements,
-            (Holds::Gradient(_), _) => elements,
-        };
+        let explained = if rows == Rows::All { outputs } else { 1 };
+        let expected = explained
+            * match holds {
+                Holds::Map(_) => shape[positions.cell_axis],
+                Holds::Gradient(_) => elements,
+            };
         // A file may hold anything under these names.
         let misfit = |name: &str, expected| -> Result<Self, GradientError> {
             Err(GradientError::Shape { name: name.to_owned(), found: graph.shape(name)?.to_vec(), expected })
