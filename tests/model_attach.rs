@@ -111,6 +111,37 @@ fn every_seed_says_what_it_asks_for_and_gives() {
     }
 }
 
+/// PyTorch writes the weights of larger networks to a second file.
+#[test]
+fn weights_beside_the_file_are_read_and_written_into_the_one_that_is_made() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gradient");
+    let (network, weights) = ("resnet-dynamo-20-external.onnx", "resnet-dynamo-20-external.onnx.data");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (input, out) = (path(folder.path(), network), path(folder.path(), "out.onnx"));
+    fs::copy(fixtures.join(network), &input).expect("copied");
+    let refused = |expected: &str| {
+        let output = attach(&[&input, &out]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(OPERATOR), "{said}");
+        assert!(said.contains(expected) && said.contains(weights) && !Path::new(&out).exists(), "{said}");
+    };
+    refused("which is not there");
+    let secret = folder.path().join("secret");
+    fs::copy(fixtures.join(weights), &secret).expect("copied");
+    std::os::unix::fs::symlink(&secret, folder.path().join(weights)).expect("linked");
+    refused("is no file");
+    fs::remove_file(folder.path().join(weights)).expect("there");
+    let long = fs::File::create(folder.path().join(weights)).expect("made");
+    long.set_len(1 << 40).expect("a file with a hole");
+    refused("exceed");
+    fs::copy(&secret, folder.path().join(weights)).expect("copied");
+    let output = attach(&[&input, &out, "--layer", "stages.0.0.conv2.weight"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    fs::remove_file(folder.path().join(weights)).expect("there");
+    let verified = Command::new(env!("CARGO_BIN_EXE_ramand")).args(["model", "verify", &out]).output().expect("starts");
+    assert!(verified.status.success(), "{}{}", text(&verified.stdout), text(&verified.stderr));
+}
+
 fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }

@@ -12,13 +12,17 @@ mod report;
 mod rollback;
 mod verify;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
+use tract_onnx::pb::ModelProto;
 
 use super::CommandError;
+use crate::gradient::external::{side_files, take_in};
+use crate::gradient::{GradientError, proto};
 use crate::infer::ONNX_BYTES_MAX;
 
 /// Look into model bundles and ONNX files, give networks their gradient, and replace the models of a line
@@ -52,6 +56,42 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), CommandError> {
         ModelCommand::Rollback(args) => rollback::run(args),
         ModelCommand::Verify(args) => verify::run(args),
     }
+}
+
+/// A network of an ONNX file, and of the files beside it where it keeps numbers there.
+struct Loaded {
+    model: ModelProto,
+    /// The ONNX file.
+    bytes: Vec<u8>,
+    /// Whether there were others.
+    gathered: bool,
+}
+
+fn load(path: &Path) -> Result<Loaded, CommandError> {
+    let bytes = read(path)?;
+    let named = |error: GradientError| CommandError::from(error).context(path.display().to_string());
+    let mut model = proto::decode(&bytes).map_err(named)?;
+    let names = side_files(&model).map_err(named)?;
+    let mut files = BTreeMap::new();
+    let mut left = ONNX_BYTES_MAX;
+    for name in &names {
+        let file = path.with_file_name(name);
+        // What is missing is reported with the initialiser that asks for it.
+        let Ok(metadata) = fs::symlink_metadata(&file) else { continue };
+        if !metadata.is_file() || metadata.len() > left {
+            let problem = format!(
+                "{}: {} is no file, or all of them exceed {ONNX_BYTES_MAX} bytes",
+                path.display(),
+                file.display()
+            );
+            return Err(CommandError::operator(problem));
+        }
+        let content = read(&file)?;
+        left = left.saturating_sub(content.len() as u64);
+        files.insert(name.clone(), content);
+    }
+    take_in(&mut model, &files).map_err(named)?;
+    Ok(Loaded { model, bytes, gathered: !names.is_empty() })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CommandError> {

@@ -15,7 +15,7 @@ use super::ops::{self, Rule};
 use super::tensor::{Element, Tensor};
 
 /// Nodes of a file. The largest networks for spectra have a few hundred.
-const NODES_MAX: usize = 20_000;
+const NODES_MAX: usize = 8_000;
 /// The oldest operator set whose Slice, Pad and Clip take operands as the ones written here.
 const OPERATOR_SET_OLDEST: i64 = 11;
 /// The newest one these operators were checked against.
@@ -36,7 +36,8 @@ pub struct Graph {
     outputs: Vec<String>,
     nodes: Vec<Arc<Node>>,
     facts: HashMap<String, Fact>,
-    constants: HashMap<String, Tensor>,
+    /// Shared, because a graph is cloned for every trial walk.
+    constants: HashMap<String, Arc<Tensor>>,
     /// The place in `nodes` of the node that gives a value.
     producers: HashMap<String, usize>,
     /// The places of the nodes that read a value.
@@ -153,8 +154,8 @@ impl Graph {
 
     /// The value that `name` is another name of: Identity nodes are followed back.
     pub fn source<'a>(&'a self, name: &'a str) -> &'a str {
-        let renaming = self.producer(name).filter(|node| node.op == "Identity");
-        renaming.and_then(|node| node.input(0)).map_or(name, |input| self.source(input))
+        let renaming = |name: &str| self.producer(name).filter(|node| node.op == "Identity");
+        std::iter::successors(Some(name), |&name| renaming(name)?.input(0)).last().unwrap_or(name)
     }
 
     /// Refuses graphs with an operator whose shapes and values are not understood here.
@@ -283,7 +284,7 @@ impl Graph {
 
     /// The constant of that name.
     pub(super) fn constant(&self, name: &str) -> Option<&Tensor> {
-        self.constants.get(name)
+        self.constants.get(name).map(Arc::as_ref)
     }
 
     /// An operand that must be a floating-point constant.

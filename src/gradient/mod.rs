@@ -10,6 +10,7 @@ mod attach;
 mod cost;
 mod dropped;
 mod error;
+pub mod external;
 pub mod geometry;
 mod graph;
 mod node;

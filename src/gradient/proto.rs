@@ -12,6 +12,7 @@ use tract_onnx::pb::{
 };
 
 use super::GradientError;
+use super::dropped::records;
 use super::graph::Fact;
 use super::tensor::Element;
 
@@ -22,11 +23,20 @@ pub(super) const FLOAT: i64 = DataType::Float as i64;
 /// The file format version that goes with [`OPERATOR_SET`].
 const IR_VERSION: i64 = 8;
 
+/// Nodes, names, attributes, tensors, dimensions of a file together. PyTorch writes some 30 for a node; a record takes at most some
+/// 400 bytes of memory.
+const RECORDS_MAX: usize = 1 << 18;
+
 /// Reads an ONNX file.
 ///
 /// # Errors
-/// When the bytes are no protobuf message of that kind.
+/// When the bytes are no protobuf message of that kind, or one of more records than a network has.
 pub fn decode(bytes: &[u8]) -> Result<ModelProto, GradientError> {
+    let records = records(bytes);
+    if records > RECORDS_MAX {
+        let (found, limit) = (records as u64, RECORDS_MAX as u64);
+        return Err(GradientError::TooMany { what: "records in the file", found, limit });
+    }
     ModelProto::decode(bytes).map_err(GradientError::Decode)
 }
 

@@ -4,6 +4,7 @@ use tract_onnx::pb::TensorProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::GradientError;
+use super::external::{is_outside, outside};
 use super::proto;
 
 /// Elements of one value: 128 MB of f64, hundreds of times the largest activation of a network for spectra.
@@ -133,8 +134,8 @@ impl Tensor {
         let sizes = proto.dims.iter().map(|&size| usize::try_from(size)).collect::<Result<Vec<_>, _>>();
         let shape = sizes.map_err(|_| failed(format!("negative size in the shape {:?}", proto.dims)))?;
         let count = elements(&shape)?;
-        if !proto.external_data.is_empty() || proto.data_location.is_some_and(|place| place != 0) {
-            return Err(failed("its numbers are in another file: store them in the ONNX file itself".into()));
+        if is_outside(proto) {
+            return Err(outside(proto));
         }
         let raw = proto.raw_data.as_slice();
         let narrow = || proto.int32_data.iter().map(|&value| f64::from(value)).collect();

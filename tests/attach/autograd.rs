@@ -113,7 +113,7 @@ fn check_all(table: &str, keep: fn(&str) -> bool) {
 
 #[test]
 fn pytorch_dynamo() {
-    check_all("torch", |name| name.contains("dynamo") && !name.ends_with("external"));
+    check_all("torch", |name| name.contains("dynamo"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ramand::gradient::external::{side_files, take_in};
 use ramand::gradient::proto;
 use serde::Deserialize;
 use tract_onnx::pb::ModelProto;
@@ -57,7 +58,17 @@ pub(crate) struct Row {
 }
 
 impl File {
+    /// With the numbers that lie in files beside it.
     pub(crate) fn model(&self) -> ModelProto {
+        let mut model = self.alone();
+        let names = side_files(&model).expect("names of files");
+        let content = |name: String| (name.clone(), std::fs::read(folder().join(name)).expect("the file is there"));
+        take_in(&mut model, &names.into_iter().map(content).collect()).expect("the numbers are there");
+        model
+    }
+
+    /// As the ONNX file itself has it.
+    pub(crate) fn alone(&self) -> ModelProto {
         proto::decode(&std::fs::read(self.path()).expect("the file is there")).expect("an ONNX file")
     }
 

@@ -1,9 +1,13 @@
 //! Names as people have them: a layer by its value, its node or its weight, the output that is explained without a word, and the
 //! errors of files that need one.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use ramand::gradient::external::{side_files, take_in};
 use ramand::gradient::{
     GradientError, Graph, Seed, Target, attach, auto_layer, earlier_layer, explained, find_layer, fix_shape, proto,
 };
+use tract_onnx::pb::{StringStringEntryProto, TensorProto};
 
 use crate::engine::{ACTIVATION, GRADIENT, Running, attached, fixed};
 use crate::files::{File, file, files};
@@ -14,7 +18,7 @@ fn all() -> impl Iterator<Item = File> {
 
 #[test]
 fn value_node_and_weight_name_the_same_layer() {
-    for file in all().filter(|file| !file.name.ends_with("external")) {
+    for file in all() {
         let graph = Graph::new(&fixed(&file)).expect("a valid graph");
         for target in &file.targets {
             for name in target.also.iter().chain([&target.value]) {
@@ -28,7 +32,7 @@ fn value_node_and_weight_name_the_same_layer() {
 #[test]
 fn the_logit_is_explained_where_the_output_is_a_probability() {
     // The softmax of this one was asked for by name when it was differentiated.
-    for file in all().filter(|file| file.name != "keras-dense-15" && !file.name.ends_with("external")) {
+    for file in all().filter(|file| file.name != "keras-dense-15") {
         let graph = Graph::new(&fixed(&file)).expect("a valid graph");
         let found = explained(&graph, None).expect("an output");
         assert_eq!((found.value, found.output), (file.explained, file.output), "{}", file.name);
@@ -78,10 +82,41 @@ fn open_sizes_are_named() {
     assert!(error.contains('2') && error.contains("spectrum"), "{error}");
 }
 
+/// Weights in a second file: what is asked for, and what is refused.
 #[test]
-fn weights_in_a_second_file_are_named() {
-    let error = Graph::new(&file("resnet-dynamo-20-external").model()).expect_err("no weights").to_string();
-    assert!(error.contains("stages.0.0.conv1.weight") && error.contains("another file"), "{error}");
+fn weights_in_a_second_file_are_found_beside_the_first_and_nowhere_else() {
+    let alone = file("resnet-dynamo-20-external").alone();
+    let named = "resnet-dynamo-20-external.onnx.data";
+    assert_eq!(side_files(&alone), Ok(BTreeSet::from([named.to_owned()])));
+    let error = Graph::new(&alone).expect_err("no weights").to_string();
+    assert!(error.contains("stages.0.0.conv1.weight") && error.contains(named), "{error}");
+    let changed = |key: &str, value: &str| {
+        let mut model = alone.clone();
+        let initializers = &mut model.graph.as_mut().expect("a graph").initializer;
+        let tensor = initializers.iter_mut().find(|tensor| !tensor.external_data.is_empty()).expect("one is outside");
+        tensor.external_data.retain(|entry| entry.key != key);
+        let entry = StringStringEntryProto { key: key.into(), value: value.into() };
+        tensor.external_data.push(entry);
+        model
+    };
+    for elsewhere in ["../weights", "/etc/passwd", "a/b", "weights/", ".", "..", "", "C:\\weights", "a\\b", "a\0b"] {
+        let error = side_files(&changed("location", elsewhere)).expect_err(elsewhere).to_string();
+        assert!(error.contains("no file of the ONNX file's own folder"), "{elsewhere}: {error}");
+    }
+    let file = BTreeMap::from([(named.to_owned(), vec![0; 3600])]);
+    let beyond = ["3599", "18446744073709551615", "-1", "one"];
+    for (key, value) in beyond.map(|value| ("offset", value)).into_iter().chain([("length", "9999999999")]) {
+        let error = take_in(&mut changed(key, value), &file).expect_err(value).to_string();
+        assert!(error.contains("stages.0.0.conv1.weight") && error.contains(value), "{error}");
+    }
+    // A stretch of the file may be named as often as one likes; what is held is limited.
+    let mut many = alone.clone();
+    let initializers = &mut many.graph.as_mut().expect("a graph").initializer;
+    let tensor = initializers.iter().find(|tensor| !tensor.external_data.is_empty()).expect("one is outside").clone();
+    initializers.extend((0..5000).map(|index| TensorProto { name: format!("more{index}"), ..tensor.clone() }));
+    initializers.iter_mut().for_each(|tensor| tensor.external_data.retain(|entry| entry.key == "location"));
+    let large = BTreeMap::from([(named.to_owned(), vec![0; 1 << 20])]);
+    assert!(matches!(take_in(&mut many, &large), Err(GradientError::TooMany { .. })));
 }
 
 #[test]

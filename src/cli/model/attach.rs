@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tract_onnx::pb::ModelProto;
 
-use super::read;
+use super::{Loaded, load};
 use crate::cli::CommandError;
 use crate::gradient::{
     ACTIVATION, AttachedTarget, Explained, GRADIENT, Graph, MAP, MapOf, Seed, Target, attach, attach_map, auto_layer,
@@ -95,7 +95,7 @@ struct Report {
     inputs: Vec<Named>,
     /// In the order a runtime gives them.
     outputs: Vec<Named>,
-    /// Bytes that the file grew by.
+    /// Bytes that the network grew by, its numbers in other files included.
     bytes_added: u64,
     /// What the file held that is not written again, with how often.
     dropped: BTreeMap<&'static str, usize>,
@@ -145,8 +145,7 @@ enum Behaviour {
 /// Runs the command.
 pub(super) fn run(args: &AttachArgs) -> Result<(), CommandError> {
     refuse_overwriting(args)?;
-    let bytes = read(&args.input)?;
-    let mut model = proto::decode(&bytes).map_err(|error| CommandError::from(error).context(shown(&args.input)))?;
+    let Loaded { mut model, bytes, .. } = load(&args.input)?;
     let (model, report) = attached(args, &mut model, &bytes).map_err(|error| error.context(shown(&args.input)))?;
     write(&args.out, &model, args.force)?;
     explain(&report, &args.out);
@@ -177,6 +176,7 @@ fn attached(args: &AttachArgs, model: &mut ModelProto, bytes: &[u8]) -> Result<(
     for InputShape { name, shape } in &args.shape {
         fix_shape(model, name.as_deref(), shape)?;
     }
+    let own = (proto::encode(model).len() as u64).max(bytes.len() as u64);
     let graph = Graph::new(model)?;
     let Explained { value, output, before } = explained(&graph, args.output.as_deref())?;
     let (layer, chosen_by) = match args.layer.as_str() {
@@ -234,7 +234,7 @@ fn attached(args: &AttachArgs, model: &mut ModelProto, bytes: &[u8]) -> Result<(
         },
         inputs: named(grown.inputs()),
         outputs: named(grown.outputs()),
-        bytes_added: (written.len() as u64).saturating_sub(bytes.len() as u64),
+        bytes_added: (written.len() as u64).saturating_sub(own),
         dropped: dropped(bytes),
     };
     Ok((written, report))

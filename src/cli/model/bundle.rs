@@ -8,11 +8,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::attach::{InputShape, parse_shape};
-use super::read;
 use super::verify::CheckLine;
+use super::{Loaded, load};
 use crate::cli::CommandError;
 use crate::cli::train::TaskName;
 use crate::cli::train::request::{BandsFile, parse_axis, parse_reference, pipeline, read_pipeline, read_toml, sha256};
+use crate::gradient::proto;
 use crate::infer::manifest::{AdoptedRecord, CompletenessRecord, Manifest, Task};
 use crate::infer::verify::{Check, verify};
 use crate::outcome::ModelIdentity;
@@ -136,7 +137,9 @@ pub(super) fn run(args: &BundleArgs) -> Result<(), CommandError> {
     let file = read_pipeline(&args.pipeline)?;
     let pipeline = pipeline(&Arc::new(args.axis.clone()), &file)
         .map_err(|problem| CommandError::operator(format!("{}: {problem}", args.pipeline.display())))?;
-    let bytes = read(&args.network)?;
+    // One file in any case: its hash is the network's identity.
+    let Loaded { model, bytes, gathered } = load(&args.network)?;
+    let bytes = if gathered { proto::encode(&model) } else { bytes };
     let recording = Recording::read(&args.reference)?;
     let adoption = Adoption {
         name: name.ok_or_else(|| CommandError::operator("--out has no name to give to the bundle: use --name"))?,

@@ -9,7 +9,7 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
 use super::attach::{InputShape, parse_shape};
-use super::read;
+use super::load;
 use super::report::{BundleLine, LayerLine, Median, Report, Shaped, Unruled, print};
 use crate::cli::CommandError;
 use crate::gradient::geometry::{Reach, reaches};
@@ -62,6 +62,9 @@ pub(super) fn run(args: &InspectArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Layers times nodes: a gradient is attached to each layer that is listed. A network of 500 nodes has as many layers at most.
+const NODES_WALKED_MAX: usize = 1 << 18;
+
 /// What is looked into, and which values are held fixed with each other.
 struct Network {
     model: ModelProto,
@@ -78,7 +81,7 @@ fn report(args: &InspectArgs) -> Result<Report, CommandError> {
             let bundle = Bundle::open(&args.path)?;
             (bundle.network.clone(), Some(bundle))
         }
-        false => (proto::decode(&read(&args.path)?)?, None),
+        false => (load(&args.path)?.model, None),
     };
     for InputShape { name, shape } in &args.shape {
         fix_shape(&mut model, name.as_deref(), shape)?;
@@ -146,15 +149,22 @@ fn lines(
         None => HashMap::new(),
     };
     let offered = layers(graph, output);
+    let offered: HashMap<&str, Role> = offered.iter().map(|layer| (layer.value.as_str(), layer.role)).collect();
+    // What attaching wrote is no layer of the network.
+    let own = |node: &str, operator: &str| !node.starts_with("grad/") && operator != "Identity";
+    let wanted = |name: &str| args.all || offered.contains_key(name) || cuts.iter().any(|(cut, _)| cut == name);
+    let chosen = graph.values().filter(|(node, operator, name)| own(node, operator) && wanted(name));
+    let chosen: Vec<_> =
+        chosen.filter_map(|(node, op, name)| Some((node, op, name, Positions::of(graph, name).ok()?))).collect();
+    let examined_max = (NODES_WALKED_MAX / graph.values().count().max(1)).max(1);
+    let left_out = chosen.len().saturating_sub(examined_max);
+    if left_out > 0 {
+        eprintln!("note: of {} layers the last {examined_max} are examined", chosen.len());
+    }
     let mut lines = Vec::new();
-    for (node, operator, name) in graph.values() {
-        let role = offered.iter().find(|layer| layer.value == name).map(|layer| layer.role);
+    for (node, operator, name, positions) in chosen.into_iter().skip(left_out) {
+        let role = offered.get(name).copied();
         let is_cut = cuts.iter().any(|(cut, _)| cut == name);
-        // What attaching wrote is no layer of the network.
-        let own = !node.starts_with("grad/") && operator != "Identity";
-        let (Ok(positions), true) = (Positions::of(graph, name), own && (args.all || role.is_some() || is_cut)) else {
-            continue;
-        };
         let shape = graph.shape(name)?.to_vec();
         let reach = found.get(name).filter(|reach| reach.axis == positions.cell_axis);
         let (before, behind) = (multiplications(graph, &[name], &[]), multiplications(graph, &[output], &[name]));

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::read;
+use super::load;
 use crate::cli::CommandError;
-use crate::gradient::{Explained, GRADIENT, Graph, MAP, auto_layer, explained, find_layer, proto};
+use crate::gradient::{Explained, GRADIENT, Graph, MAP, auto_layer, explained, find_layer};
 use crate::infer::verify::{Check, verify, verify_file};
 
 /// A check as JSON.
@@ -78,7 +78,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<(), CommandError> {
 }
 
 fn file(args: &VerifyArgs) -> Result<Vec<Check>, CommandError> {
-    let model = proto::decode(&read(&args.path)?)?;
+    let model = load(&args.path)?.model;
     let graph = Graph::new(&model)?;
     let forward_only = || {
         let path = args.path.display();

@@ -74,7 +74,7 @@ impl Graph {
         for ((name, fact), value) in
             node.outputs.iter().zip(facts).zip(values).filter(|((name, _), _)| !name.is_empty())
         {
-            self.constants.insert(name.clone(), value.with_element(fact.element));
+            self.constants.insert(name.clone(), Arc::new(value.with_element(fact.element)));
         }
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Graph {
 
     pub(super) fn set_constant(&mut self, name: &str, constant: Tensor) -> Result<(), GradientError> {
         self.set_fact(name, Fact { shape: constant.shape().to_vec(), element: constant.element() })?;
-        self.constants.insert(name.to_owned(), constant);
+        self.constants.insert(name.to_owned(), Arc::new(constant));
         Ok(())
     }
 
