@@ -30,7 +30,10 @@ fn check(name: &str, file: &[u8], answer: &Answer) {
     let (input, out) = (folder.path().join("in.onnx"), folder.path().join("out.onnx"));
     fs::write(&input, file).expect("writable");
     let limited = format!("ulimit -v {MEMORY_KIB_MAX} && ulimit -t {CPU_SECONDS_MAX} && exec \"$0\" \"$@\"");
-    for command in [&["attach"][..], &["attach", "--seed", "all"], &["inspect"]] {
+    let commands: [&[&str]; 3] = [&["attach"], &["attach", "--seed", "all"], &["inspect"]];
+    // A file that is not read at all is refused alike by all.
+    let tried = if matches!(answer, Answer::Serves) { 3 } else { 1 };
+    for command in commands.into_iter().take(tried) {
         let mut shell = Command::new("sh");
         shell.args(["-c", &limited, env!("CARGO_BIN_EXE_ramand"), "model"]).args(command).arg(&input);
         if command[0] == "attach" {
@@ -78,13 +81,14 @@ fn chain(count: usize, next: impl Fn(&str, &str) -> NodeProto) -> Vec<u8> {
 
 /// A message with one field after the other.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![number << 3 | 2];
-    let mut length = content.len();
-    while length > 0x7f {
-        bytes.push(length as u8 | 0x80);
-        length >>= 7;
+    let mut bytes = Vec::new();
+    for mut varint in [usize::from(number) << 3 | 2, content.len()] {
+        while varint > 0x7f {
+            bytes.push(varint as u8 | 0x80);
+            varint >>= 7;
+        }
+        bytes.push(varint as u8);
     }
-    bytes.push(length as u8);
     bytes.extend(content);
     bytes
 }
@@ -92,7 +96,8 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
 /// A file that is little but a field of a record, empty and as often as the file's size allows.
 fn repeated(path: &[u8]) -> Vec<u8> {
     let (last, outer) = path.split_last().expect("a field");
-    let many = [last << 3 | 2, 0].repeat(FILE_BYTES / 2 - 64);
+    let one = field(*last, &[]);
+    let many = one.repeat((FILE_BYTES - 64) / one.len());
     outer.iter().rev().fold(many, |content, &number| field(number, &content))
 }
 
@@ -140,7 +145,7 @@ fn more_of_everything_than_anybody_needs() {
     let many = model(vec![conv("x", "v0")], (0..200_000).map(small).collect(), "v0");
     check("200 000 initialisers", &many, &Answer::Refuses("records in the file"));
     let relu = |from: &str, to: &str| node("Relu", &[from], to, vec![]);
-    check("20 000 nodes", &chain(20_000, relu), &Answer::Refuses("nodes, at most"));
+    check("25 000 nodes", &chain(25_000, relu), &Answer::Refuses("nodes, at most"));
     let truths = |index: usize| TensorProto {
         name: format!("t{index}"),
         dims: vec![3 << 20],
@@ -154,11 +159,12 @@ fn more_of_everything_than_anybody_needs() {
 
 #[test]
 fn graphs_that_are_deep_or_double_at_every_step() {
-    let deep = 7_900;
+    // What is attached counts as well.
+    let deep = 2_000;
     check("deep", &chain(deep, |from, to| node("Relu", &[from], to, vec![])), &Answer::Serves);
     check("deep in names", &chain(deep, |from, to| node("Identity", &[from], to, vec![])), &Answer::Serves);
     check("deep in layers", &chain(deep, conv), &Answer::Serves);
-    check("2^7900 paths", &chain(deep, |from, to| node("Add", &[from, from], to, vec![])), &Answer::Serves);
+    check("2^2000 paths", &chain(deep, |from, to| node("Add", &[from, from], to, vec![])), &Answer::Serves);
     check("products of products", &chain(deep, |from, to| node("Mul", &[from, from], to, vec![])), &Answer::Serves);
     let concat = |from: &str, to: &str| node("Concat", &[from, from], to, vec![int("axis", 2)]);
     check("twice as long at every step", &chain(64, concat), &Answer::Refuses("elements of one tensor"));

@@ -14,8 +14,8 @@ use super::node::Node;
 use super::ops::{self, Rule};
 use super::tensor::{Element, Tensor};
 
-/// Nodes of a file. The largest networks for spectra have a few hundred.
-const NODES_MAX: usize = 8_000;
+/// Nodes of a file, those that were attached included. The largest networks for spectra have a few hundred.
+const NODES_MAX: usize = 20_000;
 /// The oldest operator set whose Slice, Pad and Clip take operands as the ones written here.
 const OPERATOR_SET_OLDEST: i64 = 11;
 /// The newest one these operators were checked against.

@@ -228,6 +228,7 @@ pub fn layers(graph: &Graph, output: &str) -> Vec<Layer> {
         above.contains(value) && below.contains(value) && cells.is_ok_and(|cells| cells > 1)
     };
     let mut layers: Vec<Layer> = Vec::new();
+    let mut found = HashSet::new();
     for node in graph.nodes() {
         let residual = node.op == "Add"
             && [0, 1].iter().all(|&index| node.input(index).is_some_and(|name| above.contains(name)))
@@ -244,7 +245,7 @@ pub fn layers(graph: &Graph, output: &str) -> Vec<Layer> {
             None if joined => Layer { value: node.output().to_owned(), role: Role::Joined },
             None => Layer { value: node.output().to_owned(), role: Role::Convolution },
         };
-        if eligible(&layer.value) && !layers.iter().any(|other| other.value == layer.value) {
+        if eligible(&layer.value) && found.insert(layer.value.clone()) {
             layers.push(layer);
         }
     }

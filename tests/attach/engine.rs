@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ramand::gradient::{Attached, CLASS_INDEX, Graph, Seed, Target, Tensor, attach, fix_shape};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{
-    Datum, Framework, InferenceFact, InferenceModelExt, IntoRunnable, TypedSimpleState, tensor0,
+    Datum, Framework, InferenceFact, InferenceModelExt, IntoRunnable, Tensor as Engine, TypedSimpleState, tensor0,
 };
 
 use crate::files::{File, Module};
@@ -51,9 +51,19 @@ impl Running {
 
     /// Every output by name; `class` is the class index, where the file has one.
     pub(crate) fn run(&mut self, x: &[f64], class: Option<usize>) -> HashMap<String, Vec<f64>> {
+        self.run_with(x, class.map(|class| tensor0(class as i64)))
+    }
+
+    /// The same of a file that asks how much each output counts.
+    pub(crate) fn mixed(&mut self, x: &[f64], weights: &[f64]) -> HashMap<String, Vec<f64>> {
+        let weights: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
+        self.run_with(x, Some(Engine::from_shape(&[1, weights.len()], &weights).expect("a row")))
+    }
+
+    fn run_with(&mut self, x: &[f64], more: Option<Engine>) -> HashMap<String, Vec<f64>> {
         let x: Vec<f32> = x.iter().map(|&value| value as f32).collect();
-        let mut inputs = vec![tract_onnx::prelude::Tensor::from_shape(&self.shape, &x).expect("as many values").into()];
-        inputs.extend(class.map(|class| tensor0(class as i64).into()));
+        let mut inputs = vec![Engine::from_shape(&self.shape, &x).expect("as many values").into()];
+        inputs.extend(more.map(Into::into));
         let values = self.state.run(inputs.into()).expect("tract runs it");
         let values = values.iter().map(|value| {
             let value = value.cast_to::<f32>().expect("numbers");

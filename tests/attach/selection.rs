@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ramand::gradient::external::{side_files, take_in};
 use ramand::gradient::{
-    GradientError, Graph, Seed, Target, attach, auto_layer, earlier_layer, explained, find_layer, fix_shape, proto,
+    GradientError, Graph, MapOf, Seed, Target, attach, attach_map, auto_layer, earlier_layer, explained, find_layer,
+    fix_shape, proto,
 };
 use tract_onnx::pb::{StringStringEntryProto, TensorProto};
 
@@ -174,6 +175,15 @@ fn every_seed_gives_the_rows_of_the_one_jacobian() {
         let all = Running::new(&all.model, &file.input).run(&row.x, None)[GRADIENT].clone();
         let distance = crate::engine::distance(&all, &rows);
         assert!(distance <= crate::autograd::F32_DISTANCE_MAX, "{name}: all rows at once differ by {distance:e}");
+        let weights: Vec<f64> = (0..row.y.len()).map(|output| if output == 0 { 1.0 } else { -0.5 }).collect();
+        let size = rows.len() / weights.len();
+        let mixed =
+            |at: usize| weights.iter().enumerate().map(|(output, weight)| weight * rows[output * size + at]).sum();
+        let expected: Vec<f64> = (0..size).map(mixed).collect();
+        let contrast = attached(&file, target, Seed::Cotangent);
+        let values = Running::new(&contrast.model, &file.input).mixed(&row.x, &weights);
+        let distance = crate::engine::distance(&values[GRADIENT], &expected);
+        assert!(distance <= crate::autograd::F32_DISTANCE_MAX, "{name}: a contrast of classes differs by {distance:e}");
         let best = attached(&file, target, Seed::ArgMax);
         let values = Running::new(&best.model, &file.input).run(&row.x, None);
         let size = values[GRADIENT].len();
@@ -181,6 +191,46 @@ fn every_seed_gives_the_rows_of_the_one_jacobian() {
         let distance = crate::engine::distance(&values[GRADIENT], &rows[winner * size..(winner + 1) * size]);
         assert!(distance <= crate::autograd::F32_DISTANCE_MAX, "{name}: the winner's row differs by {distance:e}");
     }
+}
+
+/// Where autograd says that the gradient is constant, the map itself can be attached; elsewhere it is refused.
+#[test]
+fn a_map_alone_is_autograds_product() {
+    let mut maps = 0;
+    for file in all() {
+        let row = &file.rows()[0];
+        let winner = (0..row.y.len()).max_by(|&a, &b| row.y[a].total_cmp(&row.y[b])).expect("an output");
+        for (target, (activation, gradients)) in file.targets.iter().zip(&row.targets) {
+            let found = [MapOf::Winner, MapOf::All]
+                .map(|of| attach_map(&fixed(&file), &file.explained, of, &target.value, "grad/map"));
+            let [Ok(best), Ok(every)] = found else {
+                let refused = found.iter().all(|found| matches!(found, Err(GradientError::NotLinear { .. })));
+                assert!(refused && !target.constant, "{}, {}: {found:?}", file.name, target.value);
+                continue;
+            };
+            assert!(target.constant, "{}, {}: autograd's gradient depends on the input", file.name, target.value);
+            let cells = every.targets[0].cells;
+            let product = |of: &[f64]| -> Vec<f64> {
+                let mut map = vec![0.0; cells];
+                of.iter().zip(activation).enumerate().for_each(|(at, (gradient, a))| map[at % cells] += gradient * a);
+                map
+            };
+            let expected: Vec<f64> = gradients.chunks(activation.len()).flat_map(product).collect();
+            let rows = [(best, &expected[winner * cells..][..cells]), (every, expected.as_slice())];
+            for (attached, expected) in rows {
+                let found = &Running::new(&attached.model, &file.input).run(&row.x, None)["grad/map"];
+                let distance = crate::engine::distance(found, expected);
+                assert!(
+                    distance <= crate::autograd::F32_DISTANCE_MAX,
+                    "{}, {}: the map is off by {distance:e}",
+                    file.name,
+                    target.value
+                );
+                maps += 1;
+            }
+        }
+    }
+    assert!(maps >= 20, "{maps} maps");
 }
 
 #[test]

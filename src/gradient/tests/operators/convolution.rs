@@ -23,8 +23,36 @@ fn image(name: &str, shape: [usize; 4], weights: [usize; 4], settings: Vec<Attri
     })
 }
 
+/// A transposed convolution of [1, 4, 7] to six maps.
+fn transposed(kernel: usize, groups: usize, settings: Vec<AttributeProto>) -> Case {
+    let shown: Vec<String> = settings.iter().map(|a| format!("{} {:?}", a.name, a.ints)).collect();
+    case(format!("ConvTranspose k{kernel} g{groups}, {}", shown.join(", ")), 17, &[1, 4, 7], |n| {
+        n.weights("w", &[4, 6 / groups, kernel]).weights("b", &[6]);
+        let group = int("group", groups as i64);
+        n.op("ConvTranspose", &["a", "w", "b"], "z", settings.into_iter().chain([group]).collect());
+    })
+}
+
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
+    for (kernel, stride, pads, more) in [
+        (1, 1, [0, 0], 0),
+        (3, 1, [1, 1], 0),
+        (4, 2, [1, 1], 0),
+        (3, 2, [1, 0], 1),
+        (2, 3, [0, 0], 1),
+        (5, 3, [2, 1], 2),
+    ] {
+        let settings = || vec![ints("strides", &[stride]), ints("pads", &pads), ints("output_padding", &[more])];
+        cases.push(transposed(kernel, 1, settings()));
+        cases.push(transposed(kernel, 2, settings()));
+    }
+    cases.push(transposed(3, 1, vec![ints("dilations", &[2]), ints("strides", &[2]), ints("pads", &[2, 1])]));
+    cases.push(case("ConvTranspose over an image", 17, &[1, 3, 4, 5], |n| {
+        n.weights("w", &[3, 2, 2, 3]);
+        let settings = vec![ints("strides", &[2, 1]), ints("pads", &[1, 0, 0, 1])];
+        n.op("ConvTranspose", &["a", "w"], "z", settings);
+    }));
     for stride in [1, 2, 3, 4] {
         for pads in [[0, 0], [1, 1], [2, 0], [0, 3], [4, 5]] {
             for dilation in [1, 2] {
