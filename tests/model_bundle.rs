@@ -4,8 +4,17 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use ramand::gradient::proto::{self, floats, int, ints, node, value};
+use ramand::journal::{Journal, Settings};
+use ramand::publish::wire::{self, Clock, Stamp};
+use ramand::record::{Audience, Entry, Part, PartKind, Seq};
+use ramand::spectrum::{
+    Acquisition, Counts, Instrument, IntegrationTime, Laser, LineStatistics, Origin, RawSpectrum, Wavelength,
+    WavelengthCalibration,
+};
 use serde_json::Value;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
@@ -150,6 +159,71 @@ fn an_exported_network_is_bundled_verified_and_explained() {
     check("flat head", &file, 64, &kinds, "exact");
     let early = [&kinds[..], &["--layer", "first.relu"]].concat();
     check("earlier layer", &file, 64, &early, "reported");
+}
+
+/// A spectrum of 20 counts and one band, as the line has it in its journal.
+fn seen_on_the_line(path: &Path) {
+    let settings = Settings {
+        bytes_max: 1 << 30,
+        age_max: Duration::from_secs(1 << 20),
+        first_seq: Seq::FIRST,
+        encode_gap: wire::gap,
+        gap_audience: Audience::Subscribers,
+    };
+    let calibration = WavelengthCalibration { coefficients: vec![830.0, 0.1], laser: Wavelength::from_nm(785.0) };
+    let axis = calibration.axis(0..1024).expect("a calibration");
+    let counts: Vec<f32> =
+        axis.per_cm().iter().map(|shift| 2000.0 + 5000.0 * (-((shift - 1267.0) / 20.0).powi(2)).exp() as f32).collect();
+    let instrument = Instrument {
+        model: "QE Pro".into(),
+        serial: "QEP00001".into(),
+        firmware: None,
+        pixels: counts.len(),
+        active: 0..counts.len(),
+        calibration,
+        nonlinearity: None,
+        saturation: Counts::new(200_000.0),
+    };
+    let acquisition = Acquisition {
+        instrument: Arc::new(instrument),
+        taken: UNIX_EPOCH,
+        integration: IntegrationTime::from_micros(200_000),
+        scans: 1,
+        laser: Laser::On,
+        saturated_pixels: 0,
+        dark_noise: Some(Counts::new(3.0)),
+        detector_temperature: None,
+        took: Duration::ZERO,
+        device_exception: None,
+        line: LineStatistics::default(),
+    };
+    let spectrum =
+        RawSpectrum::new(axis.into(), counts, None, Origin::Measured(acquisition)).expect("as many as the axis");
+    let append = |seq: Seq| {
+        let stamp = Stamp { seq, time: UNIX_EPOCH, clock: Clock::Synchronised };
+        let parts = vec![Part::owed(PartKind::Spectrum, wire::spectrum(&stamp, &spectrum))];
+        Entry { id: format!("QEP00001-{seq}"), time: UNIX_EPOCH, parts }
+    };
+    Journal::open(path, settings).expect("opens").append(append).expect("room");
+}
+
+#[test]
+fn a_bundle_of_a_network_from_elsewhere_runs_on_what_the_line_has_seen() {
+    let bench = Bench::new();
+    let kinds = ["--task", "classification", "--labels", "corn,olive,palm"];
+    let made = bench.bundle(&fixture("resnet-flat-dynamo-20"), 101, &kinds);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    seen_on_the_line(&bench.folder.path().join("journal.sqlite"));
+    let (journal, out) = (bench.path("journal.sqlite"), bench.path("out"));
+    let output = ramand(&["replay", "--journal", &journal, "--model", &out, "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let line: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let model = &line["now"]["models"][0];
+    assert_eq!(model["name"], "out", "{line}");
+    assert!(["corn", "olive", "palm"].contains(&model["prediction"]["label"].as_str().unwrap_or_default()), "{line}");
+    let completeness = model["explanation"]["completeness_error"].as_f64();
+    assert!(completeness.is_some_and(|error| error.abs() < 1e-5), "{line}");
+    assert!(model["explanation"]["bands"].as_array().is_some_and(|bands| bands.len() == 1), "{line}");
 }
 
 #[test]

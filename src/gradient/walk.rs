@@ -44,7 +44,9 @@ pub(super) fn first_nonlinear(graph: &Graph, output: &str, target: &str) -> Resu
     let mut trial = graph.clone();
     trial.set_rows(1);
     for node in graph.nodes() {
-        let on_the_way = node.outputs.iter().any(|output| before.contains(output) && *output != target);
+        // Sizes and conditions are read on the way as well, but nothing is differentiated through them.
+        let between = |output: &String| before.contains(output) && behind.contains(output) && *output != target;
+        let on_the_way = node.outputs.iter().any(between);
         if !on_the_way {
             continue;
         }
