@@ -197,7 +197,7 @@ fn every_seed_gives_the_rows_of_the_one_jacobian() {
 #[test]
 fn a_map_alone_is_autograds_product() {
     let mut maps = 0;
-    for file in all() {
+    for file in all().filter(|file| !file.targets.is_empty()) {
         let row = &file.rows()[0];
         let winner = (0..row.y.len()).max_by(|&a, &b| row.y[a].total_cmp(&row.y[b])).expect("an output");
         for (target, (activation, gradients)) in file.targets.iter().zip(&row.targets) {
