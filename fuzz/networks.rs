@@ -231,8 +231,12 @@ fn proposed(
         initializers.push(proto::floats(&name, &sizes, &numbers));
         inputs.push(name);
     }
-    let given = attributes.iter().filter_map(|name| (choices.below(2) == 1).then(|| attribute(choices, name)));
-    let given = given.collect();
+    let mut given = Vec::new();
+    for name in attributes {
+        if choices.below(2) == 1 {
+            given.push(attribute(choices, name));
+        }
+    }
     let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let mut node = proto::node(op, &inputs, &format!("v{index}"), given);
     if op == "Split" {
