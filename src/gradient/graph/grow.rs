@@ -10,8 +10,8 @@ use crate::gradient::tensor::{Tensor, elements};
 
 /// Elements of all values together, weights included: 256 MB of f32 is no network for the edge.
 const TOTAL_ELEMENTS_MAX: usize = 1 << 26;
-/// Multiplications spent on folding constants: about a second.
-const FOLDING_MAX: u64 = 1 << 30;
+/// Multiplications spent on folding constants: about a quarter of a second.
+const FOLDING_MAX: u64 = 1 << 28;
 
 impl Graph {
     /// Takes in a node whose operands are there already: finds what its outputs are, and calculates them where all
