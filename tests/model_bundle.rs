@@ -355,3 +355,86 @@ fn refusals_say_what_to_mend_and_leave_nothing_behind() {
     assert_eq!(output.status.code(), Some(OPERATOR), "{said}");
     assert!(said.contains("spectra.csv") && said.contains("500"), "{said}");
 }
+
+/// The same with one output and no softmax.
+fn quantity() -> ModelProto {
+    let mut model = network();
+    let graph = model.graph.as_mut().expect("a graph");
+    graph.node.truncate(6);
+    let weights = (0..96).map(|index| (index as f32 * 0.7).sin()).collect::<Vec<f32>>();
+    *graph.initializer.last_mut().expect("the head") = floats("head.weight", &[1, 96], &weights);
+    graph.output = vec![value("logits", &[1, 1])];
+    model
+}
+
+#[test]
+fn a_network_from_elsewhere_is_judged_and_calibrated_on_labelled_spectra() {
+    let bench = Bench::new();
+    let (spectra, pipeline) = (bench.path("spectra.csv"), bench.path("pipeline.toml"));
+    // A truth: the share of one of the two bands, in the order of the rows.
+    let given = fs::read_to_string(&spectra).expect("there");
+    let with_share = given.lines().enumerate().map(|(line, text)| {
+        let mut cells: Vec<String> = text.split(',').map(ToOwned::to_owned).collect();
+        let share = if line == 0 { "share".to_owned() } else { (100.0 * (line as f64 - 1.0) / 24.0).to_string() };
+        cells.insert(2, share);
+        cells.join(",") + "\n"
+    });
+    let table: String = with_share.collect();
+    bench.put("labelled.csv", &table);
+    let labelled = bench.path("labelled.csv");
+
+    let train = |network: &str, out: &str, more: &[&str]| {
+        let fixed = ["train", &labelled, "--init", network, "--axis", "800:1800:64", "--pipeline", &pipeline];
+        ramand(&[&fixed[..], &["--out", out, "--json"], more].concat())
+    };
+    let quantity = bench.put_network("quantity.onnx", &quantity());
+    let of_share = ["--task", "regression", "--target", "share", "--unit", "%"];
+    let out = bench.path("value");
+    let made = train(&quantity, &out, &of_share);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let summary: Value = serde_json::from_slice(&made.stdout).expect("one JSON object");
+    let metrics = &summary["metrics"];
+    assert!(metrics["rmse_given"].as_f64().is_some_and(|rmse| rmse > 0.0), "{summary}");
+    assert!(metrics.get("rmsecv").is_none() && metrics.get("rmsecv_pls").is_none(), "nothing was fitted: {summary}");
+    assert!(metrics["coverage"].as_f64().is_some_and(|share| share > 0.7), "nominal 0.9 of 24 samples: {summary}");
+    let half_width = summary["conformal"]["half_width"].as_f64().expect("24 samples are enough");
+    let manifest = fs::read_to_string(Path::new(&out).join("manifest.toml")).expect("a bundle");
+    assert!(manifest.contains("evaluated on the given spectra, which the network may have seen"), "{manifest}");
+    let explained = ramand(&["explain", &spectra, "--model", &out, "--json"]);
+    let lines = text(&explained.stdout);
+    assert_eq!(lines.lines().count(), 24, "{}", text(&explained.stderr));
+    for line in lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")) {
+        let [value, upper] =
+            [&line["value"], &line["interval"]["upper"]].map(|value| value.as_f64().expect("a number"));
+        assert!((upper - value - half_width).abs() < 1e-4 * half_width, "{line}");
+        assert!(line["applicability"]["p_value"].as_f64().is_some_and(|p| p > 0.0), "{line}");
+    }
+
+    let kinds = bench.put_network("kinds.onnx", &network());
+    let of_oil = ["--task", "classification", "--target", "oil", "--classes", "corn,olive,palm"];
+    let made = train(&kinds, &bench.path("kind"), &of_oil);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let summary: Value = serde_json::from_slice(&made.stdout).expect("one JSON object");
+    assert!(summary["metrics"]["accuracy_given"].is_number(), "{summary}");
+    assert_eq!(summary["conformal"]["by_kind"], false, "there is no corn among the spectra: {summary}");
+
+    let faults = [
+        (vec!["--skip", "none"], "--skip does not go with --init"),
+        (vec!["--target", "oil"], "is not a finite number"),
+        (vec!["--classes", "a,b"], "--classes names the kinds"),
+    ];
+    for (more, expected) in faults {
+        let arguments: Vec<&str> = match more[0] {
+            "--target" => ["--task", "regression", "--unit", "%"].into_iter().chain(more).collect(),
+            _ => of_share.into_iter().chain(more).collect(),
+        };
+        let refused = train(&quantity, &bench.path("none"), &arguments);
+        let said = text(&refused.stderr);
+        assert_eq!((refused.status.code(), said.contains(expected)), (Some(OPERATOR), true), "{expected}: {said}");
+    }
+    let unknown = ["--task", "classification", "--target", "oil", "--classes", "corn,olive,sesame"];
+    let refused = train(&kinds, &bench.path("none"), &unknown);
+    let said = text(&refused.stderr);
+    assert!(said.contains("column 'oil': 'palm' is none of the network's kinds: corn, olive, sesame"), "{said}");
+    assert!(!Path::new(&bench.path("none")).exists(), "nothing half-written");
+}

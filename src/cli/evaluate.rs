@@ -11,7 +11,7 @@ use super::CommandError;
 use super::progress::{interrupt_on_request, watched};
 use super::train::request::data_sha256;
 use crate::evaluate::document::Document;
-use crate::evaluate::{Request, evaluate, render};
+use crate::evaluate::{Request, evaluate, render, shift};
 use crate::infer::Model;
 use crate::recording::Recording;
 use crate::train::Progress;
@@ -52,6 +52,12 @@ struct EvaluateArgs {
     /// Also write the report to a file; the ending chooses the format: html, md or json
     #[arg(long, value_name = "OUT")]
     report: Vec<PathBuf>,
+    /// Instead: show the spectra again after what goes wrong between training and line, and say what gate, intervals and sets make of it
+    #[arg(long)]
+    shift: bool,
+    /// With --shift: spectra of something the model was never shown, in a file like the first
+    #[arg(long, value_name = "SPECTRA.csv", requires = "shift")]
+    unknown: Option<PathBuf>,
     /// Print JSON instead of tables
     #[arg(long)]
     json: bool,
@@ -78,7 +84,15 @@ fn evaluate_model(args: &EvaluateArgs) -> Result<(), CommandError> {
         Request { label: args.label.clone(), group: args.group.clone(), data_sha256: data_sha256(&recording)? };
     let progress = Arc::new(Progress::default());
     interrupt_on_request(&progress);
-    let document = watched(&progress, "evaluating", 1, || evaluate(&recording, &model, &request, &progress))?;
+    let document = if args.shift {
+        let unknown = args.unknown.as_deref().map(Recording::read).transpose()?;
+        let steps = shift::steps(&recording, unknown.as_ref(), &model);
+        watched(&progress, "evaluating", steps, || {
+            shift::shift(&recording, unknown.as_ref(), &model, &request, &progress)
+        })?
+    } else {
+        watched(&progress, "evaluating", 1, || evaluate(&recording, &model, &request, &progress))?
+    };
     for (path, format) in reports {
         write(path, &format.render(&document))?;
     }

@@ -1,5 +1,6 @@
 //! `ramand train`: from labelled spectra to a model bundle.
 
+mod init;
 mod report;
 pub(super) mod request;
 
@@ -11,7 +12,7 @@ use clap::{Args, ValueEnum};
 use self::request::{parse_axis, parse_reference, parse_share};
 use super::CommandError;
 use super::progress::{interrupt_on_request, watched};
-use crate::infer::manifest::Task;
+use crate::infer::manifest::{Manifest, Task};
 use crate::spectrum::ShiftAxis;
 use crate::train::{CONFIDENCE, Progress, Reference, train};
 
@@ -46,6 +47,18 @@ pub(super) struct TrainArgs {
     /// Folder to write the bundle to; it must not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Fit nothing: attach, gate and calibrate this network, trained elsewhere
+    #[arg(long, value_name = "FILE.onnx")]
+    init: Option<PathBuf>,
+    /// With --init: the kinds, in the order of the network's outputs
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',', requires = "init")]
+    classes: Vec<String>,
+    /// With --init: a value, a node or a weight of the layer to explain; auto is the last residual stage after its activation
+    #[arg(long, value_name = "auto|NAME", requires = "init")]
+    layer: Option<String>,
+    /// With --init: the output to explain, of a probability the score before it [default: the first]
+    #[arg(long, value_name = "INDEX|NAME", requires = "init")]
+    output: Option<String>,
     /// Every random choice follows from this number
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -165,6 +178,12 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), CommandError> {
         return Err(CommandError::operator(format!("{out} exists: a bundle never changes, name another folder")));
     }
     let recording = request::recording(arguments)?;
+    if let Some(network) = &arguments.init {
+        let trained = init::calibrated(arguments, &recording, network)?;
+        trained.write(&arguments.out)?;
+        init::check(&arguments.out)?;
+        return told(arguments, &trained.manifest);
+    }
     let request = request::request(arguments, &recording)?;
     let progress = Arc::new(Progress::default());
     interrupt_on_request(&progress);
@@ -172,10 +191,14 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), CommandError> {
     let trained =
         watched(&progress, "training", request.steps_altogether(), || train(&recording, &request, &progress))?;
     trained.write(&arguments.out)?;
+    told(arguments, &trained.manifest)
+}
+
+fn told(arguments: &TrainArgs, manifest: &Manifest) -> Result<(), CommandError> {
     if arguments.json {
-        report::print_json(&trained.manifest)?;
+        report::print_json(manifest)?;
     } else {
-        report::print_table(&trained.manifest, &arguments.out);
+        report::print_table(manifest, &arguments.out);
     }
     Ok(())
 }

@@ -1,13 +1,25 @@
 //! Intervals, sets and p-values against MAPIE and crepes: `tests/fixtures/conformal/make.py`.
 
+use std::collections::HashMap;
+use std::path::Path;
+
 use super::conformal::{Calibration, HeldOutKind, conforming, odds_against, set_limits};
-use crate::preprocess::golden::columns;
 
 /// Of numbers near 100 that were written in decimals.
 const ROUNDING: f64 = 1e-9;
 /// Of the fixture's probabilities.
 const TEMPERATURE: f64 = 0.3;
 const KINDS: usize = 3;
+
+/// A fixture, by the heads of its columns.
+fn columns(file: &str) -> HashMap<String, Vec<f64>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/conformal").join(file);
+    let mut reader = csv::Reader::from_path(&path).expect("the fixture is committed");
+    let names = reader.headers().expect("a header").clone();
+    let rows: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().expect("a table");
+    let column = |index| rows.iter().map(|row| row[index].parse().expect("a number")).collect();
+    names.iter().enumerate().map(|(index, name)| (name.to_owned(), column(index))).collect()
+}
 
 /// `[row][kind]`, as the network's f32.
 fn scores(file: &str) -> Vec<Vec<f32>> {
@@ -17,18 +29,18 @@ fn scores(file: &str) -> Vec<Vec<f32>> {
 }
 
 fn held_out_kinds() -> Vec<HeldOutKind> {
-    let kinds = columns("../conformal/kinds.csv");
+    let kinds = columns("kinds.csv");
     let of = |(sample, (scores, &kind)): (usize, (Vec<f32>, &f64))| HeldOutKind {
         odds_against: odds_against(&scores, TEMPERATURE, kind as usize),
         sample,
         kind: kind as usize,
     };
-    scores("../conformal/kinds.csv").into_iter().zip(&kinds["kind"]).enumerate().map(of).collect()
+    scores("kinds.csv").into_iter().zip(&kinds["kind"]).enumerate().map(of).collect()
 }
 
 #[test]
 fn intervals_are_those_of_mapie() {
-    let (held_out, expected) = (columns("../conformal/held_out.csv"), columns("../conformal/intervals.csv"));
+    let (held_out, expected) = (columns("held_out.csv"), columns("intervals.csv"));
     let residuals = held_out["truth"].iter().zip(&held_out["prediction"]).map(|(truth, said)| (truth - said).abs());
     let calibration = Calibration::new(residuals.zip(0..)).expect("forty residuals");
     for confidence in [0.5, 0.8, 0.9, 0.95] {
@@ -46,11 +58,11 @@ fn intervals_are_those_of_mapie() {
 fn sets_are_those_of_mapie() {
     let held_out = held_out_kinds();
     let calibration = Calibration::new(held_out.iter().map(|row| (row.odds_against, row.sample))).expect("sixty");
-    let expected = columns("../conformal/sets.csv");
+    let expected = columns("sets.csv");
     let mut sizes = [0; KINDS + 1];
     for confidence in [0.6, 0.8, 0.9] {
         let limit = calibration.quantile(confidence).expect("sixty samples");
-        for (row, scores) in scores("../conformal/sets.csv").iter().enumerate() {
+        for (row, scores) in scores("sets.csv").iter().enumerate() {
             let found = conforming(scores, TEMPERATURE, &[limit; KINDS]);
             let of_mapie = (0..KINDS).filter(|kind| expected[&format!("mapie {confidence} {kind}")][row] == 1.0);
             assert_eq!(found, of_mapie.collect::<Vec<_>>(), "row {row} at {confidence}");
@@ -63,9 +75,9 @@ fn sets_are_those_of_mapie() {
 #[test]
 fn sets_by_kind_are_those_of_crepes() {
     let held_out = held_out_kinds();
-    let expected = columns("../conformal/sets.csv");
+    let expected = columns("sets.csv");
     let p_value = |kind: usize, row: usize| expected[&format!("crepes p {kind}")][row];
-    let shown = scores("../conformal/sets.csv");
+    let shown = scores("sets.csv");
     for kind in 0..KINDS {
         let own = held_out.iter().filter(|row| row.kind == kind).map(|row| (row.odds_against, row.sample));
         let calibration = Calibration::new(own).expect("twenty");
@@ -88,9 +100,9 @@ fn sets_by_kind_are_those_of_crepes() {
 
 #[test]
 fn p_values_are_those_of_crepes() {
-    let held_out = columns("../conformal/p_held_out.csv");
+    let held_out = columns("p_held_out.csv");
     let calibration = Calibration::new(held_out["score"].iter().copied().zip(0..)).expect("fifty");
-    let expected = columns("../conformal/p_values.csv");
+    let expected = columns("p_values.csv");
     for (&score, expected) in expected["score"].iter().zip(&expected["p"]) {
         let found = calibration.p_value(score);
         assert!((found - expected).abs() < ROUNDING, "p({score}) = {found} instead of {expected}");

@@ -10,6 +10,7 @@ pub mod document;
 mod error;
 pub mod methods;
 pub mod render;
+pub mod shift;
 mod subject;
 
 pub use error::EvaluateError;

@@ -32,7 +32,7 @@ pub struct AdoptedRecord {
     pub explained: String,
     /// The layer that is explained, as the file names it, and how it was chosen.
     pub layer: String,
-    /// What was found out about its quality: nothing, here.
+    /// What was found out about its quality, and on what.
     pub evaluation: String,
     /// What the gate was made of, or why there is none.
     pub gate: String,
@@ -42,6 +42,12 @@ pub struct AdoptedRecord {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetricsRecord {
+    /// Root mean square error of a network trained elsewhere on the given spectra, which it may have seen, in the output's unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rmse_given: Option<f64>,
+    /// Share of the given spectra that a network trained elsewhere named rightly; it may have seen them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_given: Option<f64>,
     /// Root mean square error of cross-validation, in the output's unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rmsecv: Option<f64>,

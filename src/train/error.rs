@@ -96,6 +96,18 @@ pub enum TrainError {
         /// Header of the column.
         column: String,
     },
+    /// A label that is none of the network's kinds.
+    #[error("line {line}, column '{column}': '{found}' is none of the network's kinds: {known}")]
+    UnknownClass {
+        /// Line in the file, from 1.
+        line: u64,
+        /// Header of the column.
+        column: String,
+        /// What stands there.
+        found: String,
+        /// What could stand there.
+        known: String,
+    },
     /// Every row has the same number.
     #[error("column '{column}' holds the same number in every row")]
     ConstantTarget {

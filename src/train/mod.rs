@@ -38,9 +38,9 @@ mod reference;
 mod request;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub use adopt::{AdoptError, Adoption, adopt};
+pub use adopt::{AdoptError, Adoption, Calibrating, adopt, calibrate};
 pub use alone::{Fitted, fit};
 pub use bundle::{Trained, train};
 pub use candidate::{Preparation, Skip};

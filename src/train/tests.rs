@@ -19,7 +19,7 @@ use crate::spectrum::{RamanShift, ShiftAxis};
 const EXPORT_TOLERANCE: f64 = 1e-5;
 
 /// Spectra of two bands whose ratio is `fraction`, on a slope, with noise; two replicates a sample.
-pub(super) fn generated(samples: usize) -> Recording {
+pub(crate) fn generated(samples: usize) -> Recording {
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let shifts: Vec<f64> = (0..120).map(|i| 1000.0 + 2.0 * f64::from(i)).collect();
     let axis = Arc::new(ShiftAxis::new(shifts.clone()).expect("increasing"));
@@ -58,7 +58,7 @@ fn preparations(first: f64, last: f64, points: usize) -> Vec<Preparation> {
     vec![Preparation { name: "snv".into(), pipeline }]
 }
 
-pub(super) fn request(task: Task, target: &str) -> Request {
+pub(crate) fn request(task: Task, target: &str) -> Request {
     Request {
         name: "test".into(),
         version: "1.0.0".into(),
@@ -87,7 +87,7 @@ pub(super) fn request(task: Task, target: &str) -> Request {
     }
 }
 
-pub(super) fn trained(recording: &Recording, request: &Request) -> Trained {
+pub(crate) fn trained(recording: &Recording, request: &Request) -> Trained {
     train(recording, request, &Progress::default()).expect("trains")
 }
 

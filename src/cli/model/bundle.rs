@@ -235,8 +235,12 @@ fn tell(identity: &ModelIdentity, manifest: &Manifest, out: &Path, checks: usize
         }
     }
     if manifest.gate.is_none() {
-        eprintln!("note: without a gate every result is invalid on the line, unless ramand.toml allows that");
+        eprintln!("note: there is no gate: too few reference samples, or they do not differ");
     }
+    eprintln!(
+        "note: without true values there is no interval or set: a line runs this bundle with allow_ungated = true only;"
+    );
+    eprintln!("      `ramand train --init` calibrates the network on labelled spectra");
     eprintln!("figures of merit: not evaluated here");
     eprintln!("wrote {}, {} {}, {checks} checks passed", out.display(), identity.name, identity.version);
 }

@@ -35,7 +35,11 @@ pub(super) fn print_table(manifest: &Manifest, out: &Path) {
     println!("{}: {} spectra of {} samples, {}", out.display(), training.spectra, training.samples, training.split);
     let metrics = &manifest.metrics;
     let unit = manifest.output.unit.as_deref().unwrap_or_default();
-    println!("{:42}{:>10}   95 % interval", "out of fold, median over repeats", "");
+    let what = match &manifest.adopted {
+        None => "out of fold, median over repeats",
+        Some(adopted) => &adopted.evaluation,
+    };
+    println!("{what:42}{:>10}   95 % interval", "");
     figures(metrics, unit);
     if let (Some(spread), [_, ..]) = (metrics.network_spread, &metrics.networks[..]) {
         let each: Vec<String> = metrics.networks.iter().map(|value| format!("{value:.4}")).collect();
@@ -92,6 +96,7 @@ fn applicability(manifest: &Manifest, unit: &str) {
 fn figures(metrics: &MetricsRecord, unit: &str) {
     let in_unit = |what: &str| format!("{what}, {unit}");
     let rows = [
+        (in_unit("RMSE"), "rmse_given", metrics.rmse_given),
         (in_unit("RMSECV"), "rmsecv", metrics.rmsecv),
         (in_unit("RMSECV of nested PLS"), "rmsecv_pls", metrics.rmsecv_pls),
         ("ratio to nested PLS".to_owned(), "rmsecv_ratio", metrics.rmsecv_ratio),
@@ -101,6 +106,7 @@ fn figures(metrics: &MetricsRecord, unit: &str) {
         ("R2".to_owned(), "r2", metrics.r2),
         (in_unit("bias"), "bias", metrics.bias),
         ("slope".to_owned(), "slope", metrics.slope),
+        ("accuracy".to_owned(), "accuracy_given", metrics.accuracy_given),
         ("accuracy".to_owned(), "accuracy", metrics.accuracy),
         ("accuracy of nested PLS-DA".to_owned(), "accuracy_pls", metrics.accuracy_pls),
         ("accuracy less PLS-DA's".to_owned(), "accuracy_gain", metrics.accuracy_gain),

@@ -3,11 +3,13 @@
 //! The network gets its gradient and a bundle's form; reference spectra, prepared by the bundle's pipeline, give the
 //! reference maps and the gate. How well the network predicts is not evaluated here, and the bundle says so.
 
+mod calibrate;
 mod error;
 mod form;
 #[cfg(test)]
 mod tests;
 
+pub use calibrate::{Calibrating, calibrate};
 pub use error::AdoptError;
 
 use std::collections::{BTreeMap, HashMap};

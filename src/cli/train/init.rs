@@ -1,0 +1,96 @@
+//! `ramand train --init`: a network trained elsewhere, attached, gated and calibrated on labelled spectra.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::request::{BandsFile, data_sha256, pipeline, read_pipeline, read_toml};
+use super::{ChannelsName, SkipName, TrainArgs};
+use crate::cli::CommandError;
+use crate::infer::manifest::Task;
+use crate::infer::verify::verify;
+use crate::recording::Recording;
+use crate::train::{Adoption, Calibrating, Provenance, Trained, calibrate};
+
+/// What a network is fitted with, and a network that is not fitted does without.
+fn only_for_fitting(arguments: &TrainArgs) -> Option<&'static str> {
+    let given = [
+        (arguments.skip != SkipName::Pls, "--skip"),
+        (arguments.channels != ChannelsName::Identity, "--channels"),
+        (arguments.seeds != 1, "--seeds"),
+        (arguments.repeats != 1, "--repeats"),
+    ];
+    given.into_iter().find(|(is_given, _)| *is_given).map(|(_, name)| name)
+}
+
+/// Judges the network in `file` on the spectra.
+///
+/// # Errors
+/// When an argument or row cannot be used, or the network cannot be differentiated.
+pub(super) fn calibrated(arguments: &TrainArgs, recording: &Recording, file: &Path) -> Result<Trained, CommandError> {
+    if let Some(name) = only_for_fitting(arguments) {
+        return Err(CommandError::operator(format!(
+            "{name} does not go with --init: nothing is fitted to the network"
+        )));
+    }
+    let [pipeline_file] = &arguments.pipeline[..] else {
+        let why = "--init needs one --pipeline: what was done to the spectra the network was trained on";
+        return Err(CommandError::operator(why));
+    };
+    let task = Task::from(arguments.task);
+    if matches!(task, Task::Regression) == arguments.unit.is_empty() {
+        return Err(CommandError::operator("--unit goes with a regression, and a regression needs one"));
+    }
+    if matches!(task, Task::Classification) == arguments.classes.is_empty() {
+        let why = "--classes names the kinds in the order of the network's outputs, of a classification only";
+        return Err(CommandError::operator(why));
+    }
+    let pipeline = pipeline(&Arc::new(arguments.axis.clone()), &read_pipeline(pipeline_file)?)
+        .map_err(|problem| CommandError::operator(format!("{}: {problem}", pipeline_file.display())))?;
+    let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = arguments.name.clone().or_else(|| file_name(&arguments.out));
+    let data = arguments.data.clone().or_else(|| file_name(&arguments.spectra));
+    let adoption = Adoption {
+        name: name.ok_or_else(|| CommandError::operator("--out has no name to give to the bundle: use --name"))?,
+        version: arguments.model_version.clone(),
+        file: file_name(file).unwrap_or_default(),
+        shape: None,
+        output: arguments.output.clone(),
+        layer: arguments.layer.clone().filter(|layer| layer != "auto"),
+        task,
+        unit: arguments.unit.clone(),
+        labels: arguments.classes.clone(),
+        pipeline,
+        bands: match &arguments.bands {
+            Some(path) => read_toml::<BandsFile>(path)?.band,
+            None => Vec::new(),
+        },
+        reference: arguments.reference.clone(),
+        group: arguments.group.clone(),
+        provenance: Provenance {
+            claim: arguments.claim.clone(),
+            licence: arguments.licence.clone(),
+            laser_nm: arguments.laser_nm,
+            data: data.unwrap_or_default(),
+            data_sha256: data_sha256(recording)?,
+            measured: arguments.measured,
+        },
+    };
+    let bytes = std::fs::read(file)
+        .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", file.display())))?;
+    let calibrating = Calibrating { target: arguments.target.clone(), confidence: arguments.confidence };
+    calibrate(&bytes, recording, &adoption, &calibrating)
+        .map_err(|error| CommandError::from(error).context(file.display().to_string()))
+}
+
+/// A bundle of a network from elsewhere goes through all checks; one that fails is not left behind.
+pub(super) fn check(out: &Path) -> Result<(), CommandError> {
+    let checks = verify(out);
+    let failed = checks.iter().filter_map(|check| Some(format!("{}: {}", check.name, check.outcome.as_ref().err()?)));
+    let failed: Vec<String> = failed.collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    std::fs::remove_dir_all(out)
+        .map_err(|error| CommandError::operator(format!("{} failed its checks and stays: {error}", out.display())))?;
+    Err(CommandError::operator(format!("no bundle was left, its checks failed: {}", failed.join("; "))))
+}
