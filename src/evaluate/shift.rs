@@ -335,7 +335,7 @@ mod tests {
         let number = |cell: &Cell| match cell {
             Cell::Number(value) => Some(*value),
             Cell::Count(count) => Some(*count as f64),
-            Cell::Text(_) | Cell::Missing => None,
+            _ => None,
         };
         let row = |row: &Vec<Cell>| {
             let Cell::Text(change) = &row[0] else { panic!("a name") };
