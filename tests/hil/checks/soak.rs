@@ -97,7 +97,9 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     }
     wait(Instant::now() + soak.lasts, &|| false)?;
     let ended_well = daemon.end()?;
-    account(bench, &journal, &heard.seqs(), ended_well)
+    let seconds_each = soak.period.max(bench.rig.spectrometer.exposure_min).as_secs_f64();
+    let wanted = RESULTS_MIN * soak.lasts.as_secs_f64() / seconds_each;
+    account(&journal, &heard.seqs(), wanted, ended_well)
 }
 
 /// The program beside this test: where the test archive was unpacked, or where it was built.
@@ -178,7 +180,7 @@ impl Heard {
     }
 }
 
-fn account(bench: &Bench, journal: &Path, heard: &BTreeSet<u64>, ended_well: bool) -> Result<Found, Trouble> {
+fn account(journal: &Path, heard: &BTreeSet<u64>, wanted: f64, ended_well: bool) -> Result<Found, Trouble> {
     let told = |error: ramand::journal::JournalError| Trouble::Fail(ramand::failure::chain(&error));
     let reader = JournalReader::open(journal).map_err(told)?;
     let statistics = reader.statistics().map_err(told)?;
@@ -206,8 +208,6 @@ fn account(bench: &Bench, journal: &Path, heard: &BTreeSet<u64>, ended_well: boo
     let first = heard.first().copied().unwrap_or(u64::MAX);
     let unheard = results.range(first..).filter(|seq| !heard.contains(seq)).count();
     let invented = heard.difference(&results).count();
-    let seconds = bench.rig.soak.lasts.as_secs_f64();
-    let wanted = RESULTS_MIN * seconds / bench.rig.soak.period.max(bench.rig.spectrometer.exposure_min).as_secs_f64();
     let enough = results.len() as f64 >= wanted;
     let complete = kept == produced && unheard == 0 && invented == 0 && statistics.owed_parts == 0;
     let says = format!(
@@ -222,4 +222,53 @@ fn account(bench: &Bench, journal: &Path, heard: &BTreeSet<u64>, ended_well: boo
         "gaps": gaps, "owed_parts": statistics.owed_parts,
     });
     Ok(Found { passed: enough && complete && ended_well, says, figures, table: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use ramand::journal::{Journal, Settings};
+    use ramand::publish::wire;
+    use ramand::record::{Audience, Entry, Part, PartKey};
+
+    use super::*;
+
+    /// A journal of five results of which those in `owed` are not acknowledged; a subscriber heard `heard`.
+    fn check(owed: &[u64], heard: &[u64], wanted: f64, passed: bool) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.sqlite");
+        let settings = Settings {
+            bytes_max: 1 << 22,
+            age_max: Duration::from_secs(3600),
+            first_seq: Seq::new(1),
+            encode_gap: wire::gap,
+            gap_audience: Audience::Subscribers,
+        };
+        let journal = Journal::open(&path, settings).expect("opens");
+        for _ in 0..5 {
+            let entry = |seq: Seq| Entry {
+                id: seq.to_string(),
+                time: SystemTime::now(),
+                parts: vec![Part::owed(PartKind::Result, b"{}".to_vec())],
+            };
+            let seq = journal.append(entry).expect("there is room");
+            if !owed.contains(&seq.number()) {
+                journal.acknowledge(&[PartKey { seq, kind: PartKind::Result }]).expect("marked");
+            }
+        }
+        let heard = heard.iter().copied().collect();
+        let found = account(&path, &heard, wanted, true);
+        assert_eq!(found.is_ok_and(|found| found.passed), passed, "owed {owed:?}, heard {heard:?}");
+    }
+
+    #[test]
+    fn what_was_produced_was_delivered_or_the_soak_fails() {
+        check(&[], &[1, 2, 3, 4, 5], 5.0, true);
+        check(&[], &[3, 4, 5], 5.0, true);
+        check(&[], &[1, 2, 4, 5], 5.0, false);
+        check(&[], &[1, 2, 3, 4, 5, 9], 5.0, false);
+        check(&[5], &[1, 2, 3, 4, 5], 5.0, false);
+        check(&[], &[1, 2, 3, 4, 5], 6.0, false);
+    }
 }
