@@ -74,3 +74,14 @@ fn without_faults_the_simulated_rig_passes_at_the_speed_of_a_real_line() {
     assert_eq!(json["passed"], true);
     assert!(json["checks"][2]["figures"]["read_noise_counts"].as_f64().is_some_and(|noise| noise > 0.0), "{json}");
 }
+
+#[test]
+fn the_example_is_a_rig_that_may_not_switch_the_laser() {
+    let rig = Rig::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hil/example.toml")).expect("a rig");
+    assert!(!rig.laser.allowed && rig.simulator.is_none());
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rig.toml");
+    std::fs::write(&path, "name = \"x\"\nlasr = 1\n").expect("written");
+    let error = Rig::read(&path).expect_err("a misspelt key");
+    assert!(error.contains("rig.toml") && error.contains("line 2") && error.contains("lasr"), "{error}");
+}
