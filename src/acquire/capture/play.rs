@@ -85,23 +85,21 @@ impl Player {
         self.play(&event).map(|()| None)
     }
 
-    /// The bytes that came within `patience`; none where the driver did something else first. Or the way the read failed.
+    /// The bytes that came, or the way the read failed; none, after `patience`, where the driver did something else first. An
+    /// answer that was recorded here came in time: otherwise what the driver did about it would stand before it.
     pub(in crate::acquire) fn read(&self, patience: Duration) -> Result<Result<Vec<u8>, String>, CaptureError> {
         let mut state = self.lock();
-        let until = state.now.saturating_add(patience);
-        let moment = state.upcoming_or("waiting for an answer")?;
-        let in_time = moment.at <= until;
-        match moment.event.clone() {
-            Event::Received(bytes) if in_time => {
+        match state.upcoming_or("waiting for an answer")?.event.clone() {
+            Event::Received(bytes) => {
                 state.take();
                 Ok(Ok(bytes))
             }
-            Event::Lost(Way::Reading, why) if in_time => {
+            Event::Lost(Way::Reading, why) => {
                 state.take();
                 Ok(Err(why))
             }
             _ => {
-                state.now = until;
+                state.now += patience;
                 Ok(Ok(Vec::new()))
             }
         }
