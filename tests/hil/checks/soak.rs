@@ -9,8 +9,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use ramand::acquire::AcquireError;
+use ramand::acquire::capture::{self, Conversation};
 use ramand::journal::{HistoryQuery, JournalReader, Window};
 use ramand::record::{PartKind, PartKinds, Seq};
+use ramand::spectrum::RawSpectrum;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use serde_json::{Value, json};
 
@@ -25,6 +28,9 @@ const END_WITHIN: Duration = Duration::from_secs(30);
 
 /// How often a process or a subscriber is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Beside the journal.
+const CONVERSATION: &str = "conversation.txt";
 
 /// Of the results that the period asks for, this part must come: dark frames take their time too.
 const RESULTS_MIN: f64 = 0.4;
@@ -99,12 +105,26 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     let ended_well = daemon.end()?;
     let seconds_each = soak.period.max(bench.rig.spectrometer.exposure_min).as_secs_f64();
     let wanted = RESULTS_MIN * soak.lasts.as_secs_f64() / seconds_each;
-    account(&journal, &heard.seqs(), wanted, ended_well)
+    let found = account(&journal, &heard.seqs(), wanted, ended_well)?;
+    Ok(Found { says: format!("{}; {}", found.says, replayed(&folder.path().join(CONVERSATION))?), ..found })
 }
 
 /// The program beside this test: where the test archive was unpacked, or where it was built.
 fn binary() -> PathBuf {
     std::env::var_os("NEXTEST_BIN_EXE_ramand").map_or_else(|| env!("CARGO_BIN_EXE_ramand").into(), PathBuf::from)
+}
+
+/// What the daemon said on the line, played back: the driver must do the same again and come to the same spectra.
+fn replayed(path: &Path) -> Result<String, Trouble> {
+    let told = |error: &dyn std::error::Error| Trouble::Fail(format!("the conversation does not replay: {error}"));
+    let conversation = Conversation::read(path).map_err(|error| told(&error))?;
+    if conversation.moments.last().is_some_and(|last| last.event == capture::Event::Full) {
+        return Ok("the conversation is longer than its file".to_owned());
+    }
+    let mut spectra = 0;
+    let counted = |outcome: Result<&RawSpectrum, &AcquireError>| spectra += usize::from(outcome.is_ok());
+    capture::replay(&conversation, counted).map_err(|error| told(&error))?;
+    Ok(format!("{spectra} spectra replayed from the conversation"))
 }
 
 fn configuration(bench: &Bench, folder: &Path, journal: &Path, host: &str, port: u16) -> Result<PathBuf, Trouble> {
@@ -114,9 +134,11 @@ fn configuration(bench: &Bench, folder: &Path, journal: &Path, host: &str, port:
         "[place]\nsite = \"hil\"\nline = \"bench\"\ndevice = \"soak\"\n\
          [spectrometer]\nport = {port_name:?}\nprofile = {profile:?}\nserial_number = {serial:?}\nlaser_nm = {laser_nm:?}\n\
          laser = {laser:?}\nlaser_warm_up = \"{warm_up} ms\"\nintegration = \"{exposure} ms\"\nperiod = \"{period} ms\"\n{baud}\
+         capture_file = {conversation:?}\n\
          [journal]\npath = {journal:?}\n[web]\nenabled = false\n[log]\nformat = \"text\"\n\
          [broker]\nenabled = {embedded}\nlisten = \"127.0.0.1:{port}\"\n\
          [mqtt]\nenabled = true\nhost = {host:?}\nport = {port}\nclient_id = \"ramand-hil-soak\"\n",
+        conversation = folder.join(CONVERSATION),
         port_name = bench.port,
         profile = rig.spectrometer.profile,
         serial = rig.spectrometer.serial_number,
