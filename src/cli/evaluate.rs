@@ -11,7 +11,7 @@ use super::CommandError;
 use super::progress::{interrupt_on_request, watched};
 use super::train::request::data_sha256;
 use crate::evaluate::document::Document;
-use crate::evaluate::{Request, evaluate, render, shift};
+use crate::evaluate::{Request, evaluate, render, shift, steps};
 use crate::infer::Model;
 use crate::recording::Recording;
 use crate::train::Progress;
@@ -91,7 +91,7 @@ fn evaluate_model(args: &EvaluateArgs) -> Result<(), CommandError> {
             shift::shift(&recording, unknown.as_ref(), &model, &request, &progress)
         })?
     } else {
-        watched(&progress, "evaluating", 1, || evaluate(&recording, &model, &request, &progress))?
+        watched(&progress, "evaluating", steps(&recording), || evaluate(&recording, &model, &request, &progress))?
     };
     for (path, format) in reports {
         write(path, &format.render(&document))?;
@@ -107,6 +107,7 @@ fn evaluate_model(args: &EvaluateArgs) -> Result<(), CommandError> {
 /// What a report file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
+    Html,
     Json,
     Markdown,
 }
@@ -115,14 +116,16 @@ impl Format {
     /// By the file's ending.
     pub(super) fn of(path: &Path) -> Result<Self, CommandError> {
         match path.extension().and_then(|ending| ending.to_str()) {
+            Some("html") => Ok(Self::Html),
             Some("json") => Ok(Self::Json),
             Some("md") => Ok(Self::Markdown),
-            _ => Err(CommandError::operator(format!("{}: a report's name ends in .md or .json", path.display()))),
+            _ => Err(CommandError::operator(format!("{}: a report's name ends in .html, .md or .json", path.display()))),
         }
     }
 
     pub(super) fn render(self, document: &Document) -> String {
         match self {
+            Self::Html => render::html(document),
             Self::Json => format!("{:#}\n", render::json(document)),
             Self::Markdown => render::markdown(document),
         }

@@ -196,6 +196,11 @@ impl Gate {
         self.principal.eigenvalues.len()
     }
 
+    /// `[features]`, the mean training spectrum.
+    pub fn mean(&self) -> &[f32] {
+        &self.principal.mean
+    }
+
     /// T² = Σ_a t_a² / λ_a with t = P (x − mean), and Q = ‖x − mean − Pᵀ t‖². Q is summed from the residual itself: as a
     /// difference of sums of squares it would drown in the rounding of the loadings where a spectrum is far off
     /// within the model.

@@ -46,6 +46,17 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// As many cells in each as there are columns.
     pub rows: Vec<Vec<Cell>>,
+    /// Who reads it.
+    pub readers: Readers,
+}
+
+/// Who a table is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Every format has it.
+    All,
+    /// Only JSON: people see the figure.
+    Programs,
 }
 
 /// The head of a column.
@@ -105,7 +116,17 @@ impl Table {
     pub fn new(key: &'static str, columns: &[(&str, &str)], rows: Vec<Vec<Cell>>) -> Self {
         assert!(rows.iter().all(|row| row.len() == columns.len()), "every row of '{key}' has a cell for every column");
         let columns = columns.iter().map(|&(key, title)| Column::new(key, title)).collect();
-        Self { key, columns, rows }
+        Self { key, columns, rows, readers: Readers::All }
+    }
+
+    /// The same for programs only.
+    pub fn data_only(self) -> Self {
+        Self { readers: Readers::Programs, ..self }
+    }
+
+    /// Whether people see it.
+    pub fn is_for_people(&self) -> bool {
+        self.readers == Readers::All
     }
 }
 

@@ -6,9 +6,22 @@
 //! ```
 //! Each definition is a pure function of its own; a section says in words what it computed, or why it could not.
 
+mod chart;
+pub mod contribution;
 pub mod document;
+mod effect;
 mod error;
 pub mod methods;
+pub mod linearity;
+mod maps;
+pub mod merit;
+mod observe;
+pub mod occlusion;
+pub mod off_band;
+mod partition;
+pub mod precision;
+pub mod purity;
+pub mod quadrant;
 pub mod render;
 pub mod shift;
 mod subject;
@@ -16,6 +29,9 @@ mod subject;
 pub use error::EvaluateError;
 
 use self::document::Document;
+use self::observe::Observations;
+use self::occlusion::Occlusion;
+use self::off_band::OffBand;
 use crate::infer::Model;
 use crate::recording::Recording;
 use crate::train::Progress;
@@ -32,6 +48,12 @@ pub struct Request {
     pub data_sha256: String,
 }
 
+/// How many steps [`evaluate`] takes: the length of a progress bar.
+pub fn steps(recording: &Recording) -> u64 {
+    let spectra = recording.spectra.len();
+    (spectra + occlusion::spectra(spectra)) as u64
+}
+
 /// Tests `model` on `recording`.
 ///
 /// # Errors
@@ -42,11 +64,33 @@ pub fn evaluate(
     request: &Request,
     progress: &Progress,
 ) -> Result<Document, EvaluateError> {
-    progress.step()?;
+    let observations = Observations::make(recording, model, request, progress)?;
+    let budget = precision::of_observations(&observations);
+    let linearity = linearity::linearity(&observations);
+    let off_band = OffBand::of(&observations);
+    let occlusion = if observations.rows.is_empty() {
+        Err("no spectrum could be prepared".into())
+    } else {
+        let bands = observations.partition.bands();
+        let pieces = off_band.as_ref().map_or(Vec::new(), |found| found.pieces(bands, occlusion::PIECES_MAX));
+        Ok(Occlusion::make(&observations, model, &pieces, progress)?)
+    };
     let identity = model.identity();
     Ok(Document {
         title: format!("{} {} on {}", identity.name, identity.version, recording.path.display()),
         notes: vec![format!("The bundle says of itself: {}.", identity.claim)],
-        sections: vec![subject::section(recording, model, request)?],
+        sections: vec![
+            subject::section(recording, model, request, &observations),
+            merit::section(&observations, &budget, subject::is_training_data(model, request)),
+            maps::section(&observations, model),
+            contribution::section(&observations, &budget),
+            quadrant::section(&observations, &linearity),
+            purity::section(&observations),
+            linearity::section(&observations, &linearity),
+            precision::section(&observations, &budget),
+            off_band::section(&observations, &off_band),
+            occlusion::section(&observations, &occlusion),
+            maps::identities(&observations, &linearity, &budget),
+        ],
     })
 }

@@ -1,9 +1,8 @@
 //! What is tested on what: the bundle, the spectra, and whether the bundle has seen them.
 
-use std::collections::BTreeSet;
-
 use super::document::{Cell, Content, Section, Table};
-use super::{EvaluateError, Request};
+use super::observe::Observations;
+use super::Request;
 use crate::infer::Model;
 use crate::infer::manifest::Task;
 use crate::recording::Recording;
@@ -21,13 +20,16 @@ pub(super) fn group_column<'a>(recording: &Recording, model: &'a Model, request:
 }
 
 /// The first section.
-pub(super) fn section(recording: &Recording, model: &Model, request: &Request) -> Result<Section, EvaluateError> {
+pub(super) fn section(
+    recording: &Recording,
+    model: &Model,
+    request: &Request,
+    observations: &Observations,
+) -> Section {
     let (identity, manifest) = (model.identity(), model.manifest());
     let group = group_column(recording, model, request);
-    let samples = match group {
-        None => recording.spectra.len(),
-        Some(column) => recording.label_column(column)?.into_iter().collect::<BTreeSet<_>>().len(),
-    };
+    let assessed = || observations.rows.iter().filter_map(|row| row.applies);
+    let passed = (assessed().count() > 0).then(|| assessed().filter(|applies| *applies).count());
     let task = match manifest.task {
         Task::Regression => "regression",
         Task::Classification => "classification",
@@ -39,7 +41,9 @@ pub(super) fn section(recording: &Recording, model: &Model, request: &Request) -
         ("task", task.into()),
         ("trained on measured spectra", if manifest.training.measured { "yes" } else { "no, or not only" }.into()),
         ("spectra", recording.spectra.len().into()),
-        ("independent samples", samples.into()),
+        ("spectra that could be prepared", observations.rows.len().into()),
+        ("independent samples among them", observations.samples.into()),
+        ("spectra the gate lets pass", passed.into()),
         ("told apart by", group.unwrap_or("nothing: every row is a sample").into()),
         ("truth", request.label.as_deref().unwrap_or("not given").into()),
     ];
@@ -49,14 +53,19 @@ pub(super) fn section(recording: &Recording, model: &Model, request: &Request) -
     } else {
         "The file is not the one the bundle was trained on. Whether it holds samples of the training is for you to know."
     };
-    Ok(Section {
+    let mut notes = vec![note.to_owned()];
+    if let Some((id, why)) = observations.unprepared.first() {
+        let count = observations.unprepared.len();
+        notes.push(format!("{count} spectra could not be prepared and are left out, the first being '{id}': {why}."));
+    }
+    Section {
         key: "subject",
         title: "Bundle and spectra",
         explains: "What was tested on what.".into(),
         content: Ok(Content {
             tables: vec![Table::new("facts", &[("what", "what"), ("value", "value")], rows)],
             figures: Vec::new(),
-            notes: vec![note.into()],
+            notes,
         }),
-    })
+    }
 }

@@ -121,6 +121,15 @@ pub struct Layer<'a> {
     pub gradient: &'a [f32],
 }
 
+/// M of every output at once, \[outputs\]\[points\]: any contrast is the difference of two rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputMaps {
+    /// All parts together.
+    pub map: Vec<f32>,
+    /// The linear parts alone; empty where there are none.
+    pub linear: Vec<f32>,
+}
+
 /// What a model's explanations have in common.
 #[derive(Debug, Clone)]
 pub struct Explainer {
@@ -178,6 +187,39 @@ impl Explainer {
             receptive_field,
             completeness,
         }
+    }
+
+    /// M of every output for one spectrum.
+    ///
+    /// # Panics
+    /// When a layer has not the shape its part was made for.
+    pub fn maps(&self, layers: &[Layer<'_>]) -> OutputMaps {
+        let (outputs, points) = (self.offset.len(), self.axis.len());
+        let any_linear = self.parts.iter().any(|part| part.linear);
+        let (mut map, mut linear) = (vec![0.0; outputs * points], vec![0.0; outputs * points]);
+        for (part, layer) in self.parts.iter().zip(layers) {
+            let count = part.spread.cells();
+            let by_cell = maps_by_cell(layer, count, outputs);
+            let own = if part.linear { &mut linear } else { &mut map };
+            for (row, cells) in own.chunks_mut(points).zip(by_cell.chunks(count)) {
+                part.spread.add(cells, row);
+            }
+        }
+        add(&mut map, &linear);
+        OutputMaps { map, linear: if any_linear { linear } else { Vec::new() } }
+    }
+
+    /// The reference population's mean M of every output.
+    pub fn reference_maps(&self) -> OutputMaps {
+        let mut map = self.reference.clone();
+        add(&mut map, &self.linear_reference);
+        let any_linear = self.parts.iter().any(|part| part.linear);
+        OutputMaps { map, linear: if any_linear { self.linear_reference.clone() } else { Vec::new() } }
+    }
+
+    /// How much of the axis one cell sees, cm⁻¹.
+    pub fn receptive_field(&self) -> f64 {
+        self.receptive_field
     }
 
     /// The maps of one spectrum: `outputs` is the network's y, `layers` one for each part, in order.
@@ -400,6 +442,10 @@ mod tests {
             explainer().explain(Explained::Contrast { class: 0, against: 1 }, &[5.5, 5.5], &[network, linear]);
         let negated: Vec<f32> = found.map.iter().map(|value| -value).collect();
         assert_eq!(mirrored.map, negated, "a contrast is antisymmetric");
+        let each = explainer().maps(&[network, linear]);
+        assert_eq!(each.map, [3.0, 2.0, 0.0, 0.0, 0.0, 0.0, 3.0, 3.0], "two rows whose difference is the contrast's map");
+        assert_eq!(each.linear, [2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0]);
+        assert_eq!(explainer().reference_maps().map, [1.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0]);
     }
 
     #[test]

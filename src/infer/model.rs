@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::applicability::{ApplicabilityError, Confidence, Spread as ConfidenceSpread};
 use super::bundle::{Bundle, BundleError};
-use super::cam::{Explainer, Part, Spread};
+use super::cam::{Explainer, OutputMaps, Part, Spread};
 use super::manifest::Manifest;
-use super::network::{Network, NetworkError, Session};
+use super::network::{Network, NetworkError, Session, Values};
 use crate::decide::conformal::conforming;
 use crate::decide::{Gate, Output};
 use crate::failure::{Failure, Kind};
@@ -192,6 +192,11 @@ impl Model {
         &self.network
     }
 
+    /// What its explanations have in common.
+    pub fn explainer(&self) -> &Explainer {
+        &self.explainer
+    }
+
     /// What the model gives, as limits see it.
     pub fn output(&self) -> Output<'_> {
         match &self.answer {
@@ -218,10 +223,7 @@ impl Model {
     pub fn judge(&self, session: &mut Session, spectrum: &PreparedSpectrum) -> Result<Judgement, ModelError> {
         let failed = |source| self.failed(source);
         let values = self.network.run(session, spectrum.values()).map_err(failed)?;
-        let scores = values.y().map_err(failed)?;
-        if let Some(output) = scores.iter().position(|score| !score.is_finite()) {
-            return Err(ModelError::NotFinite { model: self.identity.name.clone(), output });
-        }
+        let scores = self.finite(&values)?;
         let (prediction, explained) = match &self.answer {
             Answer::Value { unit, interval } => {
                 let value = scores[0];
@@ -246,6 +248,34 @@ impl Model {
         };
         let attribution = self.explainer.explain(explained, scores, &values.layers().map_err(failed)?);
         Ok(Judgement { prediction, attribution })
+    }
+
+    /// y of each output, and M of each, for prepared values \[channels\]\[points\] that need not be a measured spectrum's.
+    ///
+    /// # Errors
+    /// As [`Model::judge`].
+    pub fn output_maps(&self, session: &mut Session, prepared: &[f32]) -> Result<(Vec<f32>, OutputMaps), ModelError> {
+        let failed = |source| self.failed(source);
+        let values = self.network.run(session, prepared).map_err(failed)?;
+        let scores = self.finite(&values)?.to_vec();
+        Ok((scores, self.explainer.maps(&values.layers().map_err(failed)?)))
+    }
+
+    /// y of each output for prepared values \[channels\]\[points\] that need not be a measured spectrum's.
+    ///
+    /// # Errors
+    /// As [`Model::judge`].
+    pub fn scores(&self, session: &mut Session, prepared: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let values = self.network.run(session, prepared).map_err(|source| self.failed(source))?;
+        Ok(self.finite(&values)?.to_vec())
+    }
+
+    fn finite<'v>(&self, values: &'v Values<'_>) -> Result<&'v [f32], ModelError> {
+        let scores = values.y().map_err(|source| self.failed(source))?;
+        match scores.iter().position(|score| !score.is_finite()) {
+            Some(output) => Err(ModelError::NotFinite { model: self.identity.name.clone(), output }),
+            None => Ok(scores),
+        }
     }
 
     fn failed(&self, source: NetworkError) -> ModelError {

@@ -14,11 +14,11 @@ const DRAWS: usize = 2000;
 const TAIL: f64 = 0.025;
 
 /// How often each sample counts: once each, or as drawn.
-pub(super) struct Draws(Vec<Vec<u32>>);
+pub(crate) struct Draws(Vec<Vec<u32>>);
 
 impl Draws {
     /// For so many samples.
-    pub(super) fn new(samples: usize, random: &mut ChaCha8Rng) -> Self {
+    pub(crate) fn new(samples: usize, random: &mut ChaCha8Rng) -> Self {
         let draw = |_| {
             let mut counts = vec![0; samples];
             (0..samples).for_each(|_| counts[random.random_range(0..samples)] += 1);
@@ -28,7 +28,7 @@ impl Draws {
     }
 
     /// The 95 % interval of `figure`, which is given how often each sample counts; `None` where it is undefined in most draws.
-    pub(super) fn interval(&self, figure: impl Fn(&[u32]) -> f64) -> Option<[f64; 2]> {
+    pub(crate) fn interval(&self, figure: impl Fn(&[u32]) -> f64) -> Option<[f64; 2]> {
         // A draw without any sample of a class says nothing about that class.
         let mut values: Vec<f64> =
             self.0.iter().map(|counts| figure(counts)).filter(|value| value.is_finite()).collect();

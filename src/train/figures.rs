@@ -2,20 +2,20 @@
 
 /// How well a quantity was predicted.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct RegressionFigures {
+pub(crate) struct RegressionFigures {
     /// Root mean square error.
-    pub(super) rmse: f64,
+    pub(crate) rmse: f64,
     /// 1 − Σ (prediction − truth)² / Σ (truth − mean truth)².
-    pub(super) r2: f64,
+    pub(crate) r2: f64,
     /// Mean of prediction − truth.
-    pub(super) bias: f64,
+    pub(crate) bias: f64,
     /// Of the least-squares line of prediction on truth.
-    pub(super) slope: f64,
+    pub(crate) slope: f64,
 }
 
 /// What [`RegressionFigures`] are computed from; sums of parts are the sums of the whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct RegressionSums {
+pub(crate) struct RegressionSums {
     count: f64,
     truth: f64,
     prediction: f64,
@@ -26,7 +26,7 @@ pub(super) struct RegressionSums {
 
 impl RegressionSums {
     /// One more spectrum.
-    pub(super) fn add(&mut self, truth: f64, prediction: f64) {
+    pub(crate) fn add(&mut self, truth: f64, prediction: f64) {
         self.count += 1.0;
         self.truth += truth;
         self.prediction += prediction;
@@ -36,7 +36,7 @@ impl RegressionSums {
     }
 
     /// All spectra of a part, `times` times.
-    pub(super) fn add_times(&mut self, part: Self, times: f64) {
+    pub(crate) fn add_times(&mut self, part: Self, times: f64) {
         self.count += times * part.count;
         self.truth += times * part.truth;
         self.prediction += times * part.prediction;
@@ -46,7 +46,7 @@ impl RegressionSums {
     }
 
     /// Of at least one spectrum; where all have the same truth, R² and slope are no numbers.
-    pub(super) fn figures(&self) -> RegressionFigures {
+    pub(crate) fn figures(&self) -> RegressionFigures {
         let variation = self.truth_squared - self.truth * self.truth / self.count;
         let covariation = self.product - self.truth * self.prediction / self.count;
         RegressionFigures {
@@ -59,7 +59,7 @@ impl RegressionSums {
 }
 
 /// The middle value, or the mean of the two middle ones; at least one value.
-pub(super) fn median(values: &mut [f64]) -> f64 {
+pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 { values[middle] } else { 0.5 * (values[middle - 1] + values[middle]) }
@@ -96,13 +96,13 @@ fn surprise(truth: usize, scores: &[f32], temperature: f64) -> f64 {
 }
 
 /// Index of the highest score, the first of equals.
-pub(super) fn best(scores: &[f32]) -> usize {
+pub(crate) fn best(scores: &[f32]) -> usize {
     let higher = |best: usize, index: usize| if scores[index] > scores[best] { index } else { best };
     (0..scores.len()).fold(0, higher)
 }
 
 /// The `share` quantile of values, as the smallest value that at least that share of them does not exceed.
-pub(super) fn quantile(values: &mut [f64], share: f64) -> f64 {
+pub(crate) fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let rank = (share * values.len() as f64).ceil() as usize;
     values[rank.clamp(1, values.len()) - 1]

@@ -11,7 +11,7 @@
 mod adopt;
 mod alone;
 mod augment;
-mod bootstrap;
+pub(crate) mod bootstrap;
 mod bundle;
 #[cfg(test)]
 mod calibrated_tests;
@@ -22,7 +22,7 @@ mod coverage;
 mod crossvalidate;
 mod dataset;
 mod error;
-mod figures;
+pub(crate) mod figures;
 mod fit;
 mod gate;
 mod kernel;

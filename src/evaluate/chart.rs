@@ -1,0 +1,251 @@
+//! The report's drawings, each a whole SVG document.
+
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::document::Figure;
+use super::precision::Budget;
+use super::render::number;
+
+/// What adds to the output.
+const ADDS: RGBColor = RGBColor(192, 72, 40);
+/// What takes from it.
+const TAKES: RGBColor = RGBColor(38, 101, 178);
+const QUIET: RGBColor = RGBColor(110, 110, 110);
+const PALE: RGBColor = RGBColor(238, 238, 234);
+const FONT: &str = "sans-serif";
+/// Panels of the linearity figure in a row.
+const PANELS: usize = 3;
+
+/// An effect map over the mean spectrum.
+pub(super) struct EffectMap<'a> {
+    /// Points of the axis, cm⁻¹.
+    pub(super) axis_cm: &'a [f64],
+    /// E of each point.
+    pub(super) effect: &'a [f64],
+    /// Mean prepared spectrum, first channel.
+    pub(super) spectrum: &'a [f64],
+    /// Bands: from and to, cm⁻¹.
+    pub(super) bands: &'a [(f64, f64)],
+    /// How much of the axis one cell of the network sees, cm⁻¹.
+    pub(super) receptive_field_cm: f64,
+    /// What E is of, with its unit.
+    pub(super) of: &'a str,
+}
+
+/// Draws into a string; nothing can fail there but a mistake in the drawing.
+fn drawing(
+    size: (u32, u32),
+    draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, plotters::coord::Shift>) -> Result<(), Box<dyn std::error::Error>>,
+) -> String {
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        let drawn = root.fill(&WHITE).map_err(Into::into).and_then(|()| draw(&root));
+        drawn.and_then(|()| Ok(root.present()?)).expect("a string takes every drawing");
+    }
+    svg
+}
+
+/// The smallest range with all values and some air; never empty.
+fn range(values: impl IntoIterator<Item = f64>) -> std::ops::Range<f64> {
+    let finite = values.into_iter().filter(|value| value.is_finite());
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    if low > high {
+        return 0.0..1.0;
+    }
+    let air = if high > low { 0.06 * (high - low) } else { 0.5 * high.abs().max(1.0) };
+    low - air..high + air
+}
+
+/// A map in the colours of its sign, over the mean spectrum, with the resolution as a bar.
+pub(super) fn effect_map(map: &EffectMap<'_>, key: &'static str, caption: String) -> Figure {
+    let largest = map.effect.iter().fold(0.0_f64, |largest, effect| largest.max(effect.abs()));
+    let scale = if largest > 0.0 { largest } else { 1.0 };
+    let (Some(&first), Some(&last)) = (map.axis_cm.first(), map.axis_cm.last()) else {
+        return Figure { key, caption, svg: String::new() };
+    };
+    let half = 0.5 * (last - first) / (map.axis_cm.len().max(2) - 1) as f64;
+    let of_spectrum = range(map.spectrum.iter().copied());
+    let height = |value: f64| 2.0 * (value - of_spectrum.start) / (of_spectrum.end - of_spectrum.start) - 1.0;
+    let svg = drawing((900, 320), |root| {
+        let mut chart = ChartBuilder::on(root)
+            .margin(12)
+            .x_label_area_size(38)
+            .y_label_area_size(70)
+            .build_cartesian_2d(first..last, -1.25 * scale..1.05 * scale)?;
+        chart.draw_series(map.bands.iter().map(|&(from, to)| {
+            Rectangle::new([(from.max(first), -1.05 * scale), (to.min(last), 1.05 * scale)], PALE.filled())
+        }))?;
+        chart
+            .configure_mesh()
+            .disable_mesh()
+            .x_desc("Raman shift, cm-1")
+            .y_desc(map.of)
+            .x_label_formatter(&|shift| format!("{shift:.0}"))
+            .y_label_formatter(&|value| number(*value))
+            .label_style((FONT, 12))
+            .axis_desc_style((FONT, 13))
+            .draw()?;
+        chart.draw_series(map.axis_cm.iter().zip(map.effect).map(|(&shift, &effect)| {
+            let colour = if effect < 0.0 { TAKES } else { ADDS };
+            Rectangle::new([((shift - half).max(first), 0.0), ((shift + half).min(last), effect)], colour.filled())
+        }))?;
+        let spectrum = map.axis_cm.iter().zip(map.spectrum).map(|(&shift, &value)| (shift, scale * height(value)));
+        chart.draw_series([PathElement::new(spectrum.collect::<Vec<_>>(), QUIET)])?;
+        let (bar, field) = (-1.16 * scale, map.receptive_field_cm.min(last - first));
+        let ends = vec![(first + 2.0 * half, bar), (first + 2.0 * half + field, bar)];
+        chart.draw_series([PathElement::new(ends, BLACK.stroke_width(4))])?;
+        let style = (FONT, 12).into_font().into_text_style(root).pos(Pos::new(HPos::Left, VPos::Center));
+        let text = format!("{field:.0} cm-1: what one cell of the network sees");
+        chart.draw_series([Text::new(text, (first + 4.0 * half + field, bar), style)])?;
+        Ok(())
+    });
+    Figure { key, caption, svg }
+}
+
+/// Points by name, in the unit square's upper half and below: x the gross share, y the purity or R².
+pub(super) fn quadrant(points: &[(&str, f64, f64)], limits: (f64, f64), y: &str) -> Figure {
+    let x_range = 0.0..range(points.iter().map(|&(_, x, _)| x).chain([0.0, 2.0 * limits.0])).end;
+    let y_range = range(points.iter().map(|&(.., y)| y).chain([0.0, 1.0]));
+    let svg = drawing((900, 460), |root| {
+        let mut chart = ChartBuilder::on(root)
+            .margin(12)
+            .x_label_area_size(38)
+            .y_label_area_size(60)
+            .build_cartesian_2d(x_range.clone(), y_range.clone())?;
+        chart
+            .configure_mesh()
+            .disable_mesh()
+            .x_desc("gross share of D: used")
+            .y_desc(format!("{y}: different"))
+            .label_style((FONT, 12))
+            .axis_desc_style((FONT, 13))
+            .draw()?;
+        let across = vec![(x_range.start, limits.1), (x_range.end, limits.1)];
+        let upwards = vec![(limits.0, y_range.start), (limits.0, y_range.end)];
+        chart.draw_series([across, upwards].map(|ends| PathElement::new(ends, QUIET)))?;
+        let corner = |name: &'static str, right: bool, top: bool| {
+            let (h, x) = if right { (HPos::Right, x_range.end) } else { (HPos::Left, x_range.start) };
+            let (v, y) = if top { (VPos::Top, y_range.end) } else { (VPos::Bottom, y_range.start) };
+            let style = (FONT, 13).into_font().color(&QUIET).pos(Pos::new(h, v));
+            Text::new(name, (x, y), style)
+        };
+        let corners = [("sound", true, true), ("suspicious", true, false), ("redundant", false, true), ("unused", false, false)];
+        chart.draw_series(corners.map(|(name, right, top)| corner(name, right, top)))?;
+        chart.draw_series(points.iter().map(|&(_, x, y)| Circle::new((x, y), 4, ADDS.filled())))?;
+        let middle = 0.6 * x_range.end;
+        chart.draw_series(points.iter().map(|&(name, x, y)| {
+            let (h, gap) = if x > middle { (HPos::Right, -0.008) } else { (HPos::Left, 0.008) };
+            let style = (FONT, 12).into_font().into_text_style(root).pos(Pos::new(h, VPos::Center));
+            Text::new(name.to_owned(), (x + gap * x_range.end, y), style)
+        }))?;
+        Ok(())
+    });
+    let caption = format!("Gross share against {y}, by band.");
+    Figure { key: "quadrant", caption, svg }
+}
+
+/// One panel of [`linearity`].
+pub(super) struct Panel<'a> {
+    pub(super) name: &'a str,
+    pub(super) values: Vec<f64>,
+    /// Slope and intercept.
+    pub(super) line: (f64, f64),
+}
+
+/// φ_B against the truth, with the fitted line.
+pub(super) fn linearity(truth: &[f64], panels: &[Panel<'_>], unit: &str) -> Figure {
+    let rows = panels.len().div_ceil(PANELS).max(1);
+    let svg = drawing((900, 240 * rows as u32), |root| {
+        let x_range = range(truth.iter().copied());
+        for (area, panel) in root.split_evenly((rows, PANELS)).iter().zip(panels) {
+            let mut chart: ChartContext<'_, _, Cartesian2d<RangedCoordf64, RangedCoordf64>> = ChartBuilder::on(area)
+                .margin(6)
+                .caption(panel.name, (FONT, 12))
+                .x_label_area_size(30)
+                .y_label_area_size(52)
+                .build_cartesian_2d(x_range.clone(), range(panel.values.iter().copied()))?;
+            chart
+                .configure_mesh()
+                .disable_mesh()
+                .x_labels(4)
+                .y_labels(4)
+                .x_desc(unit)
+                .label_style((FONT, 11))
+                .y_label_formatter(&|value| number(*value))
+                .draw()?;
+            let dots = truth.iter().zip(&panel.values);
+            chart.draw_series(dots.map(|(&c, &value)| Circle::new((c, value), 2, TAKES.mix(0.5).filled())))?;
+            let (slope, intercept) = panel.line;
+            let ends = [x_range.start, x_range.end].map(|c| (c, intercept + slope * c));
+            chart.draw_series([PathElement::new(ends, ADDS.stroke_width(2))])?;
+        }
+        Ok(())
+    });
+    Figure { key: "linearity", caption: "Contribution of each band against the truth.".into(), svg }
+}
+
+/// The covariance matrix, as parts of the variance of y.
+pub(super) fn precision(names: &[&str], budget: &Budget) -> Figure {
+    let count = names.len();
+    let (left, top, cell) = (230_i32, 20_i32, 34_i32);
+    let size = (left as u32 + cell as u32 * count as u32 + 30, top as u32 + cell as u32 * count as u32 + 30);
+    let largest = budget.covariances.iter().flatten().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    let svg = drawing(size, |root| {
+        for (row, (name, covariances)) in names.iter().zip(&budget.covariances).enumerate() {
+            let y = top + cell * row as i32;
+            let style = (FONT, 12).into_font().into_text_style(root).pos(Pos::new(HPos::Right, VPos::Center));
+            root.draw(&Text::new((*name).to_owned(), (left - 8, y + cell / 2), style))?;
+            for (column, &value) in covariances.iter().enumerate() {
+                let x = left + cell * column as i32;
+                let strength = if largest > 0.0 { value.abs() / largest } else { 0.0 };
+                let colour = if value < 0.0 { TAKES } else { ADDS };
+                root.draw(&Rectangle::new([(x, y), (x + cell - 1, y + cell - 1)], colour.mix(strength).filled()))?;
+                let part = 100.0 * value / budget.variance;
+                if budget.variance > 0.0 && part.abs() >= 0.5 {
+                    let style = (FONT, 10).into_font().into_text_style(root).pos(Pos::new(HPos::Center, VPos::Center));
+                    root.draw(&Text::new(format!("{part:.0}"), (x + cell / 2, y + cell / 2), style))?;
+                }
+            }
+        }
+        Ok(())
+    });
+    let caption = "Covariances of the contributions over replicates, in % of the variance of y; columns in the order of the rows.";
+    Figure { key: "precision", caption: caption.into(), svg }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_never_empty() {
+        assert_eq!(range([]), 0.0..1.0);
+        assert_eq!(range([f64::NAN, f64::INFINITY]), 0.0..1.0);
+        assert_eq!(range([2.0, 2.0]), 1.0..3.0);
+        let found = range([0.0, 1.0]);
+        assert!(found.start < 0.0 && found.end > 1.0);
+    }
+
+    #[test]
+    fn names_from_files_do_not_become_markup() {
+        let figure = quadrant(&[("<script>alert(1)</script>", 0.5, 0.5), ("nothing", 0.0, f64::MIN)], (0.1, 0.5), "R2");
+        assert!(figure.svg.contains("&lt;script&gt;") && !figure.svg.contains("<script"), "{}", figure.svg);
+    }
+
+    #[test]
+    fn a_map_is_drawn_in_the_colours_of_its_sign() {
+        let map = EffectMap {
+            axis_cm: &[100.0, 110.0, 120.0],
+            effect: &[1.0, -2.0, 0.0],
+            spectrum: &[0.0, 3.0, 1.0],
+            bands: &[(105.0, 500.0)],
+            receptive_field_cm: 1e9,
+            of: "effect",
+        };
+        let svg = effect_map(&map, "map", "a map".into()).svg;
+        assert!(svg.contains("#C04828") && svg.contains("#2665B2") && svg.contains("what one cell"), "{svg}");
+    }
+}
