@@ -119,7 +119,9 @@ impl Format {
             Some("html") => Ok(Self::Html),
             Some("json") => Ok(Self::Json),
             Some("md") => Ok(Self::Markdown),
-            _ => Err(CommandError::operator(format!("{}: a report's name ends in .html, .md or .json", path.display()))),
+            _ => {
+                Err(CommandError::operator(format!("{}: a report's name ends in .html, .md or .json", path.display())))
+            }
         }
     }
 

@@ -132,7 +132,8 @@ pub(super) fn quadrant(points: &[(&str, f64, f64)], limits: (f64, f64), y: &str)
             let style = (FONT, 13).into_font().color(&QUIET).pos(Pos::new(h, v));
             Text::new(name, (x, y), style)
         };
-        let corners = [("sound", true, true), ("suspicious", true, false), ("redundant", false, true), ("unused", false, false)];
+        let corners =
+            [("sound", true, true), ("suspicious", true, false), ("redundant", false, true), ("unused", false, false)];
         chart.draw_series(corners.map(|(name, right, top)| corner(name, right, top)))?;
         chart.draw_series(points.iter().map(|&(_, x, y)| Circle::new((x, y), 4, ADDS.filled())))?;
         let middle = 0.6 * x_range.end;

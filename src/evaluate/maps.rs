@@ -50,7 +50,9 @@ pub(super) fn section(observations: &Observations, model: &Model) -> Section {
         let maps = subjects.filter_map(|explained| Some((explained, observations.maps.effect(explained)?)));
         let maps: Vec<(Explained, Vec<f64>)> = maps.collect();
         if maps.is_empty() {
-            return Err("there is nothing to compare: one class, or the same quantity, or more than can be mapped".into());
+            return Err(
+                "there is nothing to compare: one class, or the same quantity, or more than can be mapped".into()
+            );
         }
         let points = axis.len();
         let mut spectrum = vec![0.0; points];
@@ -104,7 +106,10 @@ pub(super) fn section(observations: &Observations, model: &Model) -> Section {
         };
         let mut notes = vec![
             against,
-            format!("One cell of the network sees {:.0} cm-1: finer structure is interpolation.", model.explainer().receptive_field()),
+            format!(
+                "One cell of the network sees {:.0} cm-1: finer structure is interpolation.",
+                model.explainer().receptive_field()
+            ),
         ];
         notes.extend(NON_CLAIMS.map(String::from));
         Ok(Content { tables: vec![sums, data], figures, notes })
@@ -130,7 +135,10 @@ pub(super) fn identities(
     let rows = [
         ("D1: contributions of all places add up to y - b", Some(found.contributions)),
         ("D2: differences of all places add up to y - mean y of the reference", Some(found.difference)),
-        ("D3: the published contrast map is the difference of the two classes' maps", Some(found.contrast)),
+        (
+            "D3: the published contrast map is the difference of the two classes' maps",
+            (!observations.labels.is_empty()).then_some(found.contrast),
+        ),
         ("D6: slopes of all bands add up to the slope of y", linearity.as_ref().ok().map(Linearity::identity_error)),
         ("D7: covariances of all bands add up to the variance of y", budget.as_ref().ok().map(Budget::identity_error)),
     ];

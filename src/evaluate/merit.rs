@@ -78,8 +78,7 @@ fn table(figures: Vec<Figure>) -> Table {
         let [low, high] = interval.map_or([Cell::Missing, Cell::Missing], |interval| interval.map(Cell::from));
         vec![key.into(), what.into(), value.into(), low, high]
     });
-    let columns =
-        [("key", "key"), ("figure", "figure"), ("value", "value"), ("low", "95 % from"), ("high", "to")];
+    let columns = [("key", "key"), ("figure", "figure"), ("value", "value"), ("low", "95 % from"), ("high", "to")];
     Table::new("figures", &columns, rows.collect())
 }
 
@@ -121,12 +120,20 @@ fn quantity(observations: &Observations, truth: &[f64], budget: &Result<Budget, 
         )),
     }
     let slope = line(&c, &v).map(|line| line.slope);
-    match (budget, slope.zip(budget.as_ref().ok()).and_then(|(slope, b)| repeatability_limit(b.repeatability(), slope))) {
+    match (budget, slope.zip(budget.as_ref().ok()).and_then(|(slope, b)| repeatability_limit(b.repeatability(), slope)))
+    {
         (_, Some(limit)) => {
-            figures.push(("repeatability_limit", format!("3.3 s_r / slope, IUPAC, replicates only, {unit}"), limit, None));
+            figures.push((
+                "repeatability_limit",
+                format!("3.3 s_r / slope, IUPAC, replicates only, {unit}"),
+                limit,
+                None,
+            ));
         }
         (Err(because), None) => notes.push(format!("3.3 s_r / slope is not computed because {because}.")),
-        (Ok(_), None) => notes.push("3.3 s_r / slope is not computed because the prediction does not follow the truth.".into()),
+        (Ok(_), None) => {
+            notes.push("3.3 s_r / slope is not computed because the prediction does not follow the truth.".into())
+        }
     }
     Content { tables: vec![table(figures)], notes, ..Content::default() }
 }
@@ -167,15 +174,20 @@ fn kinds(observations: &Observations, truth: &[Option<usize>]) -> Content {
     let keys: Vec<String> = (0..labels.len()).map(|class| format!("named_{class}")).collect();
     let mut columns = vec![("truth", "truth / named as")];
     columns.extend(keys.iter().map(String::as_str).zip(labels.iter().map(String::as_str)));
-    let rows = labels.iter().zip(confusion).map(|(label, row)| {
-        [Cell::from(label.as_str())].into_iter().chain(row.into_iter().map(Cell::from)).collect()
-    });
+    let rows = labels
+        .iter()
+        .zip(confusion)
+        .map(|(label, row)| [Cell::from(label.as_str())].into_iter().chain(row.into_iter().map(Cell::from)).collect());
     let unknown = truth.iter().filter(|class| class.is_none()).count();
     let notes = match unknown {
         0 => Vec::new(),
         _ => vec![format!("{unknown} spectra are of kinds the model does not know; no figure counts them.")],
     };
-    Content { tables: vec![table(figures), Table::new("confusion", &columns, rows.collect())], notes, ..Content::default() }
+    Content {
+        tables: vec![table(figures), Table::new("confusion", &columns, rows.collect())],
+        notes,
+        ..Content::default()
+    }
 }
 
 #[cfg(test)]

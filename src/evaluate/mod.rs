@@ -6,6 +6,7 @@
 //! ```
 //! Each definition is a pure function of its own; a section says in words what it computed, or why it could not.
 
+mod audit;
 mod chart;
 pub mod contribution;
 pub mod document;
@@ -28,9 +29,9 @@ mod subject;
 
 pub use error::EvaluateError;
 
+use self::audit::Occlusion;
 use self::document::Document;
 use self::observe::Observations;
-use self::occlusion::Occlusion;
 use self::off_band::OffBand;
 use crate::infer::Model;
 use crate::recording::Recording;
@@ -51,7 +52,7 @@ pub struct Request {
 /// How many steps [`evaluate`] takes: the length of a progress bar.
 pub fn steps(recording: &Recording) -> u64 {
     let spectra = recording.spectra.len();
-    (spectra + occlusion::spectra(spectra)) as u64
+    (spectra + audit::spectra(spectra)) as u64
 }
 
 /// Tests `model` on `recording`.
@@ -72,12 +73,14 @@ pub fn evaluate(
         Err("no spectrum could be prepared".into())
     } else {
         let bands = observations.partition.bands();
-        let pieces = off_band.as_ref().map_or(Vec::new(), |found| found.pieces(bands, occlusion::PIECES_MAX));
+        let pieces = off_band.as_ref().map_or(Vec::new(), |found| found.pieces(bands, audit::PIECES_MAX));
         Ok(Occlusion::make(&observations, model, &pieces, progress)?)
     };
     let identity = model.identity();
+    // The folder is nobody's business but its owner's: reports are passed on.
+    let file = recording.path.file_name().unwrap_or_default().to_string_lossy();
     Ok(Document {
-        title: format!("{} {} on {}", identity.name, identity.version, recording.path.display()),
+        title: format!("{} {} on {file}", identity.name, identity.version),
         notes: vec![format!("The bundle says of itself: {}.", identity.claim)],
         sections: vec![
             subject::section(recording, model, request, &observations),
@@ -88,8 +91,8 @@ pub fn evaluate(
             purity::section(&observations),
             linearity::section(&observations, &linearity),
             precision::section(&observations, &budget),
-            off_band::section(&observations, &off_band),
-            occlusion::section(&observations, &occlusion),
+            off_band::section(&observations, &off_band, &occlusion, model.explainer().receptive_field()),
+            audit::section(&observations, &occlusion),
             maps::identities(&observations, &linearity, &budget),
         ],
     })

@@ -155,7 +155,19 @@ impl Observations {
         let truth = truth.map(|truth| truth.only(&kept));
         let truth = truth.and_then(|truth| agreed(&truth, &rows).map(|()| truth));
         let unit = manifest.output.unit.clone().unwrap_or_default();
-        Ok(Self { partition, labels, unit, rows, prepared, samples, unprepared, truth, maps, identities, reference: reference.contributions })
+        Ok(Self {
+            partition,
+            labels,
+            unit,
+            rows,
+            prepared,
+            samples,
+            unprepared,
+            truth,
+            maps,
+            identities,
+            reference: reference.contributions,
+        })
     }
 
     /// Every scalar whose explanation can be compared with the truth: the value, or every pair of classes that at least one
@@ -173,6 +185,23 @@ impl Observations {
             Ok(Truth::Values(_)) => vec![Explained::Value],
             Err(_) => Vec::new(),
         }
+    }
+
+    /// What a report speaks of one by one: the value, or each class with its questions against every other class. Names.
+    pub(super) fn subjects(&self) -> Vec<(String, Vec<Explained>)> {
+        let questions = self.questions();
+        if let [Explained::Value] = questions[..] {
+            return vec![("value".into(), questions)];
+        }
+        let of = |wanted: usize| {
+            let asks = |explained: &&Explained| match **explained {
+                Explained::Contrast { class, against } => class == wanted || against == wanted,
+                Explained::Value => false,
+            };
+            questions.iter().filter(asks).copied().collect::<Vec<_>>()
+        };
+        let subjects = self.labels.iter().enumerate().map(|(class, label)| (label.clone(), of(class)));
+        subjects.filter(|(_, questions)| !questions.is_empty()).collect()
     }
 
     /// Mean φ of the reference population, by band and for the rest.
@@ -327,9 +356,7 @@ fn truth(recording: &Recording, task: Task, labels: &[String], column: Option<&s
     let Some(column) = column else { return Err("no column with the truth was named (--label)".into()) };
     let said = |error: crate::recording::RecordingError| error.to_string();
     match task {
-        Task::Regression => {
-            Ok(Truth::Values(recording.number_column(column).map_err(said)?))
-        }
+        Task::Regression => Ok(Truth::Values(recording.number_column(column).map_err(said)?)),
         Task::Classification => {
             let names = recording.label_column(column).map_err(said)?;
             let class = |name: &str| labels.iter().position(|label| label == name);

@@ -93,6 +93,15 @@ impl Partition {
         self.pieces().iter().map(|piece| piece.points).sum::<usize>() as f64 / self.owner.len() as f64
     }
 
+    /// Whether the middle of a piece is within half of what a cell sees, `receptive_field_cm`, from a band: what the map shows
+    /// there may be the band.
+    pub(super) fn is_wing(&self, piece: usize, receptive_field_cm: f64) -> bool {
+        let of = &self.places[piece];
+        let middle = 0.5 * (of.from_cm + of.to_cm);
+        let distance = |band: &Place| (band.from_cm - middle).max(middle - band.to_cm).max(0.0);
+        self.places[..self.bands].iter().any(|band| distance(band) < 0.5 * receptive_field_cm)
+    }
+
     /// Names of the bands, and of the rest.
     pub(super) fn names(&self) -> Vec<&str> {
         self.places[..self.bands].iter().map(|band| band.name.as_str()).chain([ELSEWHERE]).collect()
@@ -129,6 +138,8 @@ mod tests {
         assert_eq!(partition.pieces()[1].name, "150 to 170 cm-1");
         assert_eq!(partition.pieces()[1].points, 3);
         assert_eq!(partition.off_band_extent(), 0.6);
+        // Its middle is at 160, the band ends at 140.
+        assert!(partition.is_wing(3, 41.0) && !partition.is_wing(3, 40.0));
         let sums = partition.sums((0..10).map(|point| point as f32));
         assert_eq!(sums, [3.0, 7.0, 0.0, 18.0, 17.0]);
         assert_eq!(partition.coarse(&sums), [3.0, 7.0, 35.0]);

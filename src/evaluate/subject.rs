@@ -1,8 +1,8 @@
 //! What is tested on what: the bundle, the spectra, and whether the bundle has seen them.
 
+use super::Request;
 use super::document::{Cell, Content, Section, Table};
 use super::observe::Observations;
-use super::Request;
 use crate::infer::Model;
 use crate::infer::manifest::Task;
 use crate::recording::Recording;
@@ -20,12 +20,7 @@ pub(super) fn group_column<'a>(recording: &Recording, model: &'a Model, request:
 }
 
 /// The first section.
-pub(super) fn section(
-    recording: &Recording,
-    model: &Model,
-    request: &Request,
-    observations: &Observations,
-) -> Section {
+pub(super) fn section(recording: &Recording, model: &Model, request: &Request, observations: &Observations) -> Section {
     let (identity, manifest) = (model.identity(), model.manifest());
     let group = group_column(recording, model, request);
     let assessed = || observations.rows.iter().filter_map(|row| row.applies);

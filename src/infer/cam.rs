@@ -443,7 +443,11 @@ mod tests {
         let negated: Vec<f32> = found.map.iter().map(|value| -value).collect();
         assert_eq!(mirrored.map, negated, "a contrast is antisymmetric");
         let each = explainer().maps(&[network, linear]);
-        assert_eq!(each.map, [3.0, 2.0, 0.0, 0.0, 0.0, 0.0, 3.0, 3.0], "two rows whose difference is the contrast's map");
+        assert_eq!(
+            each.map,
+            [3.0, 2.0, 0.0, 0.0, 0.0, 0.0, 3.0, 3.0],
+            "two rows whose difference is the contrast's map"
+        );
         assert_eq!(each.linear, [2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0]);
         assert_eq!(explainer().reference_maps().map, [1.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0]);
     }

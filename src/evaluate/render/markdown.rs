@@ -13,7 +13,11 @@ pub fn markdown(document: &Document) -> String {
         match &section.content {
             Err(because) => paragraph(&mut out, &format!("Not computed because {}.", escaped(because))),
             Ok(content) => {
-                content.tables.iter().filter(|table| table.is_for_people()).for_each(|table| paragraph(&mut out, &rows(table)));
+                content
+                    .tables
+                    .iter()
+                    .filter(|table| table.is_for_people())
+                    .for_each(|table| paragraph(&mut out, &rows(table)));
                 content.notes.iter().for_each(|note| paragraph(&mut out, &escaped(note)));
             }
         }

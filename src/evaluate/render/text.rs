@@ -16,7 +16,11 @@ pub fn text(document: &Document) -> String {
         match &section.content {
             Err(because) => push(&mut out, &format!("not computed because {because}")),
             Ok(content) => {
-                content.tables.iter().filter(|table| table.is_for_people()).for_each(|table| push(&mut out, &columns(table)));
+                content
+                    .tables
+                    .iter()
+                    .filter(|table| table.is_for_people())
+                    .for_each(|table| push(&mut out, &columns(table)));
                 content.notes.iter().for_each(|note| push(&mut out, note));
             }
         }
