@@ -48,9 +48,12 @@ fn drawing(
     svg
 }
 
+/// Larger numbers are no measurement: left out of a drawing, which would look for ticks among them for ever.
+const DRAWN_MAX: f64 = 1e12;
+
 /// The smallest range with all values and some air; never empty.
 fn range(values: impl IntoIterator<Item = f64>) -> std::ops::Range<f64> {
-    let finite = values.into_iter().filter(|value| value.is_finite());
+    let finite = values.into_iter().filter(|value| value.abs() <= DRAWN_MAX);
     let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
     if low > high {
         return 0.0..1.0;
@@ -62,7 +65,7 @@ fn range(values: impl IntoIterator<Item = f64>) -> std::ops::Range<f64> {
 /// A map in the colours of its sign, over the mean spectrum, with the resolution as a bar.
 pub(super) fn effect_map(map: &EffectMap<'_>, key: &'static str, caption: String) -> Figure {
     let largest = map.effect.iter().fold(0.0_f64, |largest, effect| largest.max(effect.abs()));
-    let scale = if largest > 0.0 { largest } else { 1.0 };
+    let scale = if largest > 0.0 && largest <= DRAWN_MAX { largest } else { 1.0 };
     let (Some(&first), Some(&last)) = (map.axis_cm.first(), map.axis_cm.last()) else {
         return Figure { key, caption, svg: String::new() };
     };
@@ -135,9 +138,10 @@ pub(super) fn quadrant(points: &[(&str, f64, f64)], limits: (f64, f64), y: &str)
         let corners =
             [("sound", true, true), ("suspicious", true, false), ("redundant", false, true), ("unused", false, false)];
         chart.draw_series(corners.map(|(name, right, top)| corner(name, right, top)))?;
-        chart.draw_series(points.iter().map(|&(_, x, y)| Circle::new((x, y), 4, ADDS.filled())))?;
+        let points: Vec<_> = points.iter().filter(|(_, x, y)| x.abs() <= DRAWN_MAX && y.abs() <= DRAWN_MAX).collect();
+        chart.draw_series(points.iter().map(|&&(_, x, y)| Circle::new((x, y), 4, ADDS.filled())))?;
         let middle = 0.6 * x_range.end;
-        chart.draw_series(points.iter().map(|&(name, x, y)| {
+        chart.draw_series(points.iter().map(|&&(name, x, y)| {
             let (h, gap) = if x > middle { (HPos::Right, -0.008) } else { (HPos::Left, 0.008) };
             let style = (FONT, 12).into_font().into_text_style(root).pos(Pos::new(h, VPos::Center));
             Text::new(name.to_owned(), (x + gap * x_range.end, y), style)

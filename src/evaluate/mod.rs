@@ -26,6 +26,8 @@ pub mod quadrant;
 pub mod render;
 pub mod shift;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 pub use error::EvaluateError;
 

@@ -2,6 +2,7 @@
 //! Mosquitto, measured spectra where they are present.
 
 mod common;
+mod evaluate;
 mod explain;
 mod train;
 mod update;
