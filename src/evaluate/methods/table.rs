@@ -9,7 +9,7 @@ use super::measures::{mean, rank_correlation};
 use super::method::Method;
 use super::subject::STEPS;
 use super::trial::{Effort, Figures, Kind, Trial, steps, trial};
-use crate::evaluate::document::{Cell, Column, Content, Document, Section, Table};
+use crate::evaluate::document::{Cell, Column, Content, Document, Readers, Section, Table};
 use crate::infer::manifest::Task;
 use crate::train::Progress;
 
@@ -234,7 +234,7 @@ fn table(kind: Kind, trials: &[Trial]) -> Table {
         );
         row
     });
-    Table { key: kind.key, columns, rows: rows.collect() }
+    Table { key: kind.key, columns, rows: rows.collect(), readers: Readers::All }
 }
 
 /// Of each pair of seeds, the mean over samples of the rank correlation of their maps.
