@@ -58,6 +58,9 @@ struct EvaluateArgs {
     /// With --shift: spectra of something the model was never shown, in a file like the first
     #[arg(long, value_name = "SPECTRA.csv", requires = "shift")]
     unknown: Option<PathBuf>,
+    /// Also write every figure to this folder as SVG
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
     /// Print JSON instead of tables
     #[arg(long)]
     json: bool,
@@ -95,6 +98,13 @@ fn evaluate_model(args: &EvaluateArgs) -> Result<(), CommandError> {
     };
     for (path, format) in reports {
         write(path, &format.render(&document))?;
+    }
+    if let Some(folder) = &args.figures {
+        for section in &document.sections {
+            for figure in section.content.iter().flat_map(|content| &content.figures) {
+                write(&folder.join(format!("{}-{}.svg", section.key, figure.key)), &figure.svg)?;
+            }
+        }
     }
     if args.json {
         println!("{}", render::json(&document))
