@@ -180,7 +180,7 @@ fn the_service_does_its_work_under_the_restrictions_of_its_unit() {
 
     let configuration = format!(
         "[spectrometer]\nport = \"/dev/ttyUSB0\"\nperiod = \"0 s\"\nlaser_warm_up = \"50 ms\"\n\
-         [[model]]\npath = \"/usr/share/ramand/models/oil-type\"\n[web]\nlisten = \"127.0.0.1:0\"\n\
+         [[model]]\npath = \"/usr/share/ramand/models/oil-type\"\nallow_ungated = true\n[web]\nlisten = \"127.0.0.1:0\"\n\
          [mqtt]\nhost = \"127.0.0.1\"\nport = {broker_port}\nusername = \"ramand\"\n\
          password_file = \"/run/credentials/ramand.service/secret_mqtt\"\n[log]\nformat = \"text\"\n"
     );
