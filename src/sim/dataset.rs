@@ -2,7 +2,7 @@
 //!
 //! A recipe (TOML) says what the samples are; each replicate is one exposure on one of several units of the family: light
 //! minus dark counts, corrected by the unit's nonlinearity polynomial, interpolated from the pixels onto 201..=1999 cm⁻¹
-//! in steps of 2. Columns: `id`, `sample`, `instrument`, the label, then the shifts.
+//! in steps of 2. Columns: `id`, `sample`, `instrument`, the label, of blends the `adulterant`'s name, then the shifts.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -32,20 +32,27 @@ const INSTRUMENTS_MAX: usize = 1_000;
 /// the line would set the gates too tight.
 const GRID_PER_CM: [u32; 3] = [201, 1999, 2];
 
+/// The column that names a blend's other oil.
+const ADULTERANT: &str = "adulterant";
+
+/// What it says of the pure base.
+const NO_ADULTERANT: &str = "none";
+
 /// An operator shortens the exposure when the brightest pixel passes this part of full scale.
 const FULL_SCALE_MAX: f64 = 0.8;
 
 /// The recipes that come with the program, by name.
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 3] = [
     ("oil-type", include_str!("../../models/recipes/oil-type.toml")),
     ("olive-adulteration", include_str!("../../models/recipes/olive-adulteration.toml")),
+    ("olive-sunflower", include_str!("../../models/recipes/olive-sunflower.toml")),
 ];
 
 /// Why no data set was written.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// Neither a built-in recipe nor a readable file.
-    #[error("failed to read the recipe '{recipe}' (built in: oil-type, olive-adulteration)")]
+    #[error("failed to read the recipe '{recipe}' (built in: oil-type, olive-adulteration, olive-sunflower)")]
     Read {
         /// Name or path asked for.
         recipe: String,
@@ -111,7 +118,7 @@ struct ClassesFile {
 #[serde(deny_unknown_fields)]
 struct BlendFile {
     base: String,
-    adulterant: String,
+    adulterants: Vec<String>,
     pure_share: f64,
     adulterant_share: f64,
     dense_share: f64,
@@ -136,7 +143,7 @@ pub struct Recipe {
 #[derive(Debug)]
 enum Content {
     Classes(Vec<&'static Oil>),
-    Blend { base: &'static Oil, adulterant: &'static Oil, share: Shares },
+    Blend { base: &'static Oil, adulterants: Vec<&'static Oil>, share: Shares },
 }
 
 /// How blends are distributed.
@@ -192,7 +199,11 @@ impl Recipe {
                     dense: blend.dense_share,
                     dense_below_pct: blend.dense_below_pct,
                 };
-                Content::Blend { base: oil(&blend.base)?, adulterant: oil(&blend.adulterant)?, share }
+                let adulterants = blend.adulterants.iter().map(oil).collect::<Result<Vec<_>, _>>()?;
+                if adulterants.is_empty() {
+                    return Err(invalid("[blend] adulterants must name at least one oil".to_owned()));
+                }
+                Content::Blend { base: oil(&blend.base)?, adulterants, share }
             }
             _ => return Err(invalid("exactly one of [classes] and [blend] must be there".to_owned())),
         };
@@ -232,7 +243,7 @@ impl Recipe {
         self.write_to(std::io::BufWriter::new(file), seed).map_err(failed)
     }
 
-    /// What the set is about, without anything that is not: each kind of oil, or the two ends of a blend (0 and 100 %), of the
+    /// What the set is about, without anything that is not: each kind of oil, or the ends of the blends (0 and 100 %), of the
     /// table's mean composition, through the family's slit, without background, noise or the errors of a unit. Relative to
     /// the CH2 band, on the set's own grid; the label says which is which.
     pub fn noise_free(&self) -> Recording {
@@ -241,7 +252,10 @@ impl Recipe {
         let seen = blurred_library(self.profile.model().resolution_per_cm);
         let oils: Vec<(&Oil, String)> = match &self.content {
             Content::Classes(oils) => oils.iter().map(|oil| (*oil, oil.name.to_owned())).collect(),
-            Content::Blend { base, adulterant, .. } => vec![(base, "0".into()), (adulterant, "100".into())],
+            Content::Blend { base, adulterants, .. } => {
+                let ends = adulterants.iter().map(|oil| (*oil, "100".to_owned()));
+                std::iter::once((*base, "0".to_owned())).chain(ends).collect()
+            }
         };
         let axis = Arc::new(ShiftAxis::new(grid.clone()).expect("the grid increases"));
         let spectrum = |(index, (oil, label)): (usize, (&Oil, String))| {
@@ -275,6 +289,9 @@ impl Recipe {
         let grid: Vec<f64> = (first..=last).step_by(step as usize).map(f64::from).collect();
 
         write!(out, "id,sample,instrument,{}", self.label)?;
+        if matches!(self.content, Content::Blend { .. }) {
+            write!(out, ",{ADULTERANT}")?;
+        }
         for shift in &grid {
             write!(out, ",{shift}")?;
         }
@@ -283,11 +300,11 @@ impl Recipe {
             // One stream a sample: asking for more replicates leaves the compositions as they are.
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(number as u64 + 1);
-            let (sample, label) = self.content.draw(number, &mut rng);
+            let (sample, labels) = self.content.draw(number, &mut rng);
             for replicate in 0..self.replicates {
                 let instrument = &bench[rng.random_range(0..bench.len())];
                 let counts = instrument.measure(&sample, self.exposure_ms, &grid, &mut rng);
-                write!(out, "s{number:04}-{replicate},s{number:04},{},{label}", instrument.unit.serial)?;
+                write!(out, "s{number:04}-{replicate},s{number:04},{},{labels}", instrument.unit.serial)?;
                 for value in counts {
                     write!(out, ",{value:.1}")?;
                 }
@@ -299,18 +316,20 @@ impl Recipe {
 }
 
 impl Content {
-    /// Sample number `number` and its label.
+    /// Sample number `number` and its labels, separated by commas.
     fn draw(&self, number: usize, rng: &mut impl Rng) -> (Sample, String) {
         match self {
             Self::Classes(oils) => {
                 let oil = oils[number % oils.len()];
                 (Sample::draw(oil, rng), oil.name.to_owned())
             }
-            Self::Blend { base, adulterant, share } => {
+            Self::Blend { base, adulterants, share } => {
                 let adulterant_pct = share.draw(rng);
-                let (base, adulterant) = (Sample::draw(base, rng), Sample::draw(adulterant, rng));
+                let oil = adulterants[number % adulterants.len()];
+                let (base, adulterant) = (Sample::draw(base, rng), Sample::draw(oil, rng));
                 let sample = Sample::blend(&[(&base, 100.0 - adulterant_pct), (&adulterant, adulterant_pct)]);
-                (sample, format!("{adulterant_pct:.3}"))
+                let name = if adulterant_pct == 0.0 { NO_ADULTERANT } else { oil.name };
+                (sample, format!("{adulterant_pct:.3},{name}"))
             }
         }
     }
@@ -387,7 +406,7 @@ mod tests {
 
     #[test]
     fn a_seed_decides_every_byte() {
-        for recipe in ["oil-type", "olive-adulteration"] {
+        for (recipe, _) in BUILT_IN {
             let first = written(recipe, 9, 7);
             assert_eq!(first, written(recipe, 9, 7), "{recipe}");
             assert_ne!(first, written(recipe, 9, 8), "{recipe}");
@@ -428,7 +447,7 @@ mod tests {
 
     #[test]
     fn what_a_set_is_about_shows_where_its_oils_differ() {
-        let ends = Recipe::load("olive-adulteration").expect("built in").noise_free();
+        let ends = Recipe::load("olive-sunflower").expect("built in").noise_free();
         let labels = ends.label_column("sunflower_pct").expect("the label is there");
         assert_eq!(labels, ["0", "100"]);
         let at = |row: usize, shift_per_cm: usize| ends.spectra[row].intensities[(shift_per_cm - 201) / 2];
@@ -439,11 +458,31 @@ mod tests {
     }
 
     #[test]
+    fn every_adulterant_has_its_turn_and_the_pure_oil_has_none() {
+        let text = written("olive-adulteration", 80, 3);
+        let labels: Vec<(&str, &str)> = text
+            .lines()
+            .skip(1)
+            .step_by(3)
+            .map(|line| {
+                let mut columns = line.split(',').skip(3);
+                (columns.next().expect("share"), columns.next().expect("adulterant"))
+            })
+            .collect();
+        for oil in ["sunflower", "rapeseed", "soybean", "palm"] {
+            let with = labels.iter().filter(|(_, adulterant)| *adulterant == oil).count();
+            assert!((10..=20).contains(&with), "{oil}: {with} of {}", labels.len());
+        }
+        assert!(labels.iter().all(|(share, adulterant)| (*share == "0.000") == (*adulterant == "none")));
+    }
+
+    #[test]
     fn a_recipe_that_makes_no_sense_says_which_key() {
         let good = BUILT_IN[1].1;
         let cases = [
             (good.replace("\"olive\"", "\"walrus\""), "there is no oil 'walrus'"),
             (good.replace("\"qepro\"", "\"abacus\""), "there is no profile 'abacus'"),
+            (good.replace("[\"sunflower\", \"rapeseed\", \"soybean\", \"palm\"]", "[]"), "[blend] adulterants"),
             (good.replace("0.20", "0.9"), "the shares of [blend]"),
             (good.replace("[100, 400]", "[400, 100]"), "exposure_ms"),
             (good.replace("instruments = 24", "instruments = 0"), "instruments must lie in"),
