@@ -14,7 +14,7 @@ use super::CommandError;
 use super::progress::{interrupt_on_request, watched};
 use crate::infer::manifest::{Manifest, Task};
 use crate::spectrum::ShiftAxis;
-use crate::train::{CONFIDENCE, Progress, Reference, train};
+use crate::train::{CONFIDENCE, Progress, Reference, STEPS, train};
 
 /// Train a model on labelled spectra and write it as a bundle
 #[derive(Debug, Args)]
@@ -75,6 +75,9 @@ pub(super) struct TrainArgs {
     /// Networks, started differently, whose mean is the model
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
     seeds: u16,
+    /// Steps of gradient descent for each network: more for thousands of spectra, where 400 leave it behind what they hold
+    #[arg(long, value_name = "N", default_value_t = STEPS, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    steps: u32,
     /// TOML file with [[band]] entries: name, from, to
     #[arg(long, value_name = "FILE.toml")]
     bands: Option<PathBuf>,

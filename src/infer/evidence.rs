@@ -75,6 +75,15 @@ pub struct MetricsRecord {
     /// Of prediction on truth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slope: Option<f64>,
+    /// Standard deviation between the spectra of one sample, pooled over samples, in the output's unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicate_sd: Option<f64>,
+    /// Standard deviation between spectra of samples whose true value is 0, each from another sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blank_sd: Option<f64>,
+    /// 3.3 · `blank_sd` / `slope`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detection_limit: Option<f64>,
     /// Share of spectra named rightly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,

@@ -8,6 +8,7 @@ use super::bootstrap::Draws;
 use super::crossvalidate::{OutOfFold, Permuted};
 use super::dataset::{Dataset, Truth};
 use super::figures::{RegressionFigures, RegressionSums, best, median};
+use super::precision::{SampleSums, blank_sd, detection_limit, replicate_sd};
 
 /// Every figure of the out-of-fold predictions of `data`.
 pub(super) fn metrics(
@@ -66,8 +67,9 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// `None` where it is undefined, as the spread between replicates is where there are none.
     fn value(&self, key: &str) -> Option<f64> {
-        self.values.get(key).copied()
+        self.values.get(key).copied().filter(|value| value.is_finite())
     }
 }
 
@@ -108,6 +110,15 @@ fn quantity(
             })
         });
     }
+    let by_sample = Tally::new(data, held_out, |sums: &mut SampleSums, row| {
+        sums.add(values[row.spectrum], f64::from(row.prediction[0]));
+    });
+    type Figure = fn(&[(f64, &SampleSums)]) -> f64;
+    let precision: [(&str, Figure); 3] =
+        [("replicate_sd", replicate_sd), ("blank_sd", blank_sd), ("detection_limit", detection_limit)];
+    for (key, figure) in precision {
+        evaluation.add(key, |counts| by_sample.median(counts, figure));
+    }
     let rmse = |truth: &[f64], predicted: &dyn Fn(&OutOfFold) -> f32, rows: &mut dyn Iterator<Item = &OutOfFold>| {
         let mut sums = RegressionSums::default();
         rows.for_each(|row| sums.add(truth[row.spectrum], f64::from(predicted(row))));
@@ -138,6 +149,9 @@ fn quantity(
         r2: evaluation.value("r2"),
         bias: evaluation.value("bias"),
         slope: evaluation.value("slope"),
+        replicate_sd: evaluation.value("replicate_sd"),
+        blank_sd: evaluation.value("blank_sd"),
+        detection_limit: evaluation.value("detection_limit"),
         network_spread: (!by_network.is_empty())
             .then(|| (held_out.iter().map(disagreement).sum::<f64>() / held_out.len() as f64).sqrt()),
         networks: by_network,

@@ -33,6 +33,7 @@ mod network;
 mod onnx;
 mod optimise;
 mod pls;
+mod precision;
 mod progress;
 mod reference;
 mod request;

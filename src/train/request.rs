@@ -13,8 +13,8 @@ use super::dataset::Truth;
 use super::error::TrainError;
 use super::fit::{Head, Mixing, Recipe};
 
-/// Steps of gradient descent a fit that were enough on every set of spectra this was tried on.
-pub const STEPS: usize = 400;
+/// Steps of gradient descent a fit, enough for a hundred or a few hundred spectra.
+pub const STEPS: u32 = 400;
 /// Nominal coverage where no other is asked for: nine samples are enough for it.
 pub const CONFIDENCE: f64 = 0.90;
 /// Spectra a step.

@@ -12,7 +12,7 @@ use crate::infer::manifest::{BandRecord, ChannelRecord, NormaliseMethod, StepRec
 use crate::preprocess::{Pipeline, Step};
 use crate::recording::{Abscissa, Recording, Source, Unit};
 use crate::spectrum::{RamanShift, ShiftAxis, Wavelength};
-use crate::train::{Preparation, Provenance, Reference, Request, STEPS, Skip, Split};
+use crate::train::{Preparation, Provenance, Reference, Request, Skip, Split};
 
 /// The spectra, with the laser that wavelengths are shifts from.
 pub(super) fn recording(arguments: &TrainArgs) -> Result<Recording, CommandError> {
@@ -59,7 +59,7 @@ pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Re
         },
         permutations: usize::from(arguments.permutations),
         confidence: arguments.confidence,
-        steps: STEPS,
+        steps: arguments.steps as usize,
         seed: arguments.seed,
         threads: arguments
             .threads
