@@ -4,6 +4,7 @@
 mod attach;
 mod bundle;
 mod candidate;
+mod card;
 mod inspect;
 mod install;
 mod list;
@@ -36,6 +37,7 @@ pub(super) struct ModelArgs {
 enum ModelCommand {
     Attach(attach::AttachArgs),
     Bundle(Box<bundle::BundleArgs>),
+    Card(card::CardArgs),
     Inspect(inspect::InspectArgs),
     Install(install::InstallArgs),
     List(list::ListArgs),
@@ -49,6 +51,7 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), CommandError> {
     match &args.command {
         ModelCommand::Attach(args) => attach::run(args),
         ModelCommand::Bundle(args) => bundle::run(args),
+        ModelCommand::Card(args) => card::run(args),
         ModelCommand::Inspect(args) => inspect::run(args),
         ModelCommand::Install(args) => install::run(args),
         ModelCommand::List(args) => list::run(args),

@@ -96,6 +96,9 @@ pub(super) struct TrainArgs {
     /// What may be said about the model
     #[arg(long, value_name = "TEXT", default_value = "cross-validated on its own training data only")]
     claim: String,
+    /// TOML file for the model card: `intended`, what the model is for, and `not_for`, a list of what it must not be used for
+    #[arg(long, value_name = "FILE.toml")]
+    card: Option<PathBuf>,
     /// Where the spectra come from [default: the name of the file]
     #[arg(long, value_name = "TEXT")]
     data: Option<String>,

@@ -1,8 +1,19 @@
-//! `[metrics]` and `[[training.candidate]]`: how a model was chosen, and how well it did on spectra it had not seen.
+//! `[card]`, `[adopted]`, `[[training.candidate]]` and `[metrics]`: what a model is for, where it comes from, how it was chosen, and how
+//! well it did on spectra it had not seen.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+/// `[card]`: what the maker wants and does not want the model used for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CardRecord {
+    /// What it is for, in a sentence or two.
+    pub intended: String,
+    /// What it must not be used for, and why: a sentence or two each.
+    pub not_for: Vec<String>,
+}
 
 /// `[[training.candidate]]`: one of the things a model was chosen among, by cross-validation inside each training fold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

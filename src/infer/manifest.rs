@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use super::applicability::{ConformalRecord, GateRecord, KindsRecord, ScoresRecord};
-pub use super::evidence::{AdoptedRecord, CandidateRecord, MetricsRecord};
+pub use super::evidence::{AdoptedRecord, CandidateRecord, CardRecord, MetricsRecord};
 pub use super::targets::{CompletenessRecord, FORMED, NetworkRecord, TargetRecord};
 use crate::failure::{Failure, Kind};
 use crate::outcome::Band;
@@ -81,6 +81,9 @@ pub struct Manifest {
     pub licence: String,
     /// Laser wavelength the model was made for, nm; 0 for methods without a laser.
     pub laser_nm: f64,
+    /// What it is for and what not, where its maker says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardRecord>,
     /// Unit or labels.
     pub output: OutputRecord,
     /// The model's axis.

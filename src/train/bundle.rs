@@ -123,6 +123,7 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
         claim: provenance.claim,
         licence: provenance.licence,
         laser_nm: provenance.laser_nm,
+        card: provenance.card,
         output,
         axis: AxisRecord { first, last: last_shift, points: axis.len() },
         pipeline: steps,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::infer::manifest::{BandRecord, Task};
+use crate::infer::manifest::{BandRecord, CardRecord, Task};
 use crate::recording::Recording;
 
 use super::SAMPLES_PER_CLASS_MIN;
@@ -94,6 +94,8 @@ pub struct Split {
 pub struct Provenance {
     /// What may be said about the model.
     pub claim: String,
+    /// What it is for and what not, where that is known.
+    pub card: Option<CardRecord>,
     /// Licence of the weights.
     pub licence: String,
     /// Laser wavelength, nm; 0 for methods without a laser.

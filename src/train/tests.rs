@@ -78,6 +78,7 @@ pub(crate) fn request(task: Task, target: &str) -> Request {
         threads: 2,
         provenance: Provenance {
             claim: "a test".into(),
+            card: None,
             licence: "MIT".into(),
             laser_nm: 785.0,
             data: "generated".into(),

@@ -14,7 +14,7 @@ use crate::cli::CommandError;
 use crate::cli::train::TaskName;
 use crate::cli::train::request::{BandsFile, parse_axis, parse_reference, pipeline, read_pipeline, read_toml, sha256};
 use crate::gradient::proto;
-use crate::infer::manifest::{AdoptedRecord, CompletenessRecord, Manifest, Task};
+use crate::infer::manifest::{AdoptedRecord, CardRecord, CompletenessRecord, Manifest, Task};
 use crate::infer::verify::{Check, verify};
 use crate::outcome::ModelIdentity;
 use crate::recording::Recording;
@@ -79,6 +79,9 @@ pub(super) struct BundleArgs {
     /// What may be said about the model
     #[arg(long, value_name = "TEXT", default_value = "trained elsewhere, not evaluated here")]
     claim: String,
+    /// TOML file for the model card: `intended`, what the model is for, and `not_for`, a list of what it must not be used for
+    #[arg(long, value_name = "FILE.toml")]
+    card: Option<PathBuf>,
     /// Where the reference spectra come from [default: the name of the file]
     #[arg(long, value_name = "TEXT")]
     data: Option<String>,
@@ -160,6 +163,7 @@ pub(super) fn run(args: &BundleArgs) -> Result<(), CommandError> {
         group: args.group.clone(),
         provenance: Provenance {
             claim: args.claim.clone(),
+            card: args.card.as_deref().map(read_toml::<CardRecord>).transpose()?,
             licence: args.licence.clone(),
             laser_nm: args.laser_nm,
             data: args.data.clone().or_else(|| file_name(&args.reference)).unwrap_or_default(),

@@ -68,6 +68,7 @@ pub(super) fn calibrated(arguments: &TrainArgs, recording: &Recording, file: &Pa
         group: arguments.group.clone(),
         provenance: Provenance {
             claim: arguments.claim.clone(),
+            card: arguments.card.as_deref().map(read_toml::<CardRecord>).transpose()?,
             licence: arguments.licence.clone(),
             laser_nm: arguments.laser_nm,
             data: data.unwrap_or_default(),

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{AbscissaName, ChannelsName, SkipName, TrainArgs};
 use crate::cli::CommandError;
-use crate::infer::manifest::{BandRecord, ChannelRecord, NormaliseMethod, StepRecord, Task};
+use crate::infer::manifest::{BandRecord, CardRecord, ChannelRecord, NormaliseMethod, StepRecord, Task};
 use crate::preprocess::{Pipeline, Step};
 use crate::recording::{Abscissa, Recording, Source, Unit};
 use crate::spectrum::{RamanShift, ShiftAxis, Wavelength};
@@ -66,6 +66,7 @@ pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Re
             .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from),
         provenance: Provenance {
             claim: arguments.claim.clone(),
+            card: arguments.card.as_deref().map(read_toml::<CardRecord>).transpose()?,
             licence: arguments.licence.clone(),
             laser_nm: arguments.laser_nm,
             data: data.unwrap_or_default(),

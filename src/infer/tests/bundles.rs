@@ -106,6 +106,7 @@ pub(crate) fn draft(outputs: usize) -> Draft {
         claim: "random weights".into(),
         licence: "MIT".into(),
         laser_nm: 785.0,
+        card: None,
         output: OutputRecord {
             unit: (outputs == 1).then(|| "%".into()),
             labels: (outputs > 1).then(|| (0..outputs).map(|o| format!("oil {o}")).collect()),

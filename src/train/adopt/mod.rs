@@ -170,6 +170,7 @@ pub fn adopt(bytes: &[u8], recording: &Recording, adoption: &Adoption) -> Result
         claim: provenance.claim,
         licence: provenance.licence,
         laser_nm: provenance.laser_nm,
+        card: provenance.card,
         output: match adoption.task {
             Task::Regression => OutputRecord { unit: Some(adoption.unit.clone()), labels: None, temperature: None },
             // Probabilities are those the network was trained to give: softmax of its scores.

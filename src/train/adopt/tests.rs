@@ -65,6 +65,7 @@ fn adoption(labels: &[&str], points: usize, channels: usize) -> Adoption {
         group: None,
         provenance: Provenance {
             claim: "a test".into(),
+            card: None,
             licence: "MIT".into(),
             laser_nm: 785.0,
             data: "spectra.csv".into(),

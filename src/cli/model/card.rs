@@ -1,0 +1,208 @@
+//! `ramand model card`: what a bundle says of itself, as a page for people.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::cli::CommandError;
+use crate::infer::Bundle;
+use crate::infer::manifest::{Manifest, StepRecord, Task};
+use crate::outcome::ModelIdentity;
+
+/// Print the model card of a bundle as Markdown: what it is for and what not, how well it does, and on what
+#[derive(Debug, Args)]
+pub(super) struct CardArgs {
+    /// The bundle's folder
+    folder: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the folder is no bundle.
+pub(super) fn run(args: &CardArgs) -> Result<(), CommandError> {
+    let bundle = Bundle::open(&args.folder)?;
+    print!("{}", page(&bundle.manifest, &bundle.identity));
+    Ok(())
+}
+
+/// The whole page; nothing stands on it that does not follow from the manifest.
+fn page(manifest: &Manifest, identity: &ModelIdentity) -> String {
+    let mut page = String::new();
+    let mut line = |text: String| {
+        page.push_str(&text);
+        page.push('\n');
+    };
+    line(format!("# {} {}", manifest.name, manifest.version));
+    line(String::new());
+    line(format!("**{}.**", sentence(&manifest.claim)));
+    line(String::new());
+    line(format!("Made by `ramand model card` from the bundle's manifest (SHA-256 `{}`).", identity.sha256));
+    line(String::new());
+    if let Some(card) = &manifest.card {
+        line(format!("**Meant for.** {}", card.intended));
+        line(String::new());
+        line("**Must not be used for:**".into());
+        line(String::new());
+        card.not_for.iter().for_each(|item| line(format!("- {item}")));
+        line(String::new());
+    }
+    line("## What it is".into());
+    line(String::new());
+    line("| | |".into());
+    line("|---|---|".into());
+    facts(manifest).into_iter().for_each(|(what, value)| line(format!("| {what} | {value} |")));
+    line(String::new());
+    line("## How well it does".into());
+    line(String::new());
+    line(evaluation(manifest));
+    line(String::new());
+    let figures = figures(manifest);
+    if !figures.is_empty() {
+        line("| figure | value | 95 % interval |".into());
+        line("|---|---|---|".into());
+        figures.into_iter().for_each(|row| line(row));
+        line(String::new());
+    }
+    confusion(manifest).into_iter().for_each(&mut line);
+    line("docs/training.md defines the figures; docs/explanation.md says how to read the maps.".into());
+    page
+}
+
+/// Without the full stop that the page sets itself.
+fn sentence(text: &str) -> String {
+    let text = text.trim_end_matches('.');
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
+    let training = &manifest.training;
+    let kind = if training.measured { "measured" } else { "not measured" };
+    let axis = &manifest.axis;
+    let step = (axis.last - axis.first) / (axis.points as f64 - 1.0);
+    let steps: Vec<String> = manifest.pipeline.iter().map(step_name).collect();
+    let mut facts = vec![
+        (
+            "says",
+            match (&manifest.output.unit, &manifest.output.labels) {
+                (Some(unit), _) => format!("a quantity in {unit}"),
+                (None, labels) => format!("one of: {}", labels.as_deref().unwrap_or_default().join(", ")),
+            },
+        ),
+        (
+            "trained on",
+            format!("{} ({} spectra of {} samples, {kind})", training.data, training.spectra, training.samples),
+        ),
+        ("data, SHA-256", format!("`{}`", training.data_sha256)),
+        ("samples told apart by", training.group.clone()),
+        (
+            "laser",
+            match manifest.laser_nm {
+                0.0 => "none, or not stated".to_owned(),
+                nm => format!("{nm} nm"),
+            },
+        ),
+        ("axis", format!("{} to {} cm⁻¹, {} points ({step:.1} cm⁻¹ each)", axis.first, axis.last, axis.points)),
+        ("prepared by", steps.join(", ")),
+    ];
+    for target in &manifest.network.targets {
+        let width = target.receptive_field as f64 * step;
+        let spacing = target.stride * step;
+        facts.push((
+            "explained through",
+            format!("{}: cells every {spacing:.0} cm⁻¹ that see {width:.0} cm⁻¹", target.name),
+        ));
+    }
+    facts.push(("compared with", manifest.reference.population.clone()));
+    facts.push((
+        "refuses spectra unlike the training's",
+        match &manifest.gate {
+            Some(gate) => format!("by T² and Q of {} components", gate.components),
+            None => "no: it has no gate".to_owned(),
+        },
+    ));
+    if let Some(adopted) = &manifest.adopted {
+        facts.push(("network from", format!("`{}` ({}), {}", adopted.file, adopted.producer, adopted.layer)));
+    }
+    facts.push(("made by", format!("{}, seed {}", training.made_by, training.seed)));
+    facts.push(("licence", manifest.licence.clone()));
+    facts
+}
+
+fn step_name(step: &StepRecord) -> String {
+    let value = toml::Value::try_from(step).expect("a step is a table");
+    let text = |key: &str| value.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+    match text("method") {
+        method if method.is_empty() => text("step"),
+        method => format!("{} ({method})", text("step")),
+    }
+}
+
+fn evaluation(manifest: &Manifest) -> String {
+    match &manifest.adopted {
+        Some(adopted) => format!("{}.", sentence(&adopted.evaluation)),
+        None => {
+            let kind = if manifest.training.measured { "measured" } else { "simulated" };
+            format!(
+                "Out of fold ({}): every spectrum was predicted by a model that saw no spectrum of its sample. The spectra are {kind}.",
+                manifest.training.split
+            )
+        }
+    }
+}
+
+fn figures(manifest: &Manifest) -> Vec<String> {
+    let Ok(toml::Value::Table(metrics)) = toml::Value::try_from(&manifest.metrics) else { return Vec::new() };
+    let unit = manifest.output.unit.as_deref().unwrap_or_default();
+    let rows = ROWS.iter().filter_map(|&(key, what, in_unit)| {
+        let value = metrics.get(key)?.as_float()?;
+        let interval = manifest.metrics.interval.get(key);
+        let interval = interval.map(|[low, high]| format!("{low:.3} to {high:.3}")).unwrap_or_default();
+        let unit = if in_unit { format!(", {unit}") } else { String::new() };
+        Some(format!("| {what}{unit} | {value:.3} | {interval} |"))
+    });
+    rows.collect()
+}
+
+/// Key in `[metrics]`, in words, whether it is in the output's unit.
+const ROWS: [(&str, &str, bool); 17] = [
+    ("rmsecv", "RMSECV", true),
+    ("rmsecv_pls", "RMSECV of nested PLS", true),
+    ("rmsecv_ratio", "ratio to nested PLS", false),
+    ("rmsecv_kernel_ridge", "RMSECV of kernel ridge", true),
+    ("rmsecv_permuted", "RMSECV with permuted labels", true),
+    ("rmsecv_mean", "RMSECV of always saying the mean", true),
+    ("r2", "R²", false),
+    ("bias", "bias", true),
+    ("slope", "slope", false),
+    ("replicate_sd", "standard deviation between replicates", true),
+    ("blank_sd", "standard deviation between samples without any", true),
+    ("detection_limit", "detection limit (3.3 SD / slope)", true),
+    ("accuracy", "accuracy", false),
+    ("accuracy_pls", "accuracy of nested PLS-DA", false),
+    ("accuracy_gain", "accuracy less PLS-DA's", false),
+    ("accuracy_permuted", "accuracy with permuted labels", false),
+    ("accuracy_majority", "accuracy of always naming the most frequent kind", false),
+];
+
+fn confusion(manifest: &Manifest) -> Vec<String> {
+    let (Task::Classification, Some(labels)) = (manifest.task, &manifest.output.labels) else { return Vec::new() };
+    if manifest.metrics.confusion.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![
+        "Spectra by true kind (rows) and predicted kind (columns), over all repeats:".to_owned(),
+        String::new(),
+        format!("| | {} | recall |", labels.join(" | ")),
+        format!("|---|{}", "---|".repeat(labels.len() + 1)),
+    ];
+    for ((label, row), recall) in labels.iter().zip(&manifest.metrics.confusion).zip(&manifest.metrics.recall) {
+        let mut line = format!("| {label} |");
+        row.iter().for_each(|count| write!(line, " {count} |").expect("text takes everything"));
+        lines.push(format!("{line} {recall:.3} |"));
+    }
+    lines.push(String::new());
+    lines
+}
