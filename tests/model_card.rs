@@ -7,7 +7,8 @@ use std::process::Command;
 const BUNDLES: [&str; 3] = ["emulsion-pufa", "oil-type", "olive-adulteration"];
 
 fn card(folder: &Path) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_ramand")).args(["model", "card"]).arg(folder).output().expect("it runs");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_ramand")).args(["model", "card"]).arg(folder).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }

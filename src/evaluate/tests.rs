@@ -105,6 +105,7 @@ fn model(recording: &Recording, task: Task) -> Model {
         threads: 2,
         provenance: Provenance {
             claim: "a test".into(),
+            card: None,
             licence: "MIT".into(),
             laser_nm: 785.0,
             data: "generated".into(),

@@ -356,7 +356,7 @@ mod tests {
                 "ambiguous: corn, olive or peanut",
             ),
             (
-                Reason::NearLimit { lower: 3.14159, upper: 9.31, confidence: 0.9, limit: 5.0, unit: unit.clone() },
+                Reason::NearLimit { lower: 3.1449, upper: 9.31, confidence: 0.9, limit: 5.0, unit: unit.clone() },
                 "near-limit",
                 "cannot be told from the limit of 5 %: the 90 % interval is 3.14 to 9.31 %",
             ),

@@ -99,8 +99,7 @@ fn recorded_spectra_travel_the_whole_path() {
     let truths = recording.number_column("pufa_pct_of_fat").expect("a label");
     let (_simulator, link) = simulator(folder.path(), &["--replay", csv.to_str().expect("UTF-8")]);
     let model = bundle("emulsion-pufa");
-    let rest =
-        format!("[mqtt]\nhost = \"127.0.0.1\"\nport = {port}\n[[model]]\npath = {model:?}\nallow_ungated = true\n");
+    let rest = format!("[mqtt]\nhost = \"127.0.0.1\"\nport = {port}\n[[model]]\npath = {model:?}\n");
     let mut daemon = run(&configuration(folder.path(), &link, &rest));
 
     let mut values = Vec::new();
@@ -139,11 +138,8 @@ fn a_lost_spectrometer_is_waited_for_and_nothing_is_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut device, link) = simulator(folder.path(), &[]);
     let model = bundle("oil-type");
-    let config = configuration(
-        folder.path(),
-        &link,
-        &format!("[mqtt]\nenabled = false\n[[model]]\npath = {model:?}\nallow_ungated = true\n"),
-    );
+    let config =
+        configuration(folder.path(), &link, &format!("[mqtt]\nenabled = false\n[[model]]\npath = {model:?}\n"));
     let mut daemon = run(&config);
     daemon.until("identified");
     daemon.until("laser_on");

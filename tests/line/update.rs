@@ -85,7 +85,7 @@ fn pack(folder: &Path, made: &str) {
 
 fn updates(folder: &Path) -> String {
     format!(
-        "[updates]\nstore = {:?}\nkeys = {:?}\n[[model]]\npath = {:?}\nallow_ungated = true\nprobability_min = 0.5\n",
+        "[updates]\nstore = {:?}\nkeys = {:?}\n[[model]]\npath = {:?}\nprobability_min = 0.5\n",
         folder.join("store"),
         folder.join("keys"),
         folder.join("store/oil-type/current")

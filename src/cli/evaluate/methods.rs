@@ -176,13 +176,13 @@ fn simulated(args: &MethodsArgs) -> Result<[Compared; 3], CommandError> {
         Compared {
             key: "simulated_quantity",
             title: "Simulated: how much sunflower oil",
-            material: material("olive-adulteration", grouped(quantity(PIPELINE_QUANTITY)))?,
+            material: material("olive-sunflower", grouped(quantity(PIPELINE_QUANTITY)))?,
             samples,
         },
         Compared {
             key: "simulated_quantity_snv",
             title: "Simulated: how much sunflower oil, spectra scaled by SNV instead of area",
-            material: material("olive-adulteration", grouped(quantity(PIPELINE_KINDS)))?,
+            material: material("olive-sunflower", grouped(quantity(PIPELINE_KINDS)))?,
             samples,
         },
     ])
@@ -234,11 +234,12 @@ fn request(title: &str, task: Task, target: &str, unit: &str, preparation: Prepa
         split: Split { group: None, folds: 2, repeats: 1 },
         permutations: 0,
         confidence: CONFIDENCE,
-        steps: STEPS,
+        steps: STEPS as usize,
         seed: 0,
         threads: 1,
         provenance: Provenance {
             claim: String::new(),
+            card: None,
             licence: String::new(),
             laser_nm: 0.0,
             data: String::new(),

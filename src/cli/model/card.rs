@@ -123,12 +123,33 @@ fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
             None => "no: it has no gate".to_owned(),
         },
     ));
+    facts.push(("sure of it", certainty(manifest)));
     if let Some(adopted) = &manifest.adopted {
         facts.push(("network from", format!("`{}` ({}), {}", adopted.file, adopted.producer, adopted.layer)));
     }
     facts.push(("made by", format!("{}, seed {}", training.made_by, training.seed)));
     facts.push(("licence", manifest.licence.clone()));
     facts
+}
+
+fn certainty(manifest: &Manifest) -> String {
+    let Some(conformal) = &manifest.conformal else {
+        return "it says nothing about that, and runs only with `allow_ungated = true`".to_owned();
+    };
+    let percent = 100.0 * conformal.confidence;
+    match (conformal.half_width, &conformal.limits, &conformal.without) {
+        (Some(half_width), ..) => {
+            let unit = manifest.output.unit.as_deref().unwrap_or_default();
+            format!(
+                "the value ± {half_width:.2} {unit}, {percent} % interval from {} held-out samples",
+                conformal.samples
+            )
+        }
+        (None, Some(_), _) => {
+            format!("the kinds it could be, {percent} % sets from {} held-out samples", conformal.samples)
+        }
+        (None, None, why) => format!("no interval or set: {}", why.as_deref().unwrap_or("not said why")),
+    }
 }
 
 fn step_name(step: &StepRecord) -> String {
@@ -167,7 +188,7 @@ fn figures(manifest: &Manifest) -> Vec<String> {
 }
 
 /// Key in `[metrics]`, in words, whether it is in the output's unit.
-const ROWS: [(&str, &str, bool); 17] = [
+const ROWS: [(&str, &str, bool); 23] = [
     ("rmsecv", "RMSECV", true),
     ("rmsecv_pls", "RMSECV of nested PLS", true),
     ("rmsecv_ratio", "ratio to nested PLS", false),
@@ -185,6 +206,12 @@ const ROWS: [(&str, &str, bool); 17] = [
     ("accuracy_gain", "accuracy less PLS-DA's", false),
     ("accuracy_permuted", "accuracy with permuted labels", false),
     ("accuracy_majority", "accuracy of always naming the most frequent kind", false),
+    ("coverage", "coverage of intervals or sets, measured", false),
+    ("interval_width", "mean width of an interval", true),
+    ("set_size", "mean number of kinds in a set", false),
+    ("set_single", "sets that name one kind", false),
+    ("set_empty", "sets that name none", false),
+    ("refused", "good spectra that the p-value refuses at 0.01", false),
 ];
 
 fn confusion(manifest: &Manifest) -> Vec<String> {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::request::{BandsFile, data_sha256, pipeline, read_pipeline, read_toml};
 use super::{ChannelsName, SkipName, TrainArgs};
 use crate::cli::CommandError;
-use crate::infer::manifest::Task;
+use crate::infer::manifest::{CardRecord, Task};
 use crate::infer::verify::verify;
 use crate::recording::Recording;
-use crate::train::{Adoption, Calibrating, Provenance, Trained, calibrate};
+use crate::train::{Adoption, Calibrating, Provenance, STEPS, Trained, calibrate};
 
 /// What a network is fitted with, and a network that is not fitted does without.
 fn only_for_fitting(arguments: &TrainArgs) -> Option<&'static str> {
@@ -18,6 +18,7 @@ fn only_for_fitting(arguments: &TrainArgs) -> Option<&'static str> {
         (arguments.channels != ChannelsName::Identity, "--channels"),
         (arguments.seeds != 1, "--seeds"),
         (arguments.repeats != 1, "--repeats"),
+        (arguments.steps != STEPS, "--steps"),
     ];
     given.into_iter().find(|(is_given, _)| *is_given).map(|(_, name)| name)
 }

@@ -43,6 +43,7 @@ fn request(task: Task, target: &str, normalise: Normalise, reference: Reference)
         threads: 1,
         provenance: Provenance {
             claim: String::new(),
+            card: None,
             licence: String::new(),
             laser_nm: 0.0,
             data: String::new(),
@@ -61,7 +62,7 @@ fn simulated(recipe: &str, samples: usize, request: Request) -> Material {
 /// How much sunflower oil, compared with pure olive oil.
 pub(super) fn quantity() -> Material {
     let reference = Reference::Labelled { column: "sunflower_pct".into(), value: "0".into() };
-    simulated("olive-adulteration", 24, request(Task::Regression, "sunflower_pct", Normalise::Area, reference))
+    simulated("olive-sunflower", 24, request(Task::Regression, "sunflower_pct", Normalise::Area, reference))
 }
 
 fn kinds() -> Material {
