@@ -148,9 +148,8 @@ impl Occlusion {
 
     /// The correlation of O_B with D_B, and the mean |O_B| and |D_B|.
     fn agreement(&self, probe: usize) -> (Option<f64>, f64, f64) {
-        let column =
-            |of: &dyn Fn(&(usize, Vec<f64>, Vec<f64>)) -> f64| self.spectra.iter().map(of).collect::<Vec<f64>>();
-        let (taken, said) = (column(&|(_, taken, _)| taken[probe]), column(&|(.., said)| said[probe]));
+        let taken: Vec<f64> = self.spectra.iter().map(|(_, taken, _)| taken[probe]).collect();
+        let said: Vec<f64> = self.spectra.iter().map(|(.., said)| said[probe]).collect();
         let magnitude = |values: &[f64]| values.iter().map(|value| value.abs()).sum::<f64>() / values.len() as f64;
         (correlation(&taken, &said), magnitude(&taken), magnitude(&said))
     }

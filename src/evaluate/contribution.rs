@@ -134,8 +134,8 @@ pub fn linear_part_of_variance(spectra: &[(&[f64], &[f64])]) -> Option<f64> {
     let outputs = spectra.first()?.1.len();
     let (mut covariance, mut variance) = (0.0, 0.0);
     for output in 0..outputs {
-        let mean = |of: &dyn Fn(&(&[f64], &[f64])) -> f64| spectra.iter().map(of).sum::<f64>() / count;
-        let (linear, whole) = (mean(&|(linear, _)| linear[output]), mean(&|(_, y)| y[output]));
+        let linear = spectra.iter().map(|(linear, _)| linear[output]).sum::<f64>() / count;
+        let whole = spectra.iter().map(|(_, y)| y[output]).sum::<f64>() / count;
         covariance += spectra.iter().map(|(l, y)| (l[output] - linear) * (y[output] - whole)).sum::<f64>();
         variance += spectra.iter().map(|(_, y)| (y[output] - whole).powi(2)).sum::<f64>();
     }

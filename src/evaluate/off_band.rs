@@ -198,7 +198,7 @@ pub(super) fn section(
                 alarm_rows = alarms(observations, found, occlusion, receptive_field_cm);
                 notes.push(match alarm_rows.len() {
                     0 => "No alarm: neither the background nor a piece between the bands is what tells truths apart.".into(),
-                    _ => "ALARM: the model leans on places that no band has. Look there for what is not chemistry: an                           instrument's line, a background, a batch."
+                    _ => "ALARM: the model leans on places that no band has. Look there for what is not chemistry: an instrument's line, a background, a batch."
                         .into(),
                 });
             }
