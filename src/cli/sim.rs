@@ -54,7 +54,7 @@ pub(super) struct SimArgs {
     /// Write a labelled, simulated training set to this CSV file instead of serving a device
     #[arg(long, value_name = "OUT.csv", requires = "recipe")]
     dataset: Option<PathBuf>,
-    /// What the training set holds: oil-type, olive-adulteration, or a TOML file like models/recipes/oil-type.toml
+    /// What the training set holds: oil-type, olive-adulteration, olive-sunflower, or a TOML file like models/recipes/oil-type.toml
     #[arg(long, requires = "dataset", conflicts_with = "link")]
     recipe: Option<String>,
     /// Independent samples in the training set, instead of the recipe's number

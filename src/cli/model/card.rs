@@ -62,7 +62,7 @@ fn page(manifest: &Manifest, identity: &ModelIdentity) -> String {
     if !figures.is_empty() {
         line("| figure | value | 95 % interval |".into());
         line("|---|---|---|".into());
-        figures.into_iter().for_each(|row| line(row));
+        figures.into_iter().for_each(&mut line);
         line(String::new());
     }
     confusion(manifest).into_iter().for_each(&mut line);
