@@ -53,7 +53,10 @@ fn people_and_programs_read_the_same_journal() {
     let text = String::from_utf8(output.stdout).expect("text");
     let lines: Vec<&str> = text.lines().collect();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(lines[0], "       1  1970-01-01T00:00:01.500Z  reject  olive 98.0 %, 7.20 (5.10 to 9.30) % sunflower oil");
+    assert_eq!(
+        lines[0],
+        "       1  1970-01-01T00:00:01.500Z  reject  olive 98.0 %, 7.20 (5.10 to 9.30) % sunflower oil"
+    );
     assert!(lines[1].contains("event   spectrometer_identified: QE Pro QEP01234 on the line  (not acknowledged)"));
     assert!(lines[2].contains("gap     39 records: 3 to 40 (capacity), 41 to 41 (not_written)"), "{}", lines[2]);
     assert!(lines[3].contains("invalid oil-type: 3 pixels are saturated, "), "{}", lines[3]);
