@@ -23,8 +23,8 @@ pub(super) const FLOAT: i64 = DataType::Float as i64;
 /// The file format version that goes with [`OPERATOR_SET`].
 const IR_VERSION: i64 = 8;
 
-/// Nodes, names, attributes, tensors, dimensions of a file together. PyTorch writes some 30 for a node; a record takes at most some
-/// 400 bytes of memory.
+/// Nodes, names, attributes, tensors, dimensions of a file together: each takes memory once it is decoded, however few bytes it has in the
+/// file.
 const RECORDS_MAX: usize = 1 << 18;
 
 /// Reads an ONNX file.

@@ -10,7 +10,7 @@ use crate::gradient::tensor::{Tensor, elements};
 
 /// Elements of all values together, weights included: 256 MB of f32 is no network for the edge.
 const TOTAL_ELEMENTS_MAX: usize = 1 << 26;
-/// Multiplications spent on folding constants: about a quarter of a second.
+/// Multiplications spent on folding constants: more than the constants of a network for spectra need, and soon done.
 const FOLDING_MAX: u64 = 1 << 28;
 
 impl Graph {
