@@ -62,7 +62,7 @@ pub(super) fn run(args: &ModelArgs) -> Result<(), CommandError> {
 }
 
 /// A network of an ONNX file, and of the files beside it where it keeps numbers there.
-struct Loaded {
+pub(in crate::cli) struct Loaded {
     model: ModelProto,
     /// The ONNX file.
     bytes: Vec<u8>,
@@ -70,7 +70,18 @@ struct Loaded {
     gathered: bool,
 }
 
-fn load(path: &Path) -> Result<Loaded, CommandError> {
+impl Loaded {
+    /// One file in any case: its hash is the network's identity.
+    pub(in crate::cli) fn into_one_file(self) -> Vec<u8> {
+        if self.gathered { proto::encode(&self.model) } else { self.bytes }
+    }
+}
+
+/// Reads a network within the limits of such files, with the files beside it that it names.
+///
+/// # Errors
+/// Names the file, and what is wrong with it.
+pub(in crate::cli) fn load(path: &Path) -> Result<Loaded, CommandError> {
     let bytes = read(path)?;
     let named = |error: GradientError| CommandError::from(error).context(path.display().to_string());
     let mut model = proto::decode(&bytes).map_err(named)?;

@@ -144,7 +144,13 @@ pub fn odds_against(scores: &[f32], temperature: f64, class: usize) -> f64 {
 
 /// The labels that conform: every class whose [`odds_against`] does not exceed its limit, one limit a class. The set may be empty.
 pub fn conforming(scores: &[f32], temperature: f64, limits: &[f64]) -> Vec<usize> {
-    let conforms = |&(class, &limit): &(usize, &f64)| odds_against(scores, temperature, class) <= limit;
+    let best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let scaled = |score: f32| f64::from(score) / temperature;
+    let conforms = |&(class, &limit): &(usize, &f64)| {
+        // The odds are at least those against the best class alone: that settles most classes without an exponential.
+        let hopeless = scores.get(class).is_some_and(|&own| own < best && scaled(best) - scaled(own) > limit);
+        !hopeless && odds_against(scores, temperature, class) <= limit
+    };
     limits.iter().enumerate().filter(conforms).map(|(class, _)| class).collect()
 }
 
@@ -334,6 +340,19 @@ mod tests {
         }
         // 1 - p is 1e-87 here, and 0 in f64 as a difference.
         assert!((odds_against(&[2.0, 0.0], 0.01, 0) + 200.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_class_conforms_by_its_odds_and_by_nothing_else() {
+        let mut random = ChaCha8Rng::seed_from_u64(3);
+        for _ in 0..2000 {
+            let scores: Vec<f32> = (0..5).map(|_| random.random_range(-1.0..1.0)).collect();
+            let limits: Vec<f64> = (0..5).map(|_| random.random_range(-3.0..3.0)).collect();
+            let temperature = random.random_range(0.1..1.0);
+            let by_odds = |&class: &usize| odds_against(&scores, temperature, class) <= limits[class];
+            let expected: Vec<usize> = (0..5).filter(by_odds).collect();
+            assert_eq!(conforming(&scores, temperature, &limits), expected, "{scores:?} {limits:?} {temperature}");
+        }
     }
 
     #[test]

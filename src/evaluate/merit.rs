@@ -24,7 +24,7 @@ pub(super) fn draws(samples: usize) -> Draws {
 }
 
 /// The minimum detectable value of a linear calibration with constant residual deviation (ISO 11843-2:2000 for one measurement of an
-/// unknown, α = β): x_D = 2 t₁₋α(ν) (s / β) √(1 + 1/n + c̄² / Σ (c − c̄)²), in units of c, with s² = Σ residual² / (n − 2) and
+/// unknown, which is made as the v are: of means of replicates it is the limit for a mean of as many; α = β): x_D = 2 t₁₋α(ν) (s / β) √(1 + 1/n + c̄² / Σ (c − c̄)²), in units of c, with s² = Σ residual² / (n − 2) and
 /// ν = n − 2. 2 t₁₋α stands for the noncentrality, which it equals but for little where ν > 3.
 ///
 /// `None` below [`SAMPLES_MIN`] values, or where c or v does not vary.
@@ -109,8 +109,9 @@ fn quantity(observations: &Observations, truth: &[f64], budget: &Result<Budget, 
             let what = format!("minimum detectable value, ISO 11843-2, alpha = beta = 5 %, {unit}");
             figures.push(("detection_limit", what, limit, None));
             notes.push(
-                "Detection limit by ISO 11843-2 from the line through the means of the samples: it contains how samples of the same \
-                 truth differ, and takes the deviation for constant over the range."
+                "Detection limit by ISO 11843-2 from the line through the means of the samples: it holds for a mean of as many \
+                 spectra as the samples have, not for one spectrum; it contains how samples of the same truth differ, and takes \
+                 the deviation for constant over the range."
                     .into(),
             );
         }

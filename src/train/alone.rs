@@ -8,6 +8,7 @@ use super::crossvalidate::{Purpose, random};
 use super::dataset::Dataset;
 use super::error::TrainError;
 use super::fit::Head;
+use super::network::BLOCK_MAPS;
 use super::progress::Progress;
 use super::request::Request;
 use super::{Skip, bundle, onnx};
@@ -23,8 +24,9 @@ pub struct Fitted {
     pub cuts: Vec<&'static str>,
     /// The centred, scaled spectrum, f32 [1, channels, points]: an affine function of the input that all else is made of.
     pub scaled: &'static str,
-    /// The constants that hold the weights behind the cuts.
-    pub heads: Vec<&'static str>,
+    /// The constants that hold the weights behind the cuts, and how many weights in a row are one: the cells of a map, where the
+    /// head sees their mean.
+    pub heads: Vec<(&'static str, usize)>,
     /// What the model says where all cuts are zero, one per output.
     pub offset: Vec<f32>,
     /// Which class each output is; none for a quantity.
@@ -57,9 +59,13 @@ pub fn fit(
     };
     let everything: Vec<usize> = (0..data[0].len()).collect();
     let fit = Nested::new(&choices, &everything, &mut random(request.seed, Purpose::Last))?.fit;
+    let tied = match head {
+        Head::Flat => 1,
+        Head::Pooled => fit.network.head.features / BLOCK_MAPS,
+    };
     let heads = match fit.skip {
-        Skip::Pls => vec![onnx::HEAD_WEIGHT, onnx::SKIP_WEIGHT],
-        Skip::None => vec![onnx::HEAD_WEIGHT],
+        Skip::Pls => vec![(onnx::HEAD_WEIGHT, tied), (onnx::SKIP_WEIGHT, 1)],
+        Skip::None => vec![(onnx::HEAD_WEIGHT, tied)],
     };
     Ok(Fitted {
         graph: onnx::forward_graph(&fit),

@@ -67,7 +67,7 @@ fn means(samples: usize, values: &mut dyn Iterator<Item = (usize, f64)>) -> Vec<
 }
 
 /// Of each held-out spectrum its sample, and 1 where its p-value against the scores of the other folds is not above
-/// [`SIGNIFICANCE`].
+/// [`SIGNIFICANCE`]. Nothing where the others are so few that no p-value can be that small.
 fn refused(gate: &[HeldOut]) -> Vec<(usize, f64)> {
     let folds = gate.iter().map(|held_out| held_out.fold + 1).max().unwrap_or(0);
     let mut found = Vec::new();
@@ -76,6 +76,9 @@ fn refused(gate: &[HeldOut]) -> Vec<(usize, f64)> {
         let Ok(calibration) = Calibration::new(others.map(|held_out| (held_out.score, held_out.sample))) else {
             continue;
         };
+        if calibration.p_value(f64::INFINITY) > f64::from(SIGNIFICANCE) {
+            continue;
+        }
         for held_out in gate.iter().filter(|held_out| held_out.fold == fold) {
             let refused = calibration.p_value(held_out.score) <= f64::from(SIGNIFICANCE);
             found.push((held_out.sample, f64::from(u8::from(refused))));

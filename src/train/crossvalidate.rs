@@ -1,8 +1,5 @@
 //! Cross-validation by independent sample: every spectrum is predicted by models that saw no replicate of it.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
@@ -10,6 +7,7 @@ use rand::seq::SliceRandom;
 use super::choose::{BestKernel, Choices, Nested};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
+use super::parallel::in_parallel;
 
 /// How spectra are held out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,34 +248,4 @@ fn permute(data: &Dataset<'_>, random: &mut ChaCha8Rng) -> Truth {
             Truth::Classes { labels: labels.clone(), indices }
         }
     }
-}
-
-/// Runs jobs 0..count on `threads` threads; each has its own random numbers, so that the result is the same on any number.
-/// After a failure no further job starts.
-fn in_parallel<T: Send>(
-    count: usize,
-    threads: usize,
-    job: impl Fn(usize) -> Result<T, TrainError> + Sync,
-) -> Result<Vec<T>, TrainError> {
-    let next = AtomicUsize::new(0);
-    let failed = AtomicBool::new(false);
-    let results: Mutex<Vec<Option<Result<T, TrainError>>>> = Mutex::new((0..count).map(|_| None).collect());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, count.max(1)) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= count || failed.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    let result = job(index);
-                    failed.fetch_or(result.is_err(), Ordering::Relaxed);
-                    results.lock().expect("no job panics while it holds the lock")[index] = Some(result);
-                }
-            });
-        }
-    });
-    let results = results.into_inner().expect("no job panics while it holds the lock");
-    // Jobs start in order: whatever did not run comes after a failure.
-    results.into_iter().map(|result| result.expect("every job ran, or one before it failed")).collect()
 }

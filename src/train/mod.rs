@@ -32,6 +32,7 @@ mod merit;
 mod network;
 mod onnx;
 mod optimise;
+mod parallel;
 mod pls;
 mod precision;
 mod progress;
@@ -47,6 +48,7 @@ pub use bundle::{Trained, train};
 pub use candidate::{Preparation, Skip};
 pub use error::TrainError;
 pub use fit::Head;
+pub use parallel::in_parallel;
 pub use progress::{Interrupted, Progress};
 pub use request::{CONFIDENCE, Provenance, Reference, Request, STEPS, Split};
 

@@ -8,12 +8,13 @@ use clap::Args;
 use serde::Serialize;
 
 use super::attach::{InputShape, parse_shape};
+use super::load;
 use super::verify::CheckLine;
-use super::{Loaded, load};
 use crate::cli::CommandError;
 use crate::cli::train::TaskName;
-use crate::cli::train::request::{BandsFile, parse_axis, parse_reference, pipeline, read_pipeline, read_toml, sha256};
-use crate::gradient::proto;
+use crate::cli::train::request::{
+    BandsFile, file_name, parse_axis, parse_reference, pipeline, read_pipeline, read_toml, sha256,
+};
 use crate::infer::manifest::{AdoptedRecord, CardRecord, CompletenessRecord, Manifest, Task};
 use crate::infer::verify::{Check, verify};
 use crate::outcome::ModelIdentity;
@@ -135,14 +136,11 @@ pub(super) fn run(args: &BundleArgs) -> Result<(), CommandError> {
         let out = args.out.display();
         return Err(CommandError::operator(format!("{out} exists: a bundle never changes, name another folder")));
     }
-    let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = args.name.clone().or_else(|| file_name(&args.out));
     let file = read_pipeline(&args.pipeline)?;
     let pipeline = pipeline(&Arc::new(args.axis.clone()), &file)
         .map_err(|problem| CommandError::operator(format!("{}: {problem}", args.pipeline.display())))?;
-    // One file in any case: its hash is the network's identity.
-    let Loaded { model, bytes, gathered } = load(&args.network)?;
-    let bytes = if gathered { proto::encode(&model) } else { bytes };
+    let bytes = load(&args.network)?.into_one_file();
     let recording = Recording::read(&args.reference)?;
     let adoption = Adoption {
         name: name.ok_or_else(|| CommandError::operator("--out has no name to give to the bundle: use --name"))?,

@@ -119,7 +119,15 @@ fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
     facts.push((
         "refuses spectra unlike the training's",
         match &manifest.gate {
-            Some(gate) => format!("by T² and Q of {} components", gate.components),
+            Some(gate) => format!(
+                "by T² and Q of {} components and by the p-value{}",
+                gate.components,
+                if manifest.conformal.as_ref().is_some_and(|conformal| conformal.limits.is_some()) {
+                    "; and where no kind, or every kind, is in the set"
+                } else {
+                    ""
+                }
+            ),
             None => "no: it has no gate".to_owned(),
         },
     ));
@@ -198,8 +206,8 @@ const ROWS: [(&str, &str, bool); 23] = [
     ("r2", "R²", false),
     ("bias", "bias", true),
     ("slope", "slope", false),
-    ("replicate_sd", "standard deviation between replicates", true),
-    ("blank_sd", "standard deviation between samples without any", true),
+    ("replicate_sd", "standard deviation between replicates of a sample", true),
+    ("blank_sd", "standard deviation of single spectra of samples without any, that between replicates included", true),
     ("detection_limit", "detection limit (3.3 SD / slope)", true),
     ("accuracy", "accuracy", false),
     ("accuracy_pls", "accuracy of nested PLS-DA", false),
@@ -211,7 +219,7 @@ const ROWS: [(&str, &str, bool); 23] = [
     ("set_size", "mean number of kinds in a set", false),
     ("set_single", "sets that name one kind", false),
     ("set_empty", "sets that name none", false),
-    ("refused", "good spectra that the p-value refuses at 0.01", false),
+    ("refused", "good spectra that the p-value alone refuses at 0.01 (the other tests refuse more)", false),
 ];
 
 fn confusion(manifest: &Manifest) -> Vec<String> {

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::request::{BandsFile, data_sha256, pipeline, read_pipeline, read_toml};
+use super::request::{BandsFile, file_name, pipeline, provenance, read_pipeline, read_toml};
 use super::{ChannelsName, SkipName, TrainArgs};
 use crate::cli::CommandError;
-use crate::infer::manifest::{CardRecord, Task};
+use crate::cli::model::load;
+use crate::infer::manifest::Task;
 use crate::infer::verify::verify;
 use crate::recording::Recording;
-use crate::train::{Adoption, Calibrating, Provenance, STEPS, Trained, calibrate};
+use crate::train::{Adoption, Calibrating, STEPS, Trained, calibrate};
 
 /// What a network is fitted with, and a network that is not fitted does without.
 fn only_for_fitting(arguments: &TrainArgs) -> Option<&'static str> {
@@ -47,9 +48,7 @@ pub(super) fn calibrated(arguments: &TrainArgs, recording: &Recording, file: &Pa
     }
     let pipeline = pipeline(&Arc::new(arguments.axis.clone()), &read_pipeline(pipeline_file)?)
         .map_err(|problem| CommandError::operator(format!("{}: {problem}", pipeline_file.display())))?;
-    let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = arguments.name.clone().or_else(|| file_name(&arguments.out));
-    let data = arguments.data.clone().or_else(|| file_name(&arguments.spectra));
     let adoption = Adoption {
         name: name.ok_or_else(|| CommandError::operator("--out has no name to give to the bundle: use --name"))?,
         version: arguments.model_version.clone(),
@@ -67,18 +66,9 @@ pub(super) fn calibrated(arguments: &TrainArgs, recording: &Recording, file: &Pa
         },
         reference: arguments.reference.clone(),
         group: arguments.group.clone(),
-        provenance: Provenance {
-            claim: arguments.claim.clone(),
-            card: arguments.card.as_deref().map(read_toml::<CardRecord>).transpose()?,
-            licence: arguments.licence.clone(),
-            laser_nm: arguments.laser_nm,
-            data: data.unwrap_or_default(),
-            data_sha256: data_sha256(recording)?,
-            measured: arguments.measured,
-        },
+        provenance: provenance(arguments, recording)?,
     };
-    let bytes = std::fs::read(file)
-        .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", file.display())))?;
+    let bytes = load(file)?.into_one_file();
     let calibrating = Calibrating { target: arguments.target.clone(), confidence: arguments.confidence };
     calibrate(&bytes, recording, &adoption, &calibrating)
         .map_err(|error| CommandError::from(error).context(file.display().to_string()))

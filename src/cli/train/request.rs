@@ -31,8 +31,6 @@ pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Re
     if matches!(task, Task::Regression) == arguments.unit.is_empty() {
         return Err(CommandError::operator("--unit goes with a regression, and a regression needs one"));
     }
-    let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let data = arguments.data.clone().or_else(|| file_name(&arguments.spectra));
     let name = arguments.name.clone().or_else(|| file_name(&arguments.out));
     Ok(Request {
         name: name.ok_or_else(|| CommandError::operator("--out has no name to give to the bundle: use --name"))?,
@@ -64,16 +62,26 @@ pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Re
         threads: arguments
             .threads
             .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from),
-        provenance: Provenance {
-            claim: arguments.claim.clone(),
-            card: arguments.card.as_deref().map(read_toml::<CardRecord>).transpose()?,
-            licence: arguments.licence.clone(),
-            laser_nm: arguments.laser_nm,
-            data: data.unwrap_or_default(),
-            data_sha256: data_sha256(recording)?,
-            measured: arguments.measured,
-        },
+        provenance: provenance(arguments, recording)?,
     })
+}
+
+/// What the manifest says in words.
+pub(super) fn provenance(arguments: &TrainArgs, recording: &Recording) -> Result<Provenance, CommandError> {
+    Ok(Provenance {
+        claim: arguments.claim.clone(),
+        card: arguments.card.as_deref().map(read_toml::<CardRecord>).transpose()?,
+        licence: arguments.licence.clone(),
+        laser_nm: arguments.laser_nm,
+        data: arguments.data.clone().or_else(|| file_name(&arguments.spectra)).unwrap_or_default(),
+        data_sha256: data_sha256(recording)?,
+        measured: arguments.measured,
+    })
+}
+
+/// The last part of a path.
+pub(in crate::cli) fn file_name(path: &Path) -> Option<String> {
+    path.file_name().map(|name| name.to_string_lossy().into_owned())
 }
 
 /// `[[band]]` tables.

@@ -29,17 +29,6 @@ pub enum MethodsError {
     /// It does not run.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// A row that is explained cannot be prepared.
-    #[error("line {line}, id '{id}': the spectrum cannot be prepared")]
-    Prepare {
-        /// Line in the file, from 1.
-        line: u64,
-        /// First column.
-        id: String,
-        /// Why.
-        #[source]
-        source: PrepareError,
-    },
     /// The simulator's spectra do not fit the pipeline.
     #[error("the noise-free spectra cannot be prepared")]
     Truth(#[source] PrepareError),
@@ -70,7 +59,7 @@ impl Failure for MethodsError {
             Self::Train(error) => error.kind(),
             Self::Network(error) => error.kind(),
             Self::Gradient(_) | Self::Truth(_) | Self::TruthPipeline(_) => Kind::Bug,
-            Self::Prepare { .. } | Self::TooFewSamples { .. } | Self::Folder(_) => Kind::Operator,
+            Self::TooFewSamples { .. } | Self::Folder(_) => Kind::Operator,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::outcome::Explained;
 use crate::preprocess::{Pipeline, Step, Workspace};
 use crate::recording::Recording;
 use crate::sim::dataset::Recipe;
-use crate::train::Request;
+use crate::train::{Request, TrainError};
 
 /// Share of the squared difference of two noise-free spectra that the points hold where they truly differ.
 pub(super) const TRUTH_SHARE: f64 = 0.9;
@@ -173,7 +173,7 @@ fn prepared(recording: &Recording, pipeline: &Pipeline) -> Result<Vec<Vec<f32>>,
     let mut workspace = Workspace::default();
     let rows = recording.raw_spectra().zip(&recording.spectra);
     rows.map(|(raw, row)| {
-        let failed = |source| MethodsError::Prepare { line: row.line, id: row.id.clone(), source };
+        let failed = |source| TrainError::Prepare { line: row.line, id: row.id.clone(), source };
         Ok(pipeline.prepare(&raw, &mut workspace).map_err(failed)?.values().to_vec())
     })
     .collect()

@@ -12,6 +12,7 @@ mod error;
 mod material;
 mod measures;
 mod method;
+mod randomise;
 mod segments;
 mod subject;
 mod table;

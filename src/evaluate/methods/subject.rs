@@ -1,14 +1,14 @@
 //! A trained network as the methods see it: its exported graph, run by the engine of the line.
 
 use rand::rngs::ChaCha8Rng;
-use rand::seq::SliceRandom;
 use rand_distr::{Distribution, StandardNormal};
 use tract_onnx::pb::ModelProto;
 
 use super::error::MethodsError;
 use super::method::{Claim, Method, by_cell};
+use super::randomise::shuffled;
 use super::segments::Segments;
-use crate::gradient::{self, Attached, GradientError, Seed, Target, proto};
+use crate::gradient::{self, Attached, GradientError, Seed, Target};
 use crate::infer::cam::{Layer, Spread, maps_by_cell};
 use crate::infer::{Network, Session};
 use crate::outcome::Explained;
@@ -346,22 +346,6 @@ fn attach(graph: &ModelProto, output: &str, layers: &[&str]) -> Result<Attached,
     let targets: Vec<Target<'_>> =
         targets.map(|(layer, gradient)| Target { tensor: layer, activation: layer, gradient }).collect();
     gradient::attach(graph, output, Seed::All, &targets)
-}
-
-/// The graph with the weights of every layer behind the cuts in another order, the same for each output.
-fn shuffled(fitted: &Fitted, random: &mut ChaCha8Rng) -> ModelProto {
-    let mut model = fitted.graph.clone();
-    let constants = model.graph.iter_mut().flat_map(|graph| &mut graph.initializer);
-    for constant in constants.filter(|constant| fitted.heads.contains(&constant.name.as_str())) {
-        let values: Vec<f32> = constant.raw_data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        let features = values.len() / fitted.offset.len();
-        let mut order: Vec<usize> = (0..features).collect();
-        order.shuffle(random);
-        let dealt: Vec<f32> =
-            values.chunks_exact(features).flat_map(|row| order.iter().map(|&place| row[place])).collect();
-        *constant = proto::floats(&constant.name, &[fitted.offset.len(), features], &dealt);
-    }
-    model
 }
 
 #[cfg(test)]

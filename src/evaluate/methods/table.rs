@@ -1,8 +1,5 @@
 //! The table of methods: every method on every network, from several seeds, as sections of a document.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
 use super::error::MethodsError;
 use super::material::{Material, TRUTH_SHARE};
 use super::measures::{mean, rank_correlation};
@@ -11,7 +8,7 @@ use super::subject::STEPS;
 use super::trial::{Effort, Figures, Kind, Trial, steps, trial};
 use crate::evaluate::document::{Cell, Column, Content, Document, Readers, Section, Table};
 use crate::infer::manifest::Task;
-use crate::train::Progress;
+use crate::train::{Progress, in_parallel};
 
 /// One task of the table.
 #[derive(Debug, Clone)]
@@ -117,7 +114,7 @@ fn definitions() -> Section {
         ),
         (
             "head randomised",
-            "rank correlation with the map of the same network, the weights of its last layer dealt out anew",
+            "rank correlation with the map of the same network, the weights behind the explained layers dealt out anew, means of the axis staying means",
             "0",
             "Adebayo 2018",
         ),
@@ -269,35 +266,6 @@ impl Range {
 
 fn range(values: impl Iterator<Item = Option<f64>>) -> Cell {
     Range::of(values).map_or(Cell::Missing, |Range { middle, least, greatest }| Cell::Range { middle, least, greatest })
-}
-
-/// Runs jobs 0..count on `threads` threads, each with random numbers of its own. After a failure no further job starts.
-fn in_parallel<T: Send>(
-    count: usize,
-    threads: usize,
-    job: impl Fn(usize) -> Result<T, MethodsError> + Sync,
-) -> Result<Vec<T>, MethodsError> {
-    let next = AtomicUsize::new(0);
-    let failed = AtomicBool::new(false);
-    let results: Mutex<Vec<Option<Result<T, MethodsError>>>> = Mutex::new((0..count).map(|_| None).collect());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.clamp(1, count.max(1)) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= count || failed.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    let result = job(index);
-                    failed.fetch_or(result.is_err(), Ordering::Relaxed);
-                    results.lock().expect("no job panics while it holds the lock")[index] = Some(result);
-                }
-            });
-        }
-    });
-    let results = results.into_inner().expect("no job panics while it holds the lock");
-    // Jobs start in order: whatever did not run comes after a failure.
-    results.into_iter().map(|result| result.expect("every job ran, or one before it failed")).collect()
 }
 
 #[cfg(test)]

@@ -1,15 +1,22 @@
 //! What goes wrong between training and line, done to recorded spectra: an axis that is off, another laser, fluorescence.
 
+use std::sync::Arc;
+
 use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use crate::decide::{signal_counts, signal_to_noise};
+use crate::preprocess::{Baseline, LAMBDA_RANGE, Pipeline, Step, Whittaker, Workspace};
 use crate::spectrum::RawSpectrum;
 
 /// Heights of bands with a laser of 1064 nm over those with 785 nm, by shift (cm⁻¹), where the band at 1440 cm⁻¹ is 1 with both:
 /// means over triolein, trilinolein and trilinolenin, measured on digitised reference spectra. Linear between, level outside.
 const RATIO_1064_TO_785: [(f64, f64); 5] =
     [(1267.0, 0.870), (1302.0, 0.826), (1440.0, 1.0), (1656.0, 0.860), (1745.0, 1.077)];
+/// Stiffness of the baseline above which bands stand, where points lie [`BASELINE_STEP_PER_CM`] apart: that of the bundled models.
+const BASELINE_LAMBDA: f64 = 1e4;
+/// cm⁻¹; the stiffness that does the same grows with the fourth power of the points per cm⁻¹.
+const BASELINE_STEP_PER_CM: f64 = 4.0;
 /// How fast the added fluorescence falls, cm⁻¹: over a fingerprint region to about a half.
 const FLUORESCENCE_DECAY: f64 = 1500.0;
 
@@ -27,7 +34,7 @@ pub enum Change {
         /// How much longer it is, nm.
         longer_nm: f64,
     },
-    /// Band heights of a laser of 1064 nm, from those of 785 nm.
+    /// Band heights of a laser of 1064 nm, from those of 785 nm; the background stays as it is.
     Heights1064,
     /// A background of so many times the spectrum's median, with its share of noise.
     Fluorescence(f64),
@@ -68,8 +75,9 @@ impl Change {
                 shifts.iter().map(|shift| interpolated(&points, shift - offset) as f32).collect()
             }
             Self::Heights1064 => {
-                let factor = |shift: &f64| interpolated(&RATIO_1064_TO_785, *shift) as f32;
-                shifts.iter().map(factor).zip(light).map(|(factor, value)| factor * value).collect()
+                let gained = |(shift, band): (&f64, f64)| (interpolated(&RATIO_1064_TO_785, *shift) - 1.0) * band;
+                let gained = shifts.iter().zip(bands(spectrum)).map(gained);
+                light.iter().zip(gained).map(|(&value, gained)| value + gained as f32).collect()
             }
             Self::Fluorescence(times) => {
                 let median = f64::from(median(light));
@@ -86,6 +94,21 @@ impl Change {
             }
         }
     }
+}
+
+/// What stands above the baseline (arPLS), on the spectrum's own axis; nothing of a spectrum that no pipeline takes either.
+fn bands(spectrum: &RawSpectrum) -> Vec<f64> {
+    let axis = spectrum.axis();
+    let shifts = axis.per_cm();
+    let extent = shifts.last().zip(shifts.first()).map_or(0.0, |(last, first)| last - first);
+    let step_per_cm = extent / (shifts.len() as f64 - 1.0);
+    let lambda = BASELINE_LAMBDA * (BASELINE_STEP_PER_CM / step_per_cm).powi(4);
+    let lambda = lambda.clamp(*LAMBDA_RANGE.start(), *LAMBDA_RANGE.end());
+    let arpls = Whittaker { lambda, tolerance: 1e-3, iterations_max: 50 };
+    Pipeline::new(Arc::clone(axis), vec![Step::Resample, Step::Baseline(Baseline::Arpls(arpls))], Vec::new())
+        .ok()
+        .and_then(|pipeline| pipeline.before_normalise(spectrum, &mut Workspace::default()).ok())
+        .unwrap_or_else(|| vec![0.0; shifts.len()])
 }
 
 /// The line through the neighbours, level outside; `points` ascend and are not empty.
@@ -142,11 +165,18 @@ mod tests {
     }
 
     #[test]
-    fn heights_change_by_the_table() {
-        let heights = changed(Change::Heights1064, &spectrum(|_| 100.0));
-        let at = |shift: usize| f64::from(heights[shift - 800]);
-        for (shift, expected) in [(800, 87.0), (1267, 87.0), (1440, 100.0), (1548, 93.0), (1790, 107.7)] {
-            assert!((at(shift) - expected).abs() < 1e-3, "{shift}: {}", at(shift));
+    fn bands_change_by_the_table_and_the_background_does_not() {
+        let centres = [1000.0, 1267.0, 1440.0, 1745.0];
+        let band = |shift: f64, centre: f64| 500.0 * (-((shift - centre) / 8.0_f64).powi(2)).exp();
+        let background = |shift: f64| 2000.0 - shift;
+        let oil = spectrum(|shift| background(shift) + centres.iter().map(|&centre| band(shift, centre)).sum::<f64>());
+        let changed = changed(Change::Heights1064, &oil);
+        let at = |shift: usize| f64::from(changed[shift - 800]) - background(shift as f64);
+        for (shift, expected) in [(1000, 435.0), (1267, 435.0), (1440, 500.0), (1745, 538.5)] {
+            assert!((at(shift) - expected).abs() < 10.0, "{shift}: {}, not {expected}", at(shift));
+        }
+        for shift in [850, 1150, 1350, 1600] {
+            assert!(at(shift).abs() < 10.0, "{shift}: {} of background added", at(shift));
         }
     }
 
