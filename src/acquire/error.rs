@@ -176,6 +176,13 @@ pub enum AcquireError {
     /// Switched off, reads back as on.
     #[error("THE LASER IS STILL ON although the device acknowledged 'off': switch it off at the key")]
     LaserStillOn,
+    /// Nobody knows whether it is on.
+    #[error("the laser could not be confirmed off: switch it off at the key")]
+    LaserUnconfirmed {
+        /// Why the device could not be asked.
+        #[source]
+        source: Box<AcquireError>,
+    },
     /// Old spectra only.
     #[error("{discarded} spectra in a row were exposed for another time than the {} us asked for", asked.micros())]
     OldSpectra {
@@ -232,6 +239,7 @@ impl Failure for AcquireError {
             | Self::LaserNotOn { .. }
             | Self::LaserStillOn
             | Self::OldSpectra { .. } => Kind::Device,
+            Self::LaserUnconfirmed { source } => source.kind(),
             Self::Capture(error) => error.kind(),
             Self::Stopped => Kind::Transient,
             Self::Spectrum(_) | Self::Thread(_) | Self::Panicked => Kind::Bug,

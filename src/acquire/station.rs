@@ -8,7 +8,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::driver::Driver;
-use super::settings::Settings;
+use super::settings::{LaserSwitch, Settings};
 use super::{AcquireError, Spectrometer};
 use crate::failure::{self, Failure, Kind};
 use crate::obp::deadline::deadline;
@@ -83,19 +83,17 @@ impl Station {
     /// # Errors
     /// When the operating system gives no thread.
     pub fn start(settings: Settings) -> Result<Self, AcquireError> {
-        let (period, warmup) = (settings.period, settings.laser_warmup);
-        Self::start_with(opener(settings), period, warmup)
+        Self::start_with(opener(settings.clone()), &settings)
     }
 
-    /// Starts measuring with whatever `open` gives, every `period`. Where the pause between two measurements is at least
-    /// `laser_warmup`, the laser is off in it.
+    /// Starts measuring with whatever `open` gives, every `period` of the settings. Where the pause between two
+    /// measurements is at least their `laser_warmup`, the laser is off in it.
     ///
     /// # Errors
     /// When the operating system gives no thread.
     pub fn start_with<S: Spectrometer>(
         open: impl FnMut(&Stop) -> Result<S, AcquireError> + Send + 'static,
-        period: Duration,
-        laser_warmup: Duration,
+        settings: &Settings,
     ) -> Result<Self, AcquireError> {
         // What happens when one of these is full stands at the fields of `Station`.
         let (spectra_sender, spectra) = bounded(SPECTRA_WAITING_MAX);
@@ -104,8 +102,9 @@ impl Station {
         let keeper = Keeper {
             open,
             beat: || (),
-            period,
-            laser_warmup,
+            period: settings.period,
+            laser_warmup: settings.laser_warmup,
+            laser_switch: settings.laser_switch,
             stop: stop.token(),
             spectra: spectra_sender,
             events: events_sender,
@@ -123,7 +122,7 @@ impl Station {
     /// Waits for the thread's end.
     ///
     /// # Errors
-    /// The error that ended it: one that only the operator can mend.
+    /// The error that ended it: one that only the operator can mend, or a laser that was not confirmed off.
     pub fn join(mut self) -> Result<(), AcquireError> {
         self.finish()
     }
@@ -146,7 +145,7 @@ impl Drop for Station {
 /// caller's, and with `beat` called at every step, never further apart than [`silence_max`].
 ///
 /// # Errors
-/// One that only the operator can mend.
+/// One that only the operator can mend, or a laser that was not confirmed off at the end.
 pub fn run(
     settings: Settings,
     stop: &Stop,
@@ -154,9 +153,9 @@ pub fn run(
     spectra: Sender<RawSpectrum>,
     events: Sender<Event>,
 ) -> Result<(), AcquireError> {
-    let (period, laser_warmup) = (settings.period, settings.laser_warmup);
-    let open = opener(settings);
-    Keeper { open, beat, period, laser_warmup, stop: stop.clone(), spectra, events, laser: Laser::Unknown }.run()
+    let Settings { period, laser_warmup, laser_switch, .. } = settings;
+    let (open, stop) = (opener(settings), stop.clone());
+    Keeper { open, beat, period, laser_warmup, laser_switch, stop, spectra, events, laser: Laser::Unknown }.run()
 }
 
 /// The longest time between two signs of life: identification at every baud rate, or a dark and a light frame with their
@@ -177,6 +176,13 @@ fn opener(settings: Settings) -> impl FnMut(&Stop) -> Result<Driver, AcquireErro
     move |stop| Driver::open(settings.clone(), stop)
 }
 
+/// Whether there ever was a spectrometer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opened {
+    Never,
+    Once,
+}
+
 /// Why a spectrometer is no longer served.
 enum End {
     Stopped,
@@ -190,6 +196,7 @@ struct Keeper<O, B> {
     beat: B,
     period: Duration,
     laser_warmup: Duration,
+    laser_switch: LaserSwitch,
     stop: Stop,
     spectra: Sender<RawSpectrum>,
     events: Sender<Event>,
@@ -199,20 +206,47 @@ struct Keeper<O, B> {
 
 impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keeper<O, B> {
     fn run(mut self) -> Result<(), AcquireError> {
+        let mut opened = Opened::Never;
+        let outcome = self.measure_while_wanted(&mut opened);
+        // What was never opened was not switched on either, unless by a run before that could not switch it off: whoever
+        // stops now may rely on this one.
+        let relied_on = opened == Opened::Once || self.stop.is_requested();
+        if self.laser == Laser::Off || self.laser_switch == LaserSwitch::Elsewhere || !relied_on {
+            return outcome;
+        }
+        let Err(unconfirmed) = self.confirm_off() else { return outcome };
+        if let Err(error) = outcome {
+            tracing::error!(why = failure::chain(&error), "the laser may be on after this");
+        }
+        Err(match unconfirmed {
+            AcquireError::LaserStillOn => AcquireError::LaserStillOn,
+            source => AcquireError::LaserUnconfirmed { source: Box::new(source) },
+        })
+    }
+
+    /// Asks anew, whatever was requested: a device that is there again obeys, and of one that is not nobody can say.
+    fn confirm_off(&mut self) -> Result<(), AcquireError> {
+        (self.beat)();
+        let mut spectrometer = (self.open)(&Stop::never())?;
+        let outcome = spectrometer.laser_off();
+        self.report_laser(&spectrometer);
+        outcome
+    }
+
+    fn measure_while_wanted(&mut self, opened: &mut Opened) -> Result<(), AcquireError> {
         let mut pauses = pauses();
         let mut lost_since: Option<Instant> = None;
         let mut last_why = String::new();
-        let mut seen_before = false;
         while !self.stop.is_requested() {
             (self.beat)();
             let end = match (self.open)(&self.stop) {
                 Ok(mut spectrometer) => {
                     let instrument = spectrometer.instrument().clone();
-                    self.report(match lost_since.take().filter(|_| seen_before) {
+                    self.report(match lost_since.take().filter(|_| *opened == Opened::Once) {
                         Some(since) => Event::Recovered { instrument, after: since.elapsed() },
                         None => Event::Connected(instrument),
                     });
-                    seen_before = true;
+                    *opened = Opened::Once;
                     last_why.clear();
                     self.report_laser(&spectrometer);
                     let served_from = Instant::now();
@@ -223,19 +257,21 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keepe
                     }
                     end
                 }
-                // Nothing was switched on yet: why the device could not be opened matters to nobody any more.
-                Err(_) if self.stop.is_requested() => End::Stopped,
+                Err(AcquireError::Stopped) => End::Stopped,
                 Err(error) => End::Failed(error),
             };
             let error = match end {
                 End::Stopped => return Ok(()),
-                End::Failed(error) if self.stop.is_requested() => return Err(error),
                 End::Failed(error) => error,
             };
             let why = failure::chain(&error);
             match error.kind() {
                 Kind::Operator | Kind::Bug => return Err(error),
                 Kind::Device | Kind::Transient => {}
+            }
+            if self.stop.is_requested() {
+                tracing::warn!(%why, "the spectrometer failed on the way out");
+                return Ok(());
             }
             lost_since.get_or_insert_with(Instant::now);
             if why != last_why {

@@ -351,7 +351,8 @@ fn a_panic_in_the_thread_is_an_error_of_the_station() {
         saturation: Counts::new(1.0),
     });
     let open = move |_: &Stop| Ok(Explosive(instrument.clone()));
-    let station = Station::start_with(open, Duration::ZERO, Duration::ZERO).expect("a thread");
+    let elsewhere = Settings { laser_switch: LaserSwitch::Elsewhere, ..Settings::new("") };
+    let station = Station::start_with(open, &elsewhere).expect("a thread");
     assert!(matches!(station.join(), Err(AcquireError::Panicked)));
 }
 

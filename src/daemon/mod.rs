@@ -209,7 +209,11 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
             tracing::info!(reason = %shutdown.reason, "stopped: laser off, everything measured is in the journal");
             Ok(())
         }
-        Some(kind) => Err(DaemonError::Ended { why: shutdown.to_string(), kind }),
+        Some(kind) => {
+            let left = shutdown.stragglers.contains(&"acquire");
+            let laser = if left { "; the laser is not confirmed off: switch it off at the key" } else { "" };
+            Err(DaemonError::Ended { why: format!("{shutdown}{laser}"), kind })
+        }
     }
 }
 

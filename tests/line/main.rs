@@ -4,6 +4,7 @@
 mod common;
 mod evaluate;
 mod explain;
+mod stop;
 mod train;
 mod update;
 
