@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use ramand::acquire::capture::{Act, CaptureError, Conversation, Event as CaptureEvent, Recorder, Way, digest, replay};
 use ramand::acquire::{AcquireError, BaudRate, Driver, Event, Line, Settings, Spectrometer, Station};
 use ramand::failure;
@@ -295,4 +297,51 @@ fn the_command_line_captures_a_simulated_instrument_and_replays_it_byte_for_byte
     assert!(table.contains("1001.4 cm-1  found  100"), "{table}");
     let lines = ramand(&["replay", "--capture", &out]);
     assert!(lines.contains("QEP00001  20 ms x 1  laser on"), "{lines}");
+}
+
+/// A capture of one-second exposures; `disturb` is called while the laser is on. Its exit code, and what it says.
+fn disturbed(disturb: impl FnOnce(&Bench, Pid)) -> (Option<i32>, String) {
+    let bench = Bench::new(Profile::QePro, 115_200);
+    let (port, out) = (bench.simulator.link().display().to_string(), bench.path().display().to_string());
+    let arguments =
+        ["capture", "--port", &port, "--baud", "115200", "--integration-ms", "1000", "--laser-warm-up-ms", "0"];
+    let capture = Command::new(env!("CARGO_BIN_EXE_ramand"))
+        .args(arguments)
+        .arg(&out)
+        .env_remove("RUST_LOG")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    assert!(bench.simulator.wait_for_laser(Laser::On, PATIENCE), "a light frame needs it");
+    disturb(&bench, Pid::from_raw(i32::try_from(capture.id()).expect("a process number")));
+    let output = capture.wait_with_output().expect("ends");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_capture_that_cannot_switch_the_laser_off_says_so_whatever_else_there_is_to_say() {
+    let inject = |bench: &Bench, fault: &str| bench.simulator.inject(fault.parse::<Fault>().expect(fault));
+    let interrupt = |capture| kill(capture, Signal::SIGINT).expect("it runs");
+    let still_on = "THE LASER IS STILL ON";
+
+    let (code, said) = disturbed(|_, capture| interrupt(capture));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("laser"), "nothing to say: {said}");
+
+    let (code, said) = disturbed(|bench, capture| {
+        inject(bench, "laser-stuck");
+        interrupt(capture);
+    });
+    assert_eq!(code, Some(69), "{said}");
+    assert!(said.contains(still_on), "{said}");
+
+    let (code, said) = disturbed(|bench, _| {
+        inject(bench, "laser-stuck");
+        inject(bench, "nack=13");
+    });
+    assert_eq!(code, Some(69), "{said}");
+    assert!(said.contains("was refused") && said.contains(still_on), "both: {said}");
+    let last = said.lines().last().unwrap_or_default();
+    assert!(last.contains(still_on), "what matters most comes last: {said}");
 }

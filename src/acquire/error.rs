@@ -208,6 +208,16 @@ pub enum AcquireError {
     Panicked,
 }
 
+impl AcquireError {
+    /// Why the laser was not switched off, so that it says so whatever the cause was.
+    pub(crate) fn of_laser_off(self) -> Self {
+        match self {
+            Self::LaserStillOn => self,
+            source => Self::LaserUnconfirmed { source: Box::new(source) },
+        }
+    }
+}
+
 impl Failure for AcquireError {
     fn kind(&self) -> Kind {
         match self {

@@ -250,7 +250,12 @@ fn read_port(port: &mut TTYPort, buffer: &mut [u8], patience: Duration) -> io::R
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(len) => return Ok(len),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(0),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted && Instant::now() < until => {}
+            // A signal ends the waiting, and nothing else.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                if Instant::now() >= until {
+                    return Ok(0);
+                }
+            }
             Err(error) => return Err(error),
         }
     }

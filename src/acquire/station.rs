@@ -218,10 +218,7 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keepe
         if let Err(error) = outcome {
             tracing::error!(why = failure::chain(&error), "the laser may be on after this");
         }
-        Err(match unconfirmed {
-            AcquireError::LaserStillOn => AcquireError::LaserStillOn,
-            source => AcquireError::LaserUnconfirmed { source: Box::new(source) },
-        })
+        Err(unconfirmed.of_laser_off())
     }
 
     /// Asks anew, whatever was requested: a device that is there again obeys, and of one that is not nobody can say.

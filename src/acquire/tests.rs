@@ -216,6 +216,29 @@ fn a_port_that_is_not_there_not_a_port_or_taken_says_so() {
 }
 
 #[test]
+fn a_signal_is_no_lost_line() {
+    /// Enough for some to come in the middle of waiting, and at its very end.
+    const READS: usize = 50_000;
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: the handler does nothing, and nobody else uses this signal.
+    unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    let peer = Peer::new(&Profile::STS);
+    let mut link = Link::open(&Line::Port, peer.path(), 9_600, FlowControl::None).expect("free");
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    let reader = std::thread::spawn(move || {
+        // SAFETY: always succeeds.
+        sender.send(unsafe { libc::pthread_self() }).expect("somebody asks");
+        (0..READS).try_for_each(|_| link.read(Duration::ZERO).map(|bytes| assert!(bytes.is_empty())))
+    });
+    let target = receiver.recv().expect("told");
+    while !reader.is_finished() {
+        // SAFETY: the thread is joined below, so its name is still its own.
+        unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
+    }
+    reader.join().expect("no panic").expect("the line is there all the time");
+}
+
+#[test]
 fn the_rest_of_an_earlier_spectrum_is_drained_at_open() {
     let mut peer = Peer::new(&Profile::STS);
     peer.plug_in(&peer::leftover());

@@ -11,6 +11,7 @@ use crate::acquire::capture::Recorder;
 use crate::acquire::{AcquireError, BaudRate, Driver, Line, Model, Settings, Spectrometer};
 use crate::config::Config;
 use crate::daemon;
+use crate::failure;
 use crate::obp::Profile;
 use crate::spectrum::{IntegrationTime, RawSpectrum, Wavelength};
 use crate::supervise::{Stop, stop_on_signals};
@@ -99,12 +100,19 @@ fn settings(args: &CaptureArgs) -> Result<Settings, CommandError> {
 
 fn measure(args: &CaptureArgs, settings: Settings, stop: &Stop, frames: &mut Frames) -> Result<(), AcquireError> {
     let mut driver = Driver::open(settings, stop)?;
-    for number in 1..=args.count {
+    let mut measure = |number| {
         let spectrum = if args.dark { driver.measure_dark()? } else { driver.measure()? };
         println!("{}", shown(number, &spectrum, args.json));
         frames.add(&spectrum);
+        Ok(())
+    };
+    let outcome = (1..=args.count).try_for_each(&mut measure);
+    let Err(unconfirmed) = driver.laser_off() else { return outcome };
+    // Whatever came of the spectra, a laser that may be on matters more.
+    if let Err(error) = outcome {
+        eprintln!("error: {}", failure::chain(&error));
     }
-    driver.laser_off()
+    Err(unconfirmed.of_laser_off())
 }
 
 /// One spectrum as a line.

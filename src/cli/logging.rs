@@ -37,6 +37,14 @@ pub(super) fn install(log: &Log) -> Result<(), CommandError> {
         .map_err(|error| CommandError::operator(format!("failed to install the log: {error}")))
 }
 
+/// For a command without settings for it: only errors are worth a line between its own, a laser that stays on say.
+///
+/// # Errors
+/// When RUST_LOG is no filter.
+pub(super) fn install_errors() -> Result<(), CommandError> {
+    install(&Log { level: "error".to_owned(), format: LogFormat::Text })
+}
+
 /// What `wanted` lets through.
 ///
 /// # Errors

@@ -110,7 +110,22 @@ pub fn main() -> ExitCode {
     if !matches!(cli.command, Command::Run(_) | Command::Demo(_) | Command::Sim(_) | Command::Capture(_)) {
         end_on_closed_pipe();
     }
-    let outcome: Result<(), CommandError> = match cli.command {
+    let logged = match cli.command {
+        Command::Run(_) | Command::Demo(_) => Ok(()),
+        _ => logging::install_errors(),
+    };
+    let outcome = logged.and_then(|()| run(cli.command));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), CommandError> {
+    match command {
         Command::Capture(args) => capture::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args),
@@ -124,12 +139,5 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Sim(args) => sim::run(&args),
         Command::Train(arguments) => train::run(&arguments),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(error.kind().exit_code())
-        }
     }
 }
