@@ -4,14 +4,25 @@ use std::time::{Duration, Instant};
 
 use super::AcquireError;
 use super::capture::Act;
-use super::session::{Reply, Session};
+use super::link::SILENCE;
+use super::session::{ATTEMPTS, Reply, Session};
+use crate::obp::deadline::{BAUD_MIN, deadline};
+use crate::obp::frame::FRAME_LEN_MIN;
 use crate::obp::request::light::{EnableLightSource, LampLine, LightSourceEnabled, SetLampLine};
 use crate::obp::request::spectrum::AbortAcquisition;
 use crate::obp::{DeviceError, LaserControl, Request, SpectrumSource};
-use crate::spectrum::Laser;
+use crate::spectrum::{IntegrationTime, Laser};
 
 /// How often "off" is asked for before it counts as refused: each is itself repeated by the session.
 const OFF_ATTEMPTS: u32 = 2;
+
+/// For a laser to be switched off and read back where every answer is waited for as long as possible, and the line drained
+/// after it: what [`LaserSession::off`] takes at most on the slowest line, once the device is no longer busy.
+pub(super) fn off_max() -> Duration {
+    let exchange = deadline(IntegrationTime::from_micros(0), 1, 2 * FRAME_LEN_MIN, BAUD_MIN) + SILENCE;
+    // Asked for, and read back.
+    exchange * (OFF_ATTEMPTS * 2 * ATTEMPTS)
+}
 
 /// A session whose laser is off by the end of it: on success, on error, on a stop request, on a panic that unwinds.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use crate::supervise::Stop;
 
 /// How often a request is sent before its answer counts as lost: one damaged frame each way is bad luck, three are a
 /// broken line.
-const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 
 /// Before a device that was not ready is asked again: the time a device takes for a small answer.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);

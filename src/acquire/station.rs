@@ -8,10 +8,11 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::driver::Driver;
+use super::laser::off_max;
 use super::settings::{LaserSwitch, Settings};
 use super::{AcquireError, Spectrometer};
 use crate::failure::{self, Failure, Kind};
-use crate::obp::deadline::deadline;
+use crate::obp::deadline::{BAUD_MIN, deadline};
 use crate::spectrum::{Instrument, Laser, RawSpectrum};
 use crate::supervise::{Stop, StopSignal};
 
@@ -33,14 +34,18 @@ const HANDOVER_PATIENCE: Duration = Duration::from_millis(500);
 /// The longest answer: a spectrum of the QE Pro.
 const SPECTRUM_BYTES_MAX: usize = 4272;
 
-/// The slowest rate that is tried.
-const BAUD_MIN: u32 = 9600;
-
 /// Frames of one measurement, each with its retries: a discarded one, a dark one, a light one.
 const FRAMES_MAX: u32 = 9;
 
 /// Six rates, each with its time-out and draining, and the questions of an identification.
 const IDENTIFY_MAX: Duration = Duration::from_secs(60);
+
+/// Who switches off after a stop request, each with all attempts: the measurement that it cuts short, whoever serves the
+/// device, and the driver that lets go of it.
+const SWITCHED_OFF_MAX: u32 = 3;
+
+/// Who does where the device has to be opened anew for it: whoever opens it, and the driver that lets go of it.
+const SWITCHED_OFF_ANEW_MAX: u32 = 2;
 
 /// What happened at the instrument.
 #[derive(Debug, Clone, PartialEq)]
@@ -166,10 +171,13 @@ pub fn silence_max(settings: &Settings) -> Duration {
     work.saturating_add(settings.period)
 }
 
-/// For the laser to be confirmed off after a stop request: a device that cannot abort finishes its exposure, and what is
-/// already on the line comes first.
-pub fn off_within(settings: &Settings) -> Duration {
-    deadline(settings.integration, settings.scans.into(), SPECTRUM_BYTES_MAX, BAUD_MIN)
+/// For the laser to be confirmed off after a stop request, and for what was measured to be taken. As a rule it is a second;
+/// this is enough for a device that cannot abort to finish its exposure, then to be deaf to every attempt but the last, and
+/// to be looked for anew.
+pub fn end_within(settings: &Settings) -> Duration {
+    let exposure = deadline(settings.integration, settings.scans.into(), SPECTRUM_BYTES_MAX, BAUD_MIN);
+    let off = off_max() * (SWITCHED_OFF_MAX + SWITCHED_OFF_ANEW_MAX);
+    exposure + off + IDENTIFY_MAX + HANDOVER_PATIENCE
 }
 
 fn opener(settings: Settings) -> impl FnMut(&Stop) -> Result<Driver, AcquireError> {

@@ -148,7 +148,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
         stages::inspect(inspector, watch, &spectra, &news_sender, &part);
     })?;
     let silence_max = acquire::station::silence_max(&instrument);
-    let off_within = acquire::station::off_within(&instrument);
+    let end_within = acquire::station::end_within(&instrument);
     supervisor.spawn_thread("acquire", silence_max, move |part| {
         acquire::station::run(instrument, &part.stop, || part.pulse.beat(), spectra_sender, events_sender)
     })?;
@@ -190,15 +190,16 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     }
 
     // The laser goes off first; what was measured is kept and, as far as time allows, delivered.
-    if let Err(error) = systemd.stopping("stopping") {
-        tracing::warn!(%error, "systemd cannot be told");
-    }
     let order = [
-        ("acquire", off_within),
+        ("acquire", end_within),
         ("inspect", FINISH_WITHIN),
         ("keep", FINISH_WITHIN),
         ("publish", DELIVER_WITHIN + GOODBYE_WITHIN),
     ];
+    let within = order.iter().map(|(_, within)| *within).sum::<Duration>() + GOODBYE_WITHIN;
+    if let Err(error) = systemd.stopping("stopping", within) {
+        tracing::warn!(%error, "systemd cannot be told");
+    }
     let shutdown = supervisor.shutdown(&order, GOODBYE_WITHIN).await;
     match shutdown.failure() {
         None if condition.is_troubled(condition::Part::Journal) => {

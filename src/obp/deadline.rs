@@ -10,6 +10,9 @@ pub const ALLOWANCE: Duration = Duration::from_secs(1);
 /// The longest deadline ever computed: beyond an hour the settings are wrong, and somebody must be told.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(3600);
 
+/// The slowest rate that is tried.
+pub const BAUD_MIN: u32 = 9600;
+
 /// 2 · integration · scans + 1.2 · 10 · bytes / baud + [`ALLOWANCE`], at most [`DEADLINE_MAX`].
 ///
 /// Twice, because a free-running exposure may have begun just before the request; ten bits a byte, because 8N1 sends a

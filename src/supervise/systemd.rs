@@ -39,12 +39,13 @@ impl Systemd {
         send(&[NotifyState::Status(&one_line(status))])
     }
 
-    /// The orderly shutdown has begun.
+    /// The orderly shutdown has begun and may take this long, whatever the unit's `TimeoutStopSec` says.
     ///
     /// # Errors
     /// As [`Systemd::ready`].
-    pub fn stopping(&self, status: &str) -> Result<(), SuperviseError> {
-        send(&[NotifyState::Stopping, NotifyState::Status(&one_line(status))])
+    pub fn stopping(&self, status: &str, within: Duration) -> Result<(), SuperviseError> {
+        let extension = NotifyState::ExtendTimeoutUsec(u32::try_from(within.as_micros()).unwrap_or(u32::MAX));
+        send(&[NotifyState::Stopping, NotifyState::Status(&one_line(status)), extension])
     }
 
     /// Half the watchdog's interval, so that one late sign does not end the service.

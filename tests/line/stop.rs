@@ -1,7 +1,10 @@
 //! How the daemon ends, with the instrument in this process: what it says about the laser is what the laser is, however badly
 //! the moment is chosen, and what was measured is in the journal.
 
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use ramand::sim::faults::Fault;
@@ -9,7 +12,7 @@ use ramand::sim::profile::Profile;
 use ramand::sim::{Pacing, Settings, Simulator};
 use ramand::spectrum::Laser;
 
-use crate::common::Process;
+use crate::common::{PATIENCE, Process};
 use crate::{configuration, run};
 
 /// Said only where the device was asked.
@@ -21,7 +24,7 @@ const UNCONFIRMED: &str = "the laser could not be confirmed off";
 struct Station {
     simulator: Simulator,
     config: PathBuf,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Station {
@@ -30,11 +33,17 @@ impl Station {
         let link = folder.path().join("spectrometer");
         let config = configuration(folder.path(), &link, "[mqtt]\nenabled = false\n");
         let settings = Settings { pacing: Pacing::Immediate, ..Settings::new(Profile::QePro, link) };
-        Self { simulator: Simulator::start(settings).expect("a pseudo-terminal"), config, _folder: folder }
+        Self { simulator: Simulator::start(settings).expect("a pseudo-terminal"), config, folder }
     }
 
     fn inject(&self, fault: &str) {
         self.simulator.inject(fault.parse::<Fault>().expect(fault));
+    }
+
+    fn configure(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(&self.config).expect("readable");
+        assert!(text.contains(from), "{from:?} is not in {text}");
+        std::fs::write(&self.config, text.replacen(from, to, 1)).expect("written");
     }
 }
 
@@ -93,4 +102,54 @@ fn a_laser_that_does_not_obey_is_said_to_be_on() {
     daemon.until("laser on");
     station.inject("laser-stuck");
     check(&station, daemon, 69, "THE LASER IS STILL ON");
+}
+
+#[test]
+fn a_device_that_is_deaf_for_a_while_is_asked_until_it_says_off() {
+    let station = Station::new();
+    let mut daemon = run(&station.config);
+    daemon.until("laser on");
+    station.inject("silence@8");
+    check(&station, daemon, 0, LASER_OFF);
+}
+
+/// systemd's end of the notification socket.
+struct Notified(UnixDatagram);
+
+impl Notified {
+    /// The daemon, and what it tells systemd.
+    fn run(station: &Station) -> (Process, Self) {
+        let path = station.folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).expect("bound");
+        socket.set_read_timeout(Some(PATIENCE)).expect("set");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ramand"));
+        command.args(["run", "--config"]).arg(&station.config).env("RUST_LOG", "info").env("NOTIFY_SOCKET", &path);
+        (Process::spawn(command), Self(socket))
+    }
+
+    /// The next message that holds `text`.
+    fn until(&self, text: &str) -> String {
+        loop {
+            let mut buffer = [0; 1024];
+            let length = self.0.recv(&mut buffer).unwrap_or_else(|error| panic!("nothing with {text:?}: {error}"));
+            let message = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if message.contains(text) {
+                return message;
+            }
+        }
+    }
+}
+
+#[test]
+fn systemd_is_asked_for_as_long_as_an_exposure_may_hold_the_laser() {
+    let station = Station::new();
+    station.configure("integration = \"200 ms\"", "integration = \"60 s\"");
+    let (mut daemon, notified) = Notified::run(&station);
+    daemon.until("identified");
+    daemon.signal(Signal::SIGTERM);
+    let stopping = notified.until("STOPPING=1");
+    let asked = stopping.lines().find_map(|line| line.strip_prefix("EXTEND_TIMEOUT_USEC="));
+    let asked = Duration::from_micros(asked.unwrap_or_else(|| panic!("{stopping}")).parse().expect("microseconds"));
+    assert!(asked >= Duration::from_secs(120), "an exposure may have begun, and another must end: {asked:?}");
+    check(&station, daemon, 0, LASER_OFF);
 }
