@@ -28,8 +28,12 @@ const RETRY_PAUSE_MIN: Duration = Duration::from_millis(250);
 /// The longest pause: a device that returns is found within it.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// How long a measured spectrum is still offered after a stop request.
-const HANDOVER_PATIENCE: Duration = Duration::from_millis(500);
+/// Between two signs of life while nobody takes a spectrum.
+const HANDOVER_BEAT: Duration = Duration::from_millis(500);
+
+/// How long a measured spectrum is still offered after a stop request: its laser is off by then, and a worn SD card stalls
+/// for seconds.
+const HANDOVER_WITHIN: Duration = Duration::from_secs(30);
 
 /// The longest answer: a spectrum of the QE Pro.
 const SPECTRUM_BYTES_MAX: usize = 4272;
@@ -177,7 +181,7 @@ pub fn silence_max(settings: &Settings) -> Duration {
 pub fn end_within(settings: &Settings) -> Duration {
     let exposure = deadline(settings.integration, settings.scans.into(), SPECTRUM_BYTES_MAX, BAUD_MIN);
     let off = off_max() * (SWITCHED_OFF_MAX + SWITCHED_OFF_ANEW_MAX);
-    exposure + off + IDENTIFY_MAX + HANDOVER_PATIENCE
+    exposure + off + IDENTIFY_MAX + HANDOVER_WITHIN
 }
 
 fn opener(settings: Settings) -> impl FnMut(&Stop) -> Result<Driver, AcquireError> {
@@ -332,15 +336,18 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keepe
         tracing::warn!("spectra are not taken as fast as they are measured: waiting");
         spectrometer.laser_off()?;
         self.report_laser(spectrometer);
+        let mut last_offer = None;
         loop {
             (self.beat)();
-            let last_offer = self.stop.is_requested();
-            match self.spectra.send_timeout(spectrum, HANDOVER_PATIENCE) {
+            if self.stop.is_requested() {
+                last_offer.get_or_insert_with(|| Instant::now() + HANDOVER_WITHIN);
+            }
+            match self.spectra.send_timeout(spectrum, HANDOVER_BEAT) {
                 Ok(()) => return Ok(true),
                 Err(error) if error.is_disconnected() => return Ok(false),
                 Err(error) => spectrum = error.into_inner(),
             }
-            if last_offer {
+            if last_offer.is_some_and(|last_offer| Instant::now() >= last_offer) {
                 tracing::warn!("a measured spectrum was not taken before the end");
                 return Ok(true);
             }

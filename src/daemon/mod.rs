@@ -10,8 +10,10 @@ mod settings;
 mod stages;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use crossbeam_channel::Receiver;
 
 use crate::acquire::capture::Recorder;
 use crate::acquire::{self, AcquireError, Line};
@@ -47,8 +49,8 @@ const EVENTS_MAX: usize = 64;
 /// seconds.
 const WORK_SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// For what was measured to be inspected after a stop request, and again for it to be kept.
-const FINISH_WITHIN: Duration = Duration::from_secs(1);
+/// For what was measured to be inspected after a stop request, and again for it to be kept: as long as a write may take.
+const FINISH_WITHIN: Duration = WORK_SILENCE_MAX;
 
 /// For what is still owed to be delivered.
 const DELIVER_WITHIN: Duration = Duration::from_millis(1500);
@@ -126,6 +128,9 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     let (spectra_sender, spectra) = crossbeam_channel::bounded(SPECTRA_MAX);
     let (events_sender, events) = crossbeam_channel::bounded(EVENTS_MAX);
     let (news_sender, news) = crossbeam_channel::bounded(INSPECTIONS_MAX);
+    // Here as long as their readers are: what is left in them then was not kept.
+    let (spectra, news) = (Arc::new(spectra), Arc::new(news));
+    let (left_spectra, left_news) = (Arc::downgrade(&spectra), Arc::downgrade(&news));
     let keeper = Keeper {
         journal: journal.clone(),
         publisher: publisher.clone(),
@@ -201,6 +206,10 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
         tracing::warn!(%error, "systemd cannot be told");
     }
     let shutdown = supervisor.shutdown(&order, GOODBYE_WITHIN).await;
+    let left = waiting(&left_spectra) + waiting(&left_news);
+    if left > 0 {
+        tracing::error!(at_least = left, "spectra that were measured are not in the journal: it was too slow");
+    }
     match shutdown.failure() {
         None if condition.is_troubled(condition::Part::Journal) => {
             tracing::error!(reason = %shutdown.reason, "stopped: laser off; the journal did not keep everything");
@@ -216,6 +225,11 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
             Err(DaemonError::Ended { why: format!("{shutdown}{laser}"), kind })
         }
     }
+}
+
+/// What waits in a channel whose reader has not ended, with what the reader is at.
+fn waiting<T>(channel: &Weak<Receiver<T>>) -> usize {
+    channel.upgrade().map_or(0, |channel| channel.len() + 1)
 }
 
 /// Everything is owed to the subscribers, where there are any.

@@ -60,6 +60,8 @@ pub(super) fn inspect(
         }
         let spectrum = match spectra.recv_timeout(IDLE_BEAT) {
             Ok(spectrum) => Some(spectrum),
+            // Whoever measures was left behind: nothing comes any more.
+            Err(RecvTimeoutError::Timeout) if part.stop.is_requested() => return,
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
@@ -112,7 +114,9 @@ impl Keeper {
                     // The instrument's thread has ended; what it measured may still be on the way.
                     Err(_) => events = &quiet,
                 },
-                default(IDLE_BEAT) => {}
+                default(IDLE_BEAT) => if part.stop.is_requested() {
+                    break;
+                },
             }
             part.pulse.beat();
         }

@@ -103,6 +103,17 @@ impl Process {
         (status, started.elapsed())
     }
 
+    /// Whether it ends within this time.
+    pub(crate) fn ends_within(&mut self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        loop {
+            match self.stderr.recv_deadline(until) {
+                Ok(line) => self.seen.push(line),
+                Err(error) => return error.is_disconnected(),
+            }
+        }
+    }
+
     fn fail(&mut self, why: &str) -> ! {
         while let Ok(line) = self.stderr.try_recv() {
             self.seen.push(line);

@@ -11,6 +11,7 @@ use ramand::sim::faults::Fault;
 use ramand::sim::profile::Profile;
 use ramand::sim::{Pacing, Settings, Simulator};
 use ramand::spectrum::Laser;
+use rusqlite::Connection;
 
 use crate::common::{PATIENCE, Process};
 use crate::{configuration, run};
@@ -111,6 +112,34 @@ fn a_device_that_is_deaf_for_a_while_is_asked_until_it_says_off() {
     daemon.until("laser on");
     station.inject("silence@8");
     check(&station, daemon, 0, LASER_OFF);
+}
+
+/// How long the disk stands still after the stop request: longer than the threads had before it counted as hung, and with what
+/// came before it within the 5 s that a write waits for its turn.
+const STALL: Duration = Duration::from_secs(3);
+
+/// The light frame that the stop request cuts short.
+const CUT_SHORT: i64 = 1;
+
+#[test]
+fn a_disk_that_stalls_around_a_stop_costs_no_measured_spectrum() {
+    let station = Station::new();
+    station.configure("integration = \"200 ms\"", "integration = \"10 ms\"");
+    let mut daemon = run(&station.config);
+    daemon.until("laser_on");
+    let journal = Connection::open(station.folder.path().join("journal.sqlite")).expect("a journal");
+    journal.execute_batch("BEGIN IMMEDIATE").expect("the write lock");
+    daemon.until("spectra are not taken as fast as they are measured");
+    daemon.signal(Signal::SIGTERM);
+    assert!(!daemon.ends_within(STALL), "it waits for the disk: {}", daemon.diagnostics());
+    journal.execute_batch("COMMIT").expect("nothing was written");
+    check(&station, daemon, 0, LASER_OFF);
+
+    let number = |sql| journal.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("readable");
+    let kept = number("SELECT count(*) FROM part JOIN kind ON code = kind WHERE name = 'spectrum'");
+    let told = number("SELECT coalesce(sum(last - first + 1), 0) FROM loss");
+    let measured = i64::try_from(station.simulator.served().len()).expect("few");
+    assert!(kept + told >= measured - CUT_SHORT, "{measured} light frames, {kept} kept, {told} said to be lost");
 }
 
 /// systemd's end of the notification socket.
