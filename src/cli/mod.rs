@@ -3,6 +3,7 @@
 mod capture;
 mod check;
 mod demo;
+mod description;
 mod doctor;
 mod evaluate;
 mod explain;

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 
 use self::request::{parse_axis, parse_reference, parse_share};
 use super::CommandError;
+use super::description::DescriptionArgs;
 use super::progress::{interrupt_on_request, watched};
 use crate::infer::manifest::{Manifest, Task};
 use crate::spectrum::ShiftAxis;
@@ -84,33 +85,11 @@ pub(super) struct TrainArgs {
     /// Whose mean the difference map subtracts: all, or the spectra with a label, as in sunflower_pct=0
     #[arg(long, value_name = "all|COLUMN=VALUE", default_value = "all", value_parser = parse_reference)]
     reference: Reference,
-    /// The bundle's name [default: the name of the folder]
-    #[arg(long)]
-    name: Option<String>,
-    /// The bundle's version
-    #[arg(long, value_name = "TEXT", default_value = "1.0.0")]
-    model_version: String,
     /// Unit of the quantity, for regression
     #[arg(long, value_name = "TEXT", default_value = "")]
     unit: String,
-    /// What may be said about the model
-    #[arg(long, value_name = "TEXT", default_value = "cross-validated on its own training data only")]
-    claim: String,
-    /// TOML file for the model card: `intended`, what the model is for, and `not_for`, a list of what it must not be used for
-    #[arg(long, value_name = "FILE.toml")]
-    card: Option<PathBuf>,
-    /// Where the spectra come from [default: the name of the file]
-    #[arg(long, value_name = "TEXT")]
-    data: Option<String>,
-    /// Licence of the model
-    #[arg(long, value_name = "TEXT", default_value = "not stated")]
-    licence: String,
-    /// Laser wavelength in nm; 0 for methods without a laser
-    #[arg(long, value_name = "NM", default_value_t = 0.0)]
-    laser_nm: f64,
-    /// Every spectrum was measured, none simulated
-    #[arg(long)]
-    measured: bool,
+    #[command(flatten)]
+    description: DescriptionArgs,
     /// Parts the samples are dealt into for cross-validation
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=1000))]
     folds: u16,

@@ -11,16 +11,18 @@ use super::attach::{InputShape, parse_shape};
 use super::load;
 use super::verify::CheckLine;
 use crate::cli::CommandError;
+use crate::cli::description::{DescriptionArgs, file_name};
 use crate::cli::train::TaskName;
-use crate::cli::train::request::{
-    BandsFile, file_name, parse_axis, parse_reference, pipeline, read_pipeline, read_toml, sha256,
-};
-use crate::infer::manifest::{AdoptedRecord, CardRecord, CompletenessRecord, Manifest, Task};
+use crate::cli::train::request::{BandsFile, parse_axis, parse_reference, pipeline, read_pipeline, read_toml};
+use crate::infer::manifest::{AdoptedRecord, CompletenessRecord, Manifest, Task};
 use crate::infer::verify::{Check, verify};
 use crate::outcome::ModelIdentity;
 use crate::recording::Recording;
 use crate::spectrum::ShiftAxis;
-use crate::train::{Adoption, Provenance, Reference, adopt};
+use crate::train::{Adoption, Reference, adopt};
+
+/// What may be said about a network that nobody judged.
+const NOT_EVALUATED: &str = "trained elsewhere, not evaluated here";
 
 /// Make a deployable bundle of a network that was trained elsewhere
 ///
@@ -74,30 +76,8 @@ pub(super) struct BundleArgs {
     /// The size of the network's input, where its file leaves more open than batch and length
     #[arg(long, value_name = "N,C,L", value_parser = parse_shape)]
     shape: Option<InputShape>,
-    /// Laser wavelength in nm; 0 for methods without a laser
-    #[arg(long, value_name = "NM", default_value_t = 0.0)]
-    laser_nm: f64,
-    /// What may be said about the model
-    #[arg(long, value_name = "TEXT", default_value = "trained elsewhere, not evaluated here")]
-    claim: String,
-    /// TOML file for the model card: `intended`, what the model is for, and `not_for`, a list of what it must not be used for
-    #[arg(long, value_name = "FILE.toml")]
-    card: Option<PathBuf>,
-    /// Where the reference spectra come from [default: the name of the file]
-    #[arg(long, value_name = "TEXT")]
-    data: Option<String>,
-    /// Licence of the network
-    #[arg(long, value_name = "TEXT", default_value = "not stated")]
-    licence: String,
-    /// Every reference spectrum was measured, none simulated
-    #[arg(long)]
-    measured: bool,
-    /// The bundle's name [default: the name of the folder]
-    #[arg(long)]
-    name: Option<String>,
-    /// The bundle's version
-    #[arg(long = "model-version", alias = "version", value_name = "TEXT", default_value = "1.0.0")]
-    model_version: String,
+    #[command(flatten)]
+    description: DescriptionArgs,
     /// Folder to write the bundle to; it must not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -136,15 +116,14 @@ pub(super) fn run(args: &BundleArgs) -> Result<(), CommandError> {
         let out = args.out.display();
         return Err(CommandError::operator(format!("{out} exists: a bundle never changes, name another folder")));
     }
-    let name = args.name.clone().or_else(|| file_name(&args.out));
     let file = read_pipeline(&args.pipeline)?;
     let pipeline = pipeline(&Arc::new(args.axis.clone()), &file)
         .map_err(|problem| CommandError::operator(format!("{}: {problem}", args.pipeline.display())))?;
     let bytes = load(&args.network)?.into_one_file();
     let recording = Recording::read(&args.reference)?;
     let adoption = Adoption {
-        name: name.ok_or_else(|| CommandError::operator("--out has no name to give to the bundle: use --name"))?,
-        version: args.model_version.clone(),
+        name: args.description.name(&args.out)?,
+        version: args.description.version.clone(),
         file: file_name(&args.network).unwrap_or_default(),
         shape: args.shape.as_ref().map(|InputShape { shape, .. }| shape.clone()),
         output: args.output.clone(),
@@ -159,15 +138,7 @@ pub(super) fn run(args: &BundleArgs) -> Result<(), CommandError> {
         },
         reference: args.reference_where.clone(),
         group: args.group.clone(),
-        provenance: Provenance {
-            claim: args.claim.clone(),
-            card: args.card.as_deref().map(read_toml::<CardRecord>).transpose()?,
-            licence: args.licence.clone(),
-            laser_nm: args.laser_nm,
-            data: args.data.clone().or_else(|| file_name(&args.reference)).unwrap_or_default(),
-            data_sha256: sha256(&args.reference)?,
-            measured: args.measured,
-        },
+        provenance: args.description.provenance(NOT_EVALUATED, &args.reference, &recording)?,
     };
     let trained = adopt(&bytes, &recording, &adoption).map_err(|error| {
         let place = match &error {

@@ -3,14 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::request::{BandsFile, file_name, pipeline, provenance, read_pipeline, read_toml};
+use super::request::{BandsFile, pipeline, read_pipeline, read_toml};
 use super::{ChannelsName, SkipName, TrainArgs};
 use crate::cli::CommandError;
+use crate::cli::description::file_name;
 use crate::cli::model::load;
 use crate::infer::manifest::Task;
 use crate::infer::verify::verify;
 use crate::recording::Recording;
 use crate::train::{Adoption, Calibrating, STEPS, Trained, calibrate};
+
+/// What may be said about a network that was given, and of which nothing else is known.
+const JUDGED: &str = "trained elsewhere, judged here on spectra it may have seen";
 
 /// What a network is fitted with, and a network that is not fitted does without.
 fn only_for_fitting(arguments: &TrainArgs) -> Option<&'static str> {
@@ -48,10 +52,9 @@ pub(super) fn calibrated(arguments: &TrainArgs, recording: &Recording, file: &Pa
     }
     let pipeline = pipeline(&Arc::new(arguments.axis.clone()), &read_pipeline(pipeline_file)?)
         .map_err(|problem| CommandError::operator(format!("{}: {problem}", pipeline_file.display())))?;
-    let name = arguments.name.clone().or_else(|| file_name(&arguments.out));
     let adoption = Adoption {
-        name: name.ok_or_else(|| CommandError::operator("--out has no name to give to the bundle: use --name"))?,
-        version: arguments.model_version.clone(),
+        name: arguments.description.name(&arguments.out)?,
+        version: arguments.description.version.clone(),
         file: file_name(file).unwrap_or_default(),
         shape: None,
         output: arguments.output.clone(),
@@ -66,7 +69,7 @@ pub(super) fn calibrated(arguments: &TrainArgs, recording: &Recording, file: &Pa
         },
         reference: arguments.reference.clone(),
         group: arguments.group.clone(),
-        provenance: provenance(arguments, recording)?,
+        provenance: arguments.description.provenance(JUDGED, &arguments.spectra, recording)?,
     };
     let bytes = load(file)?.into_one_file();
     let calibrating = Calibrating { target: arguments.target.clone(), confidence: arguments.confidence };

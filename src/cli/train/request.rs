@@ -8,11 +8,14 @@ use sha2::{Digest, Sha256};
 
 use super::{AbscissaName, ChannelsName, SkipName, TrainArgs};
 use crate::cli::CommandError;
-use crate::infer::manifest::{BandRecord, CardRecord, ChannelRecord, NormaliseMethod, StepRecord, Task};
+use crate::infer::manifest::{BandRecord, ChannelRecord, NormaliseMethod, StepRecord, Task};
 use crate::preprocess::{Pipeline, Step};
 use crate::recording::{Abscissa, Recording, Source, Unit};
 use crate::spectrum::{RamanShift, ShiftAxis, Wavelength};
-use crate::train::{Preparation, Provenance, Reference, Request, Skip, Split};
+use crate::train::{Preparation, Reference, Request, Skip, Split};
+
+/// What may be said about a model of which nothing else is known.
+const CROSS_VALIDATED: &str = "cross-validated on its own training data only";
 
 /// The spectra, with the laser that wavelengths are shifts from.
 pub(super) fn recording(arguments: &TrainArgs) -> Result<Recording, CommandError> {
@@ -20,7 +23,7 @@ pub(super) fn recording(arguments: &TrainArgs) -> Result<Recording, CommandError
         AbscissaName::PerCm => Unit::PerCm,
         AbscissaName::Nm => Unit::Nm,
     };
-    let laser = (arguments.laser_nm > 0.0).then(|| Wavelength::from_nm(arguments.laser_nm));
+    let laser = (arguments.description.laser_nm > 0.0).then(|| Wavelength::from_nm(arguments.description.laser_nm));
     let (labels, shifts) = (arguments.labels.as_deref(), arguments.shifts.as_deref());
     let source = Source { spectra: &arguments.spectra, labels, shifts, abscissa: Abscissa { unit, laser } };
     Ok(source.read()?)
@@ -31,10 +34,9 @@ pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Re
     if matches!(task, Task::Regression) == arguments.unit.is_empty() {
         return Err(CommandError::operator("--unit goes with a regression, and a regression needs one"));
     }
-    let name = arguments.name.clone().or_else(|| file_name(&arguments.out));
     Ok(Request {
-        name: name.ok_or_else(|| CommandError::operator("--out has no name to give to the bundle: use --name"))?,
-        version: arguments.model_version.clone(),
+        name: arguments.description.name(&arguments.out)?,
+        version: arguments.description.version.clone(),
         task,
         target: arguments.target.clone(),
         unit: arguments.unit.clone(),
@@ -62,26 +64,8 @@ pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Re
         threads: arguments
             .threads
             .map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from),
-        provenance: provenance(arguments, recording)?,
+        provenance: arguments.description.provenance(CROSS_VALIDATED, &arguments.spectra, recording)?,
     })
-}
-
-/// What the manifest says in words.
-pub(super) fn provenance(arguments: &TrainArgs, recording: &Recording) -> Result<Provenance, CommandError> {
-    Ok(Provenance {
-        claim: arguments.claim.clone(),
-        card: arguments.card.as_deref().map(read_toml::<CardRecord>).transpose()?,
-        licence: arguments.licence.clone(),
-        laser_nm: arguments.laser_nm,
-        data: arguments.data.clone().or_else(|| file_name(&arguments.spectra)).unwrap_or_default(),
-        data_sha256: data_sha256(recording)?,
-        measured: arguments.measured,
-    })
-}
-
-/// The last part of a path.
-pub(in crate::cli) fn file_name(path: &Path) -> Option<String> {
-    path.file_name().map(|name| name.to_string_lossy().into_owned())
 }
 
 /// `[[band]]` tables.
@@ -195,7 +179,7 @@ pub(in crate::cli) fn data_sha256(recording: &Recording) -> Result<String, Comma
     Ok(hexadecimal(&Sha256::digest(list)))
 }
 
-pub(in crate::cli) fn sha256(path: &Path) -> Result<String, CommandError> {
+fn sha256(path: &Path) -> Result<String, CommandError> {
     let content = std::fs::read(path)
         .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", path.display())))?;
     Ok(hexadecimal(&Sha256::digest(content)))
