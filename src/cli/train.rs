@@ -19,6 +19,7 @@ use crate::train::{CONFIDENCE, Progress, Reference, STEPS, train};
 
 /// Train a model on labelled spectra and write it as a bundle
 #[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
 pub(super) struct TrainArgs {
     /// CSV file: id, label columns, then one column per Raman shift in cm-1; or a folder of JCAMP-DX and SPC files, or an
     /// .npy array of a row per spectrum, both with --labels
