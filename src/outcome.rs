@@ -163,6 +163,8 @@ pub struct Applicability {
     /// The share of samples like the training's that are at least as unusual; `None` where the bundle has no held-out
     /// scores to compare with.
     pub p_value: Option<f32>,
+    /// A p-value that is not above this is refused where the line asks for nothing else.
+    pub significance: f32,
 }
 
 impl Applicability {

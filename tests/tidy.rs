@@ -171,3 +171,42 @@ fn tests_do_not_sleep() {
         assert!(!text.contains("::sleep("), "{}: wait for the event with a deadline instead", path.display());
     }
 }
+
+/// A drawing must not make a page slow.
+const FIGURE_BYTES_MAX: u64 = 60_000;
+/// What makes the drawings; a page that shows one names it.
+const FIGURES_MADE_BY: &str = "models/figures";
+
+#[test]
+fn drawings_of_the_documentation_exist_are_small_and_say_what_made_them() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let entries = |folder: &Path| {
+        let entries = fs::read_dir(folder).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
+    };
+    let script = fs::read_to_string(docs.join("..").join(FIGURES_MADE_BY)).expect("the command exists");
+    let mut shown = Vec::new();
+    let mut faults = Vec::new();
+    for page in entries(&docs).iter().filter(|path| path.extension().is_some_and(|ending| ending == "md")) {
+        let text = fs::read_to_string(page).expect("UTF-8");
+        let linked: Vec<&str> =
+            text.split("](figures/").skip(1).filter_map(|rest| rest.split_once(')').map(|(name, _)| name)).collect();
+        if !linked.is_empty() && !text.contains(&format!("`{FIGURES_MADE_BY}`")) {
+            faults.push(format!("{}: does not say that `{FIGURES_MADE_BY}` made its drawings", page.display()));
+        }
+        for name in linked {
+            match fs::metadata(docs.join("figures").join(name)) {
+                Err(_) => faults.push(format!("{}: there is no figures/{name}", page.display())),
+                Ok(file) if file.len() > FIGURE_BYTES_MAX => faults.push(format!("{name}: {} bytes", file.len())),
+                Ok(_) if !script.contains(&format!("docs/figures/{name}")) => {
+                    faults.push(format!("{name}: {FIGURES_MADE_BY} does not make it"));
+                }
+                Ok(_) => shown.push(name.to_owned()),
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    let drawn = entries(&docs.join("figures"));
+    let unused: Vec<_> = drawn.iter().filter(|path| !shown.iter().any(|name| path.ends_with(name))).collect();
+    assert!(unused.is_empty() && !shown.is_empty(), "drawn and shown nowhere: {unused:?}");
+}

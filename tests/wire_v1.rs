@@ -122,7 +122,14 @@ fn inspection() -> Inspection {
                 band("C=C stretch, cis", 1640.0, 1672.5, -0.31, Some(-0.34), 0.2),
             ],
         ),
-        applicability: Some(Applicability { t2: 3.1, t2_limit: 21.0, q: 0.2, q_limit: 0.8, p_value: Some(0.43) }),
+        applicability: Some(Applicability {
+            t2: 3.1,
+            t2_limit: 21.0,
+            q: 0.2,
+            q_limit: 0.8,
+            p_value: Some(0.43),
+            significance: 0.01,
+        }),
     };
     let value = Conclusion {
         prediction: Prediction::Value {

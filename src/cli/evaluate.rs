@@ -87,6 +87,7 @@ fn evaluate_model(args: &EvaluateArgs) -> Result<(), CommandError> {
         Request { label: args.label.clone(), group: args.group.clone(), data_sha256: data_sha256(&recording)? };
     let progress = Arc::new(Progress::default());
     interrupt_on_request(&progress);
+    eprintln!("testing on {} spectra; Ctrl-C ends it and leaves nothing", recording.spectra.len());
     let document = if args.shift {
         let unknown = args.unknown.as_deref().map(Recording::read).transpose()?;
         let steps = shift::steps(&recording, unknown.as_ref(), &model);

@@ -248,7 +248,7 @@ impl From<&Attribution> for ExplanationLine {
 
 impl From<Applicability> for ApplicabilityLine {
     fn from(applicability: Applicability) -> Self {
-        let Applicability { t2, t2_limit, q, q_limit, p_value } = applicability;
+        let Applicability { t2, t2_limit, q, q_limit, p_value, significance: _ } = applicability;
         Self { t2, t2_limit, q, q_limit, p_value }
     }
 }

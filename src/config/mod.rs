@@ -371,7 +371,7 @@ impl Config {
             if !share(model.probability_min) {
                 return refuse("model.probability_min", "a probability is between 0 and 1");
             }
-            if !(0.0..1.0).contains(&model.significance) {
+            if model.significance.is_some_and(|share| !(0.0..1.0).contains(&share)) {
                 return refuse("model.significance", "a share of good spectra is between 0 and 1: 0.01, say");
             }
             if [model.above, model.below].into_iter().flatten().any(|limit| !limit.is_finite()) {

@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::decide::SIGNIFICANCE;
-
 /// `[[model]]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,9 +13,8 @@ pub struct Model {
     /// Run a bundle that has no applicability gate or no conformal scores.
     #[serde(default)]
     pub allow_ungated: bool,
-    /// A p-value that is not above this is refused.
-    #[serde(default = "significance")]
-    pub significance: f32,
+    /// A p-value that is not above this is refused; absent: as the bundle says.
+    pub significance: Option<f32>,
     /// What is held against the limits.
     #[serde(default)]
     pub guard: Guard,
@@ -48,7 +45,7 @@ impl Model {
         Self {
             path: path.to_owned(),
             allow_ungated: false,
-            significance: significance(),
+            significance: None,
             guard: Guard::default(),
             allowed: None,
             probability_min: None,
@@ -66,8 +63,4 @@ pub struct Updates {
     pub store: PathBuf,
     /// Folder of the public keys that may sign.
     pub keys: PathBuf,
-}
-
-const fn significance() -> f32 {
-    SIGNIFICANCE
 }

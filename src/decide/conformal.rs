@@ -154,6 +154,16 @@ pub fn conforming(scores: &[f32], temperature: f64, limits: &[f64]) -> Vec<usize
     limits.iter().enumerate().filter(conforms).map(|(class, _)| class).collect()
 }
 
+/// As [`conforming`], with `likeliest` among them: the set that a gate leaves to say which kind it is, once the gate has refused what
+/// is none of them. It holds the true kind at least as often.
+pub fn conforming_or_likeliest(scores: &[f32], temperature: f64, limits: &[f64], likeliest: usize) -> Vec<usize> {
+    let mut members = conforming(scores, temperature, limits);
+    if let Err(place) = members.binary_search(&likeliest) {
+        members.insert(place, likeliest);
+    }
+    members
+}
+
 /// Limits of [`conforming`] from the true kinds of held-out spectra.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SetLimits {
@@ -368,5 +378,8 @@ mod tests {
         assert_eq!(conforming(&[1.0, 0.0], 1.0, &[-0.5, 1.0]), [0, 1]);
         assert_eq!(conforming(&[1.0, 0.0], 1.0, &[-0.5, 0.9]), [0]);
         assert_eq!(conforming(&[1.0, 0.0], 1.0, &[-2.0, 0.9]), Vec::<usize>::new());
+        assert_eq!(conforming_or_likeliest(&[1.0, 0.0], 1.0, &[-2.0, 0.9], 0), [0]);
+        assert_eq!(conforming_or_likeliest(&[1.0, 0.0], 1.0, &[-2.0, 1.0], 0), [0, 1]);
+        assert_eq!(conforming_or_likeliest(&[1.0, 0.0], 1.0, &[-0.5, 0.9], 0), [0]);
     }
 }

@@ -1,6 +1,8 @@
 //! The applicability gate: whether a prepared spectrum is like those the model was trained on (ASTM D6122).
 
 use super::conformal::Calibration;
+use super::kinds::Kinds;
+use super::verdict::SIGNIFICANCE;
 use crate::failure::{Failure, Kind};
 use crate::outcome::Applicability;
 use crate::spectrum::PreparedSpectrum;
@@ -30,17 +32,6 @@ pub struct PrincipalComponents {
     pub q_limit: f64,
 }
 
-/// Where the kinds of a classification lie among the scores, so that a spectrum between two of them is far from each.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Kinds {
-    /// `[kinds][components]`, the mean score of each kind.
-    pub centres: Vec<f32>,
-    /// W `[components][components]`: W Σ Wᵀ is the unit matrix, with Σ the covariance of scores within kinds.
-    pub whitening: Vec<f32>,
-    /// 99 % quantile of held-out samples of [`nearest`].
-    pub limit: f64,
-}
-
 /// Why numbers are no gate.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum GateError {
@@ -60,15 +51,21 @@ pub enum GateError {
         /// Length of the mean.
         features: usize,
     },
-    /// Centres or a whitening that are not of so many components.
-    #[error("{centres} numbers of centres and {whitening} of the whitening are not for {components} components")]
+    /// Variates, centres or whitenings whose sizes do not fit.
+    #[error(
+        "{variates} numbers of variates, {centres} of centres and {whitening} of whitenings are not {kinds} kinds among {features} values"
+    )]
     KindsShape {
+        /// Numbers in the variates.
+        variates: usize,
         /// Numbers in the centres.
         centres: usize,
-        /// Numbers in the whitening.
+        /// Numbers in the whitenings.
         whitening: usize,
-        /// Components.
-        components: usize,
+        /// Limits.
+        kinds: usize,
+        /// Values of a spectrum.
+        features: usize,
     },
     /// NaN, infinite, or a variance or limit that is not above zero.
     #[error("{what} {index} is {value}, expected {expected}")]
@@ -107,27 +104,26 @@ impl Failure for GateError {
 pub struct Gate {
     principal: PrincipalComponents,
     kinds: Option<Kinds>,
-    held_out: Option<Calibration>,
+    held_out: Option<HeldOut>,
 }
 
-/// min over kinds c of ‖W (t − μ_c)‖²: the Mahalanobis distance to the nearest kind, with one covariance for all (K. Lee, K. Lee,
-/// H. Lee, J. Shin, NeurIPS 2018, there of a network's features).
-pub fn nearest(kinds: &Kinds, scores: &[f64]) -> f64 {
-    let distance = |centre: &[f32]| -> f64 {
-        let offset = |(score, &centre): (&f64, &f32)| score - f64::from(centre);
-        let row = |row: &[f32]| -> f64 {
-            scores.iter().zip(centre).map(offset).zip(row).map(|(offset, &weight)| offset * f64::from(weight)).sum()
-        };
-        kinds.whitening.chunks_exact(scores.len().max(1)).map(|weights| row(weights).powi(2)).sum()
-    };
-    kinds.centres.chunks_exact(scores.len().max(1)).map(distance).fold(f64::INFINITY, f64::min)
+/// What p-values come from.
+#[derive(Debug, Clone)]
+struct HeldOut {
+    calibration: Calibration,
+    significance: f32,
 }
 
-/// How unusual a spectrum is, in one number: its distance within the components and its residual, each over its limit (the
-/// combined index of H. H. Yue and S. J. Qin, Ind. Eng. Chem. Res. 40 (2001) 4403-4414). The distance is T², or of a
-/// classification that to the [`nearest`] kind.
-pub fn nonconformity(distance: f64, distance_limit: f64, q: f64, q_limit: f64) -> f64 {
-    distance / distance_limit + q / q_limit
+/// How unusual a spectrum is, in one number, from T² and Q over their limits.
+///
+/// Of a classification, with the distance to the [`nearest`](Kinds::nearest) kind: the largest of the three, so that no statistic
+/// that a foreign kind leaves alone drowns the one it moves. Otherwise the sum of both (the combined index of H. H. Yue and S. J. Qin,
+/// Ind. Eng. Chem. Res. 40 (2001) 4403-4414).
+pub fn nonconformity(nearest: Option<f64>, t2_share: f64, q_share: f64) -> f64 {
+    match nearest {
+        Some(nearest) => nearest.max(t2_share).max(q_share),
+        None => t2_share + q_share,
+    }
 }
 
 impl Gate {
@@ -162,23 +158,15 @@ impl Gate {
         Ok(Self { principal, kinds: None, held_out: None })
     }
 
-    /// The same gate that also gives p-values: from the [`nonconformity`] of held-out spectra.
+    /// The same gate that also gives p-values: from the [`nonconformity`] of held-out spectra. `significance` is the share of good
+    /// spectra that a p-value may refuse where the line says nothing else, in 0..1.
     ///
     /// # Errors
-    /// When the kinds are not of this gate's components, or a number is not finite.
-    pub fn calibrated(self, kinds: Option<Kinds>, held_out: Calibration) -> Result<Self, GateError> {
-        if let Some(Kinds { centres, whitening, limit }) = &kinds {
-            let components = self.components();
-            if centres.is_empty() || centres.len() % components != 0 || whitening.len() != components * components {
-                let (centres, whitening) = (centres.len(), whitening.len());
-                return Err(GateError::KindsShape { centres, whitening, components });
-            }
-            let finite = |value: f64| value.is_finite();
-            let of_kinds = centres.iter().chain(whitening).map(|&value| value.into());
-            require("number of the kinds", of_kinds, "a finite number", finite)?;
-            require("limit of kinds", [*limit].into_iter(), "a number above 0", |limit| finite(limit) && limit > 0.0)?;
-        }
-        Ok(Self { principal: self.principal, kinds, held_out: Some(held_out) })
+    /// When the kinds are not of this gate's features, or a number is not finite.
+    pub fn calibrated(self, kinds: Option<Kinds>, held_out: Calibration, significance: f32) -> Result<Self, GateError> {
+        kinds.iter().try_for_each(|kinds| kinds.check(self.features()))?;
+        let held_out = Some(HeldOut { calibration: held_out, significance });
+        Ok(Self { principal: self.principal, kinds, held_out })
     }
 
     /// Whether it gives p-values.
@@ -216,6 +204,7 @@ impl Gate {
         assert_eq!(values.len(), mean.len(), "the gate belongs to another axis or number of channels");
         let mut residual: Vec<f64> =
             values.iter().zip(mean).map(|(&value, &mean)| f64::from(value) - f64::from(mean)).collect();
+        let nearest = self.kinds.as_ref().map(|kinds| kinds.nearest(&residual));
         // Every score is of the centred spectrum, before any component is taken off it.
         let mut scores = [0.0; COMPONENTS_MAX];
         let rows = || loadings.chunks_exact(mean.len());
@@ -228,22 +217,20 @@ impl Gate {
             residual.iter_mut().zip(loading).for_each(|(left, &weight)| *left -= score * f64::from(weight));
         }
         let q: f64 = residual.iter().map(|left| left * left).sum();
-        let (distance, distance_limit) = match &self.kinds {
-            Some(kinds) => (nearest(kinds, &scores[..self.components()]), kinds.limit),
-            None => (t2, *t2_limit),
-        };
-        let score = nonconformity(distance, distance_limit, q, *q_limit);
+        let score = nonconformity(nearest, t2 / t2_limit, q / q_limit);
         Applicability {
             t2: t2 as f32,
             t2_limit: *t2_limit as f32,
             q: q as f32,
             q_limit: *q_limit as f32,
-            p_value: self.held_out.as_ref().map(|held_out| held_out.p_value(score) as f32),
+            p_value: self.held_out.as_ref().map(|held_out| held_out.calibration.p_value(score) as f32),
+            significance: self.held_out.as_ref().map_or(SIGNIFICANCE, |held_out| held_out.significance),
         }
     }
 }
 
-fn project(centred: &[f64], loading: &[f32]) -> f64 {
+/// The scalar product, in f64.
+pub(super) fn project(centred: &[f64], loading: &[f32]) -> f64 {
     let mut lanes = [0.0; LANES];
     let (blocks, weights) = (centred.chunks_exact(LANES), loading.chunks_exact(LANES));
     let ends = blocks.remainder().iter().zip(weights.remainder());
@@ -256,7 +243,7 @@ fn project(centred: &[f64], loading: &[f32]) -> f64 {
     lanes.iter().sum::<f64>() + end
 }
 
-fn require(
+pub(super) fn require(
     what: &'static str,
     values: impl Iterator<Item = f64>,
     expected: &'static str,
@@ -331,12 +318,14 @@ mod tests {
     }
 
     #[test]
-    fn between_two_kinds_is_far_from_each() {
-        // Two kinds at -3 and 3 on the first component, with standard deviations 1 and 0.5 within.
-        let kinds = Kinds { centres: vec![-3.0, 0.0, 3.0, 0.0], whitening: vec![1.0, 0.0, 0.0, 2.0], limit: 8.0 };
-        for (scores, expected) in [([3.0, 0.0], 0.0), ([0.0, 0.0], 9.0), ([-2.0, 1.0], 5.0), ([4.0, -0.5], 2.0)] {
-            assert_eq!(nearest(&kinds, &scores), expected, "{scores:?}");
-        }
+    fn between_two_kinds_is_unusual_and_off_the_plane_as_well() {
+        // Two kinds at -3 and 3 on the first component, each with a standard deviation of 1.
+        let kinds = Kinds {
+            variates: vec![1.0, 0.0, 0.0],
+            centres: vec![-3.0, 3.0],
+            whitening: vec![1.0, 1.0],
+            limits: vec![10.0, 10.0],
+        };
         let principal = PrincipalComponents {
             mean: vec![0.0; 3],
             loadings: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
@@ -345,17 +334,21 @@ mod tests {
             q_limit: 2.0,
         };
         let held_out = || Calibration::new((0..99).map(|sample| (0.01 * sample as f64, sample))).expect("scores");
-        let plain = Gate::new(principal.clone()).expect("a PCA").calibrated(None, held_out()).expect("scores");
-        let by_kind = Gate::new(principal.clone()).expect("a PCA").calibrated(Some(kinds.clone()), held_out());
-        let by_kind = by_kind.expect("two components");
+        let plain = Gate::new(principal.clone()).expect("a PCA").calibrated(None, held_out(), 0.01).expect("scores");
+        let by_kind = Gate::new(principal.clone()).expect("a PCA").calibrated(Some(kinds.clone()), held_out(), 0.05);
+        let by_kind = by_kind.expect("three values");
         let p = |gate: &Gate, values: &[f32]| gate.assess_values(values).p_value.expect("calibrated");
-        // Between the kinds T2 is 0; and 1 of Q is half its limit.
-        assert_eq!((p(&plain, &[0.0; 3]), p(&by_kind, &[0.0; 3])), (1.0, 0.01));
-        assert_eq!((p(&plain, &[3.0, 0.0, 0.0]), p(&by_kind, &[3.0, 0.0, 0.0])), (0.9, 1.0));
-        assert_eq!(p(&by_kind, &[3.0, 0.0, 1.0]), 0.5);
+        // Between the kinds T2 and Q are 0, and 0.9 of what samples of either kind reach is used up.
+        assert_eq!((p(&plain, &[0.0; 3]), p(&by_kind, &[0.0; 3])), (1.0, 0.1));
+        // On a kind, T2 is 1 of 10: the largest of the three counts, or the sum.
+        assert_eq!((p(&plain, &[3.0, 0.0, 0.0]), p(&by_kind, &[3.0, 0.0, 0.0])), (0.9, 0.9));
+        assert_eq!((p(&plain, &[3.0, 0.0, 1.0]), p(&by_kind, &[3.0, 0.0, 1.0])), (0.4, 0.5));
+        assert_eq!(p(&by_kind, &[3.0, 1.0, 0.0]), 0.5);
+        let significance = |gate: &Gate| gate.assess_values(&[0.0; 3]).significance;
+        assert_eq!((significance(&plain), significance(&by_kind)), (0.01, 0.05));
         assert!(by_kind.is_calibrated() && !Gate::new(principal.clone()).expect("a PCA").is_calibrated());
         let short = Kinds { whitening: vec![1.0], ..kinds };
-        let error = Gate::new(principal).expect("a PCA").calibrated(Some(short), held_out()).expect_err("one number");
-        assert!(error.to_string().contains("4 numbers of centres and 1 of the whitening are not for 2 components"));
+        let error = Gate::new(principal).expect("a PCA").calibrated(Some(short), held_out(), 0.05);
+        assert!(error.expect_err("one number").to_string().contains("1 of whitenings are not 2 kinds among 3 values"));
     }
 }

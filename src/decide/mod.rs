@@ -12,10 +12,12 @@ mod gate;
 mod instrument;
 #[cfg(test)]
 mod judged;
+mod kinds;
 mod limit;
 mod verdict;
 
-pub use gate::{COMPONENTS_MAX, Gate, GateError, Kinds, PrincipalComponents, nearest, nonconformity};
+pub use gate::{COMPONENTS_MAX, Gate, GateError, PrincipalComponents, nonconformity};
 pub use instrument::{InstrumentLimits, LaserProof, instrument_reasons, signal_counts, signal_to_noise};
+pub use kinds::{Kinds, VARIATES_MAX, distance};
 pub use limit::{Limit, LimitError, Output};
 pub use verdict::{COMPLETENESS_ERROR_MAX, Guard, Rules, SIGNIFICANCE, Ungated, invalid, verdict};

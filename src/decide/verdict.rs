@@ -9,7 +9,7 @@ use crate::outcome::{Applicability, Completeness, Decision, Prediction, Reason, 
 /// gradient that belongs to another activation leaves 0.1 and more.
 pub const COMPLETENESS_ERROR_MAX: f32 = 1e-3;
 
-/// Share of good spectra that a p-value may refuse where nothing else is configured.
+/// Share of good spectra that a p-value may refuse where neither line nor bundle says otherwise.
 pub const SIGNIFICANCE: f32 = 0.01;
 
 /// What becomes of the results of a model without an applicability gate, or without conformal scores.
@@ -35,23 +35,17 @@ pub enum Guard {
 }
 
 /// What one model's predictions are held against.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
     /// All of them apply.
     pub limits: Vec<Limit>,
     /// For a bundle without a gate or conformal scores.
     pub ungated: Ungated,
-    /// A p-value that is not above this is unlike the training set, in 0..1. With n held-out samples no p-value is below
-    /// 1 / (n + 1).
-    pub significance: f32,
+    /// A p-value that is not above this is unlike the training set, in 0..1; `None`: as the bundle says. With n held-out samples no
+    /// p-value is below 1 / (n + 1).
+    pub significance: Option<f32>,
     /// What is held against the limits.
     pub guard: Guard,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self { limits: Vec::new(), ungated: Ungated::default(), significance: SIGNIFICANCE, guard: Guard::default() }
-    }
 }
 
 /// The verdict on a prediction. `reasons` are the instrument's; `applicability` is `None` where the bundle has no gate;
@@ -75,7 +69,8 @@ pub fn verdict(
         reasons.push(Reason::Incomplete { error });
     }
     match applicability {
-        Some(&Applicability { t2, t2_limit, q, q_limit, p_value }) => {
+        Some(&Applicability { t2, t2_limit, q, q_limit, p_value, significance }) => {
+            let significance = rules.significance.unwrap_or(significance);
             if q.is_nan() || q > q_limit {
                 reasons.push(Reason::UnknownSample { q, limit: q_limit });
             }
@@ -83,9 +78,9 @@ pub fn verdict(
                 reasons.push(Reason::UnusualSample { t2, limit: t2_limit });
             }
             match p_value {
-                Some(p_value) if p_value > rules.significance => {}
+                Some(p_value) if p_value > significance => {}
                 Some(p_value) => {
-                    reasons.push(Reason::ImprobableSample { p_value, significance: rules.significance });
+                    reasons.push(Reason::ImprobableSample { p_value, significance });
                 }
                 None => reasons.push(Reason::NotCalibrated { missing: "p-value" }),
             }
@@ -204,7 +199,8 @@ mod tests {
     use crate::outcome::{Interval, LabelSet};
     use crate::spectrum::Laser;
 
-    const GOOD: Applicability = Applicability { t2: 3.0, t2_limit: 20.0, q: 0.1, q_limit: 0.8, p_value: Some(0.4) };
+    const GOOD: Applicability =
+        Applicability { t2: 3.0, t2_limit: 20.0, q: 0.1, q_limit: 0.8, p_value: Some(0.4), significance: SIGNIFICANCE };
     const EXACT: f32 = 1e-7;
 
     fn value(value: f32) -> Prediction {

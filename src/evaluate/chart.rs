@@ -87,7 +87,8 @@ pub(super) fn effect_map(map: &EffectMap<'_>, key: &'static str, caption: String
             .x_desc("Raman shift, cm-1")
             .y_desc(map.of)
             .x_label_formatter(&|shift| format!("{shift:.0}"))
-            .y_label_formatter(&|value| number(*value))
+            // Ticks are sums of steps: the one at zero misses it by rounding.
+            .y_label_formatter(&|value| number(if value.abs() < 1e-9 * scale { 0.0 } else { *value }))
             .label_style((FONT, 12))
             .axis_desc_style((FONT, 13))
             .draw()?;
@@ -219,6 +220,101 @@ pub(super) fn precision(names: &[&str], budget: &Budget) -> Figure {
     });
     let caption = "Covariances of the contributions over replicates, in % of the variance of y; columns in the order of the rows.";
     Figure { key: "precision", caption: caption.into(), svg }
+}
+
+/// T² and Q of spectra, each over its limit.
+pub(super) struct Dots {
+    /// Of what the model knows.
+    pub(super) known: Vec<(f64, f64)>,
+    /// Of what it does not know and was refused.
+    pub(super) refused: Vec<(f64, f64)>,
+    /// Of what it does not know and was not.
+    pub(super) passed: Vec<(f64, f64)>,
+}
+
+/// Shares of a limit are drawn between these.
+const SHARES: std::ops::Range<f64> = 0.01..1000.0;
+
+/// The plane of T² and Q, both logarithmic, with their limits.
+pub(super) fn plane(dots: &Dots) -> Figure {
+    let inside = |&(t2, q): &(f64, f64)| (t2.clamp(SHARES.start, SHARES.end), q.clamp(SHARES.start, SHARES.end));
+    let all = || dots.known.iter().chain(&dots.refused).chain(&dots.passed).map(inside);
+    let around = |of: fn((f64, f64)) -> f64| {
+        let (low, high) = all().map(of).fold((0.5, 2.0), |(low, high): (f64, f64), x| (low.min(x), high.max(x)));
+        0.8 * low..1.25 * high
+    };
+    let (x_range, y_range) = (around(|(t2, _)| t2), around(|(_, q)| q));
+    let svg = drawing((900, 460), |root| {
+        let mut chart = ChartBuilder::on(root)
+            .margin(12)
+            .x_label_area_size(38)
+            .y_label_area_size(60)
+            .build_cartesian_2d(x_range.clone().log_scale(), y_range.clone().log_scale())?;
+        chart
+            .configure_mesh()
+            .disable_mesh()
+            .x_desc("T2 / limit: far along what training varied in")
+            .y_desc("Q / limit: unlike training")
+            .x_label_formatter(&|value| number(*value))
+            .y_label_formatter(&|value| number(*value))
+            .label_style((FONT, 12))
+            .axis_desc_style((FONT, 13))
+            .draw()?;
+        let (across, upwards) =
+            ([(x_range.start, 1.0), (x_range.end, 1.0)], [(1.0, y_range.start), (1.0, y_range.end)]);
+        chart.draw_series([across, upwards].map(|ends| PathElement::new(ends, QUIET)))?;
+        let groups = [
+            (&dots.known, TAKES, true, "known"),
+            (&dots.refused, ADDS, true, "unknown, refused"),
+            (&dots.passed, ADDS, false, "unknown, not refused"),
+        ];
+        for (line, (points, colour, filled, name)) in (0_i32..).zip(groups) {
+            let style = if filled { colour.mix(0.55).filled() } else { colour.stroke_width(1) };
+            chart.draw_series(points.iter().map(inside).map(|point| Circle::new(point, 3, style)))?;
+            let y = 24 + 17 * line;
+            root.draw(&Circle::new((84, y), 4, style))?;
+            let text = (FONT, 12).into_font().into_text_style(root).pos(Pos::new(HPos::Left, VPos::Center));
+            root.draw(&Text::new(name, (94, y), text))?;
+        }
+        Ok(())
+    });
+    let caption = "T2 and Q of spectra, each over its limit: what the model knows, and what it does not.";
+    Figure { key: "plane", caption: caption.into(), svg }
+}
+
+/// Name, share refused and share covered of each group, with the nominal coverage.
+pub(super) fn refused_and_covered(groups: &[(&str, Option<f64>, Option<f64>)], confidence: Option<f64>) -> Figure {
+    let (left, top, step, width) = (330_i32, 34_i32, 26_i32, 500_i32);
+    let bottom = top + step * groups.len() as i32;
+    let place = |share: f64| left + (share.clamp(0.0, 1.0) * f64::from(width)).round() as i32;
+    let svg = drawing((900, bottom as u32 + 40), |root| {
+        let style = |h| (FONT, 12).into_font().into_text_style(root).pos(Pos::new(h, VPos::Center));
+        for (line, (name, refused, covered)) in (0_i32..).zip(groups) {
+            let y = top + step * line;
+            root.draw(&Text::new((*name).to_owned(), (left - 8, y + step / 2), style(HPos::Right)))?;
+            if let Some(refused) = refused {
+                root.draw(&Rectangle::new([(left, y + 5), (place(*refused), y + step - 5)], ADDS.mix(0.7).filled()))?;
+            }
+            if let Some(covered) = covered {
+                root.draw(&Circle::new((place(*covered), y + step / 2), 5, TAKES.filled()))?;
+            }
+        }
+        root.draw(&PathElement::new([(left, top), (left, bottom)], QUIET))?;
+        if let Some(confidence) = confidence {
+            let x = place(confidence);
+            root.draw(&PathElement::new([(x, top), (x, bottom)], TAKES))?;
+            root.draw(&Text::new(format!("nominal {confidence}"), (x - 4, bottom + 14), style(HPos::Right)))?;
+        }
+        root.draw(&Text::new("0", (left, bottom + 14), style(HPos::Center)))?;
+        root.draw(&Text::new("1", (left + width, bottom + 14), style(HPos::Left)))?;
+        root.draw(&Text::new(
+            "bar: share refused; dot: share whose interval or set held the truth",
+            (left, 16),
+            style(HPos::Left),
+        ))?;
+        Ok(())
+    });
+    Figure { key: "refused", caption: "Spectra refused, and truths covered, after each change.".into(), svg }
 }
 
 #[cfg(test)]

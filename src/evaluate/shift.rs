@@ -4,6 +4,7 @@
 //! a spectrum counts as refused where its verdict is invalid under the rules of a line without limits.
 
 pub mod change;
+mod drawn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,6 +49,14 @@ struct Seen {
     size: Option<f64>,
     /// It may be used as the answer, and is not the truth: another kind, or an interval beside it.
     wrong: bool,
+    /// T² and Q, each over its limit; `None` where there is no gate or nothing to show it.
+    shares: Option<(f64, f64)>,
+}
+
+/// Spectra after one change, or of one thing the model does not know: in words, and what was seen of each with its sample.
+struct Group {
+    words: String,
+    seen: Vec<(usize, Seen)>,
 }
 
 /// The truth of each spectrum.
@@ -121,7 +130,7 @@ fn section(
         _ => false,
     };
     let mut judge = Judge::new(model)?;
-    let mut rows = Vec::new();
+    let mut groups = Vec::new();
     for change in changes(model) {
         let mut random = ChaCha8Rng::seed_from_u64(SEED);
         let mut seen = Vec::new();
@@ -129,7 +138,7 @@ fn section(
             progress.step()?;
             seen.push((samples[row], judge.see(&raw, change, Some((&truths, row)), &mut random)?));
         }
-        rows.push(table_row(change.in_words(), &seen));
+        groups.push(Group { words: change.in_words(), seen });
     }
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     let mut strangers: BTreeMap<String, Vec<(usize, Seen)>> = BTreeMap::new();
@@ -152,11 +161,14 @@ fn section(
             strangers.entry(words).or_default().push((samples[row], seen));
         }
     }
-    rows.extend(strangers.into_iter().map(|(words, seen)| table_row(words, &seen)));
-    Ok(written(rows, model, kinds.is_some()))
+    let changed = groups.len();
+    groups.extend(strangers.into_iter().map(|(words, seen)| Group { words, seen }));
+    Ok(written(&groups, changed, model, kinds.is_some()))
 }
 
-fn written(rows: Vec<Vec<Cell>>, model: &Model, kinds: bool) -> Section {
+/// The first `changed` of the groups are the same spectra again; what comes after them the model does not know.
+fn written(groups: &[Group], changed: usize, model: &Model, kinds: bool) -> Section {
+    let rows: Vec<Vec<Cell>> = groups.iter().map(|group| table_row(group.words.clone(), &group.seen)).collect();
     let size = if kinds { "kinds in a set" } else { "width of an interval" };
     let columns = [
         ("change", "change"),
@@ -182,8 +194,8 @@ fn written(rows: Vec<Vec<Cell>>, model: &Model, kinds: bool) -> Section {
              were noticed. Coverage counts refused spectra too; wrong and not refused is what a line would believe.{nominal}"
         ),
         content: Ok(Content {
-            tables: vec![Table::new("shift", &columns, rows)],
-            figures: Vec::new(),
+            figures: drawn::figures(&rows, groups, changed, confidence),
+            tables: vec![Table::new("shift", &columns, rows), drawn::plane_table(groups, changed)],
             notes: notes.into_iter().collect(),
         }),
     }
@@ -270,6 +282,8 @@ fn seen(finding: &Finding, truth: Option<(&Truths<'_>, usize)>) -> Seen {
         }
         _ => (None, None),
     };
+    let applicability = finding.conclusion.as_ref().and_then(|conclusion| conclusion.applicability);
+    let shares = applicability.map(|of| (f64::from(of.t2 / of.t2_limit), f64::from(of.q / of.q_limit)));
     let wrong = match truth {
         // Whatever is said of something the model does not know is wrong: a name, or a value.
         None if labels => finding.named().is_some(),
@@ -286,6 +300,7 @@ fn seen(finding: &Finding, truth: Option<(&Truths<'_>, usize)>) -> Seen {
         covered,
         size,
         wrong,
+        shares,
     }
 }
 

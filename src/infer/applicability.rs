@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::npy::Table;
 use crate::decide::conformal::{Calibration, CalibrationError, HeldOutKind, SetLimits, set_limits};
-use crate::decide::{Gate, GateError, Kinds, PrincipalComponents};
+use crate::decide::{Gate, GateError, Kinds, PrincipalComponents, SIGNIFICANCE};
 use crate::failure::{Failure, Kind};
 
 /// Between a limit in the manifest and the one its file gives: the digits of f32.
@@ -36,9 +36,12 @@ pub struct GateRecord {
     /// The p-values' part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scores: Option<ScoresRecord>,
-    /// Where kinds lie among the components; classification only.
+    /// Where kinds lie among their canonical variates; classification only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kinds: Option<KindsRecord>,
+    pub variates: Option<VariatesRecord>,
+    /// What earlier versions wrote in the place of `variates`.
+    #[serde(default, skip_serializing)]
+    pub kinds: Option<FormerKindsRecord>,
 }
 
 /// `[gate.scores]`
@@ -51,19 +54,32 @@ pub struct ScoresRecord {
     pub sha256: String,
     /// Independent samples.
     pub samples: usize,
+    /// Share of good spectra that a p-value may refuse where the line says nothing else; absent: [`SIGNIFICANCE`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub significance: Option<f64>,
 }
 
-/// `[gate.kinds]`
+/// `[gate.variates]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KindsRecord {
-    /// `.npy` file, [labels + components, components]: the mean scores of each kind, then the whitening.
+pub struct VariatesRecord {
+    /// `.npy` file, [variates, channels · points]: from a prepared spectrum less the gate's mean to its variates.
     pub file: String,
     /// Its SHA-256, hexadecimal.
     pub sha256: String,
-    /// Limit of the distance to the nearest kind.
-    pub limit: f64,
+    /// `.npy` file, [labels + labels · variates, variates]: the mean of each kind, then the whitening of each.
+    pub kinds: String,
+    /// Its SHA-256, hexadecimal.
+    pub kinds_sha256: String,
+    /// How many variates.
+    pub count: usize,
+    /// The squared distance that held-out samples of a kind reach, in the order of the labels.
+    pub limits: Vec<f64>,
 }
+
+/// `[gate.kinds]` of bundles that cannot be read any more: whatever is in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FormerKindsRecord {}
 
 /// `[conformal]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,6 +103,9 @@ pub struct ConformalRecord {
     /// Whether each kind has a limit of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_kind: Option<bool>,
+    /// Whether the likeliest kind belongs to every set: where the gate refuses what is none of the kinds; classification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likeliest: Option<bool>,
     /// Why there is neither interval nor set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without: Option<String>,
@@ -144,8 +163,8 @@ pub struct GateTables {
     pub principal: Table,
     /// Held-out scores, [spectra, 2].
     pub scores: Option<Table>,
-    /// Centres and whitening, [labels + components, components].
-    pub kinds: Option<Table>,
+    /// Canonical variates, [variates, channels · points], and centres and whitenings, [labels + labels · variates, variates].
+    pub variates: Option<[Table; 2]>,
 }
 
 /// How sure a prediction is.
@@ -187,12 +206,18 @@ impl GateRecord {
             .collect::<Result<Vec<_>, _>>()?;
         let calibration = calibration(&record.file, held_out)?;
         agree(&record.file, "gate.scores.samples", record.samples as f64, calibration.samples() as f64)?;
-        let kinds = self.kinds.as_ref().zip(tables.kinds.as_ref()).map(|(record, table)| {
-            let whitening = self.components * self.components;
-            let (centres, whitening) = table.values().split_at(table.values().len().saturating_sub(whitening));
-            Kinds { centres: centres.to_vec(), whitening: whitening.to_vec(), limit: record.limit }
+        let kinds = self.variates.as_ref().zip(tables.variates.as_ref()).map(|(record, [variates, kinds])| {
+            let (centres, whitening) =
+                kinds.values().split_at((record.limits.len() * record.count).min(kinds.values().len()));
+            Kinds {
+                variates: variates.values().to_vec(),
+                centres: centres.to_vec(),
+                whitening: whitening.to_vec(),
+                limits: record.limits.clone(),
+            }
         });
-        gate.calibrated(kinds, calibration).map_err(ApplicabilityError::Gate)
+        let significance = record.significance.map_or(SIGNIFICANCE, |share| share as f32);
+        gate.calibrated(kinds, calibration, significance).map_err(ApplicabilityError::Gate)
     }
 }
 

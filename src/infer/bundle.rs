@@ -201,11 +201,16 @@ impl Bundle {
                 Ok::<_, BundleError>(found)
             };
             let features = manifest.input_channels() * manifest.axis.points;
-            let of_kinds = [manifest.outputs() + record.components, record.components];
             gate = Some(GateTables {
                 principal: shaped(&record.file, [1 + record.components, features])?,
                 scores: record.scores.as_ref().map(|scores| table(folder, &scores.file, &kept)).transpose()?,
-                kinds: record.kinds.as_ref().map(|kinds| shaped(&kinds.file, of_kinds)).transpose()?,
+                variates: match &record.variates {
+                    None => None,
+                    Some(of) => {
+                        let kinds = [manifest.outputs() * (1 + of.count), of.count];
+                        Some([shaped(&of.file, [of.count, features])?, shaped(&of.kinds, kinds)?])
+                    }
+                },
             });
         }
         let conformal = manifest.conformal.as_ref().map(|scores| table(folder, &scores.file, &kept)).transpose()?;
@@ -239,8 +244,9 @@ impl Bundle {
             if let Some(scores) = &mut gate.scores {
                 scores.sha256 = sha256(&scores.file)?;
             }
-            if let Some(kinds) = &mut gate.kinds {
-                kinds.sha256 = sha256(&kinds.file)?;
+            if let Some(variates) = &mut gate.variates {
+                variates.sha256 = sha256(&variates.file)?;
+                variates.kinds_sha256 = sha256(&variates.kinds)?;
             }
         }
         if let Some(conformal) = &mut manifest.conformal {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use super::applicability::{ConformalRecord, GateRecord, KindsRecord, ScoresRecord};
+pub use super::applicability::{ConformalRecord, FormerKindsRecord, GateRecord, ScoresRecord, VariatesRecord};
 pub use super::evidence::{AdoptedRecord, CandidateRecord, CardRecord, MetricsRecord};
 pub use super::targets::{CompletenessRecord, FORMED, NetworkRecord, TargetRecord};
 use crate::failure::{Failure, Kind};
@@ -336,7 +336,10 @@ impl Manifest {
         if let Some(gate) = &self.gate {
             hashes.insert(&gate.file, &gate.sha256);
             hashes.extend(gate.scores.iter().map(|scores| (scores.file.as_str(), scores.sha256.as_str())));
-            hashes.extend(gate.kinds.iter().map(|kinds| (kinds.file.as_str(), kinds.sha256.as_str())));
+            hashes.extend(gate.variates.iter().flat_map(|variates| {
+                let VariatesRecord { file, sha256, kinds, kinds_sha256, .. } = variates;
+                [(file.as_str(), sha256.as_str()), (kinds.as_str(), kinds_sha256.as_str())]
+            }));
         }
         hashes.extend(self.conformal.iter().map(|scores| (scores.file.as_str(), scores.sha256.as_str())));
         hashes.extend(self.files.iter().map(|(file, sha256)| (file.as_str(), sha256.as_str())));

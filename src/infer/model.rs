@@ -8,7 +8,7 @@ use super::bundle::{Bundle, BundleError};
 use super::cam::{Explainer, OutputMaps, Part, Spread};
 use super::manifest::Manifest;
 use super::network::{Network, NetworkError, Session, Values};
-use crate::decide::conformal::conforming;
+use crate::decide::conformal::{conforming, conforming_or_likeliest};
 use crate::decide::{Gate, Output};
 use crate::failure::{Failure, Kind};
 use crate::outcome::{Attribution, Explained, Interval, LabelSet, ModelIdentity, Prediction};
@@ -87,6 +87,8 @@ struct HalfWidth {
 struct SetRule {
     /// One a label.
     limits: Vec<f64>,
+    /// Whether the likeliest kind belongs to every set.
+    likeliest: bool,
     confidence: f32,
 }
 
@@ -237,8 +239,11 @@ impl Model {
             Answer::Class { labels, temperature, set } => {
                 let (best, runner_up) = first_two(scores);
                 let probabilities = softmax(scores, *temperature as f32);
-                let set = set.as_ref().map(|SetRule { limits, confidence }| LabelSet {
-                    members: conforming(scores, *temperature, limits),
+                let set = set.as_ref().map(|SetRule { limits, likeliest, confidence }| LabelSet {
+                    members: match likeliest {
+                        true => conforming_or_likeliest(scores, *temperature, limits, best),
+                        false => conforming(scores, *temperature, limits),
+                    },
                     confidence: *confidence,
                 });
                 let (labels, scores) = (labels.clone(), scores.to_vec());
@@ -287,10 +292,11 @@ impl Model {
 fn answer(manifest: &Manifest, confidence: Option<Confidence>) -> Answer {
     let (stated, spread) = confidence.map(|of| (of.confidence as f32, of.spread)).unzip();
     let confidence = stated.unwrap_or_default();
+    let likeliest = manifest.conformal.as_ref().and_then(|conformal| conformal.likeliest).unwrap_or(false);
     match (&manifest.output.labels, manifest.output.temperature, &manifest.output.unit) {
         (Some(labels), Some(temperature), _) => {
             let set = match spread {
-                Some(ConfidenceSpread::Limits(limits)) => Some(SetRule { limits, confidence }),
+                Some(ConfidenceSpread::Limits(limits)) => Some(SetRule { limits, likeliest, confidence }),
                 Some(ConfidenceSpread::HalfWidth(_)) | None => None,
             };
             Answer::Class { labels: labels.as_slice().into(), temperature, set }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::manifest::{
     BANDS_MAX, FILES_MAX, Manifest, ManifestError, NetworkRecord, OUTPUTS_MAX, OutputRecord, TARGETS_MAX, Task,
 };
-use crate::decide::COMPONENTS_MAX;
+use crate::decide::{COMPONENTS_MAX, VARIATES_MAX};
 use crate::preprocess::{CHANNELS_MAX, POINTS_MAX, STEPS_MAX};
 use crate::spectrum::ShiftAxis;
 
@@ -44,15 +44,30 @@ impl Manifest {
             require(gate.eigenvalues.iter().all(|&value| value > 0.0), "gate.eigenvalues", "variances above 0")?;
             require(gate.t2_limit.is_finite() && gate.t2_limit > 0.0, "gate.t2_limit", "a number above 0")?;
             require(gate.q_limit.is_finite() && gate.q_limit > 0.0, "gate.q_limit", "a number above 0")?;
-            let limit = gate.kinds.as_ref().is_none_or(|kinds| kinds.limit.is_finite() && kinds.limit > 0.0);
-            require(limit, "gate.kinds.limit", "a number above 0")?;
-            require(gate.kinds.is_none() || gate.scores.is_some(), "gate.kinds", "gate.scores beside it")?;
+            let retrain = "none: this version tells kinds apart by [gate.variates]; train the bundle again";
+            require(gate.kinds.is_none(), "gate.kinds", retrain)?;
+            require(gate.variates.is_none() || gate.scores.is_some(), "gate.variates", "gate.scores beside it")?;
+            if let Some(variates) = &gate.variates {
+                let few = (1..=VARIATES_MAX).contains(&variates.count);
+                require(few, "gate.variates.count", format!("1 to {VARIATES_MAX} variates"))?;
+                let classification = self.task == Task::Classification;
+                require(classification, "gate.variates", "none of a regression")?;
+                require_finite(&variates.limits, self.outputs(), "gate.variates.limits", "labels")?;
+                let positive = variates.limits.iter().all(|&limit| limit > 0.0);
+                require(positive, "gate.variates.limits", "numbers above 0")?;
+            }
+            let significance = gate.scores.as_ref().and_then(|scores| scores.significance).unwrap_or(0.5);
+            let share = significance > 0.0 && significance < 1.0;
+            require(share, "gate.scores.significance", "a number between 0 and 1")?;
         }
         if let Some(conformal) = &self.conformal {
             let share = conformal.confidence > 0.0 && conformal.confidence < 1.0;
             require(share, "conformal.confidence", "a number between 0 and 1")?;
             match self.task {
-                Task::Regression => require(conformal.limits.is_none(), "conformal.limits", "none of a regression")?,
+                Task::Regression => {
+                    require(conformal.limits.is_none(), "conformal.limits", "none of a regression")?;
+                    require(conformal.likeliest.is_none(), "conformal.likeliest", "none of a regression")?;
+                }
                 Task::Classification => {
                     require(conformal.half_width.is_none(), "conformal.half_width", "none of a classification")?;
                 }
@@ -112,8 +127,9 @@ impl Manifest {
         require(self.files.len() <= FILES_MAX, "files", format!("at most {FILES_MAX} files"))?;
         let targets = self.network.targets.iter().map(|target| &target.reference);
         let gate = self.gate.iter().flat_map(|gate| {
-            let (scores, kinds) = (gate.scores.as_ref().map(|of| &of.file), gate.kinds.as_ref().map(|of| &of.file));
-            [Some(&gate.file), scores, kinds].into_iter().flatten()
+            let scores = gate.scores.as_ref().map(|of| &of.file);
+            let of = gate.variates.as_ref();
+            [Some(&gate.file), scores, of.map(|of| &of.file), of.map(|of| &of.kinds)].into_iter().flatten()
         });
         let conformal = self.conformal.as_ref().map(|conformal| &conformal.file);
         let named = targets.chain([&self.network.file]).chain(gate).chain(conformal);

@@ -98,7 +98,7 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
     let gate_record = gate.record(data.features, data.samples(), &mut files);
     let output = output(request, &data.truth, &held_out);
     let Conformal { record: conformal, file, fared } =
-        Conformal::new(data, &held_out, output.temperature, request.confidence);
+        Conformal::new(data, &held_out, output.temperature, request.confidence, gate.kinds.is_some());
     files.insert(CONFORMAL_FILE.to_owned(), file);
     let candidate_names: Vec<String> =
         candidates.iter().map(|candidate| candidate.in_words(&request.preparations)).collect();
@@ -109,7 +109,7 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
     }
     let draws = Draws::new(data.samples(), &mut random(request.seed, Purpose::Bootstrap));
     let mut metrics = metrics(data, &held_out, &permuted, &draws);
-    add_coverage(&mut metrics, data, &held_out, fared.as_deref(), &gate.held_out, &draws);
+    add_coverage(&mut metrics, data, &held_out, fared.as_deref(), Some(&gate), &draws);
 
     let (steps, channels) = records(pipeline);
     let axis = pipeline.axis();

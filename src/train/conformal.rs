@@ -6,7 +6,7 @@
 //! promised: the spectra of each fold are counted against scores of the other folds alone.
 
 use crate::decide::conformal::{
-    Calibration, HeldOutKind, SetLimits, conforming, odds_against, samples_needed, set_limits,
+    Calibration, HeldOutKind, SetLimits, conforming, conforming_or_likeliest, odds_against, samples_needed, set_limits,
 };
 use crate::infer::manifest::ConformalRecord;
 use crate::infer::npy::Table;
@@ -46,12 +46,19 @@ struct Scored {
 }
 
 impl Conformal {
-    /// From the out-of-fold predictions of `data`; `temperature` is that of a classification.
-    pub(super) fn new(data: &Dataset<'_>, rows: &[OutOfFold], temperature: Option<f64>, confidence: f64) -> Self {
+    /// From the out-of-fold predictions of `data`; `temperature` is that of a classification. Where the gate `knows_kinds` it is the
+    /// gate that refuses what is none of them, and the likeliest kind belongs to every set.
+    pub(super) fn new(
+        data: &Dataset<'_>,
+        rows: &[OutOfFold],
+        temperature: Option<f64>,
+        confidence: f64,
+        knows_kinds: bool,
+    ) -> Self {
         let temperature = temperature.unwrap_or(1.0);
         let scored: Vec<Scored> = rows.iter().map(|row| Scored::new(data, row, temperature)).collect();
         let rule = Rule::new(data, scored.iter(), confidence);
-        let fared = fared(data, rows, &scored, temperature, confidence);
+        let fared = fared(data, rows, &scored, &Asked { temperature, confidence, knows_kinds });
         let samples = data.samples();
         let without = rule.is_none().then(|| {
             let needed = samples_needed(confidence);
@@ -73,6 +80,7 @@ impl Conformal {
             confidence,
             samples,
             half_width,
+            likeliest: limits.as_ref().filter(|_| knows_kinds).map(|_| true),
             by_kind: limits.as_ref().map(|limits| limits.by_kind),
             limits: limits.map(|limits| limits.limits),
             without,
@@ -118,14 +126,22 @@ impl Rule {
     }
 }
 
-/// Each fold of each repeat against the scores of the other folds of that repeat.
-fn fared(
-    data: &Dataset<'_>,
-    rows: &[OutOfFold],
-    scored: &[Scored],
+/// What intervals and sets are made of, beside the scores.
+struct Asked {
     temperature: f64,
     confidence: f64,
-) -> Option<Vec<Fared>> {
+    knows_kinds: bool,
+}
+
+/// The kind with the highest score; of equal ones the first.
+fn likeliest(scores: &[f32]) -> usize {
+    let higher = |best: usize, class: usize| if scores[class] > scores[best] { class } else { best };
+    (0..scores.len()).fold(0, higher)
+}
+
+/// Each fold of each repeat against the scores of the other folds of that repeat.
+fn fared(data: &Dataset<'_>, rows: &[OutOfFold], scored: &[Scored], asked: &Asked) -> Option<Vec<Fared>> {
+    let &Asked { temperature, confidence, knows_kinds } = asked;
     let mut parts: Vec<(usize, usize)> = scored.iter().map(|row| row.part).collect();
     parts.sort_unstable();
     parts.dedup();
@@ -139,7 +155,10 @@ fn fared(
         match &rules[place] {
             Rule::HalfWidth(half_width) => Fared { covered: scored.score <= *half_width, size: 2.0 * half_width },
             Rule::Set(SetLimits { limits, .. }) => {
-                let members = conforming(&row.prediction, temperature, limits);
+                let members = match knows_kinds {
+                    true => conforming_or_likeliest(&row.prediction, temperature, limits, likeliest(&row.prediction)),
+                    false => conforming(&row.prediction, temperature, limits),
+                };
                 Fared { covered: members.contains(&scored.kind), size: members.len() as f64 }
             }
         }

@@ -2,7 +2,6 @@
 //!
 //! All are means over samples, each with the mean over its spectra and repeats.
 
-use crate::decide::SIGNIFICANCE;
 use crate::decide::conformal::Calibration;
 use crate::infer::manifest::MetricsRecord;
 
@@ -10,7 +9,7 @@ use super::bootstrap::Draws;
 use super::conformal::Fared;
 use super::crossvalidate::OutOfFold;
 use super::dataset::{Dataset, Truth};
-use super::gate::HeldOut;
+use super::gate::{GateFit, HeldOut};
 
 /// Adds the figures with their intervals; nothing of what could not be measured.
 pub(super) fn add_coverage(
@@ -18,7 +17,7 @@ pub(super) fn add_coverage(
     data: &Dataset<'_>,
     rows: &[OutOfFold],
     fared: Option<&[Fared]>,
-    gate: &[HeldOut],
+    gate: Option<&GateFit>,
     draws: &Draws,
 ) {
     let samples = data.samples();
@@ -37,7 +36,7 @@ pub(super) fn add_coverage(
         }
         value.is_finite().then_some(value)
     };
-    let refused = add("refused", &mut refused(gate).into_iter());
+    let refused = add("refused", &mut gate.map_or_else(Vec::new, refused).into_iter());
     let of = |what: fn(&Fared) -> f64| {
         let fared = fared.unwrap_or_default().iter().zip(rows);
         fared.map(move |(fared, row)| (data.groups[row.spectrum], what(fared)))
@@ -66,9 +65,11 @@ fn means(samples: usize, values: &mut dyn Iterator<Item = (usize, f64)>) -> Vec<
     sums.into_iter().map(|(sum, count)| (count > 0).then(|| sum / count as f64)).collect()
 }
 
-/// Of each held-out spectrum its sample, and 1 where its p-value against the scores of the other folds is not above
-/// [`SIGNIFICANCE`]. Nothing where the others are so few that no p-value can be that small.
-fn refused(gate: &[HeldOut]) -> Vec<(usize, f64)> {
+/// Of each held-out spectrum its sample, and 1 where its p-value against the scores of the other folds is not above the
+/// significance. Nothing where the others are so few that no p-value can be that small.
+fn refused(gate: &GateFit) -> Vec<(usize, f64)> {
+    let significance = gate.significance;
+    let gate: &[HeldOut] = &gate.held_out;
     let folds = gate.iter().map(|held_out| held_out.fold + 1).max().unwrap_or(0);
     let mut found = Vec::new();
     for fold in 0..folds {
@@ -76,11 +77,11 @@ fn refused(gate: &[HeldOut]) -> Vec<(usize, f64)> {
         let Ok(calibration) = Calibration::new(others.map(|held_out| (held_out.score, held_out.sample))) else {
             continue;
         };
-        if calibration.p_value(f64::INFINITY) > f64::from(SIGNIFICANCE) {
+        if calibration.p_value(f64::INFINITY) > significance {
             continue;
         }
         for held_out in gate.iter().filter(|held_out| held_out.fold == fold) {
-            let refused = calibration.p_value(held_out.score) <= f64::from(SIGNIFICANCE);
+            let refused = calibration.p_value(held_out.score) <= significance;
             found.push((held_out.sample, f64::from(u8::from(refused))));
         }
     }

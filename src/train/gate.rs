@@ -3,7 +3,7 @@
 //! Hotelling's T² = Σ_a t_a² / λ_a says how unusual a spectrum is within the directions training varied in, Q = ‖x − P Pᵀ x‖²
 //! how much of it lies outside them (J. E. Jackson and G. S. Mudholkar, Technometrics 21 (1979) 341-349). Textbook limits
 //! assume normal scores; here both limits are the 99 % quantile of samples that the components were not fitted to. The same
-//! samples' [`nonconformity`] is kept for p-values. In all of these a sample counts once, however many spectra it has.
+//! samples' [`nonconformity`] is kept for p-values; of a classification, the distance to the nearest kind is part of it. In all of these a sample counts once, however many spectra it has.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,10 @@ use rand::rngs::ChaCha8Rng;
 
 use super::crossvalidate::{Partition, partition};
 use super::dataset::{Dataset, Truth};
+use super::kinds::{self, Variates};
 use crate::decide::conformal::Calibration;
-use crate::decide::{Kinds, nearest, nonconformity};
-use crate::infer::manifest::{GateRecord, KindsRecord, ScoresRecord};
+use crate::decide::{Kinds, SIGNIFICANCE, nonconformity};
+use crate::infer::manifest::{GateRecord, ScoresRecord, VariatesRecord};
 use crate::infer::npy::Table;
 
 /// More components describe noise.
@@ -27,11 +28,13 @@ const FOLDS: usize = 10;
 const WITHIN: f64 = 0.99;
 /// Variance below this share of the largest is rounding.
 const RANK_TOLERANCE: f64 = 1e-10;
-/// Samples, beyond one a kind, for each component: fewer do not settle a covariance within kinds.
-const SAMPLES_PER_COMPONENT: usize = 3;
+/// Share of good spectra that a p-value may refuse where the gate knows the kinds. An unknown kind is not farther from the known ones than
+/// they are from each other: to refuse it takes more false alarms than to refuse a spectrum that went wrong.
+const SIGNIFICANCE_OF_KINDS: f64 = 0.05;
 /// The gate's files.
 const GATE_FILE: &str = "gate.npy";
 const SCORES_FILE: &str = "gate-scores.npy";
+const VARIATES_FILE: &str = "gate-variates.npy";
 const KINDS_FILE: &str = "gate-kinds.npy";
 
 /// What [`crate::decide`] needs to assess a spectrum.
@@ -49,6 +52,8 @@ pub(super) struct GateFit {
     pub(super) kinds: Option<Kinds>,
     /// Held-out spectra, in the order of the folds.
     pub(super) held_out: Vec<HeldOut>,
+    /// Share of good spectra that a p-value may refuse.
+    pub(super) significance: f64,
 }
 
 /// A spectrum that the components were not fitted to.
@@ -64,12 +69,13 @@ pub(super) struct HeldOut {
 
 /// What a fold says about a spectrum it did not see.
 struct Statistics {
+    spectrum: usize,
     sample: usize,
     fold: usize,
     t2: f64,
     q: f64,
-    /// To the nearest kind.
-    distance: Option<f64>,
+    /// To each kind, squared.
+    distances: Option<Vec<f64>>,
 }
 
 impl GateFit {
@@ -77,12 +83,15 @@ impl GateFit {
     pub(super) fn new(data: &Dataset<'_>, random: &mut ChaCha8Rng) -> Option<Self> {
         let everything: Vec<usize> = (0..data.len()).collect();
         let folds = partition(data, &everything, FOLDS, random);
+        let wanted = kinds::components(data);
+        let most = wanted.unwrap_or(0).max(COMPONENTS_MAX);
         let parts: Vec<(Principal, DMatrix<f64>, &Partition)> = folds
             .iter()
-            .map(|part| (Principal::fit(&data.spectra(&part.training)), data.spectra(&part.held_out), part))
+            .map(|part| (Principal::fit(&data.spectra(&part.training), most), data.spectra(&part.held_out), part))
             .collect();
-        let all = Principal::fit(&data.spectra(&everything));
+        let all = Principal::fit(&data.spectra(&everything), most);
         let available = parts.iter().map(|(principal, ..)| principal.components()).min()?.min(all.components());
+        let available = available.min(COMPONENTS_MAX);
         let components = (1..=available).find(|&components| {
             let left = |components| -> f64 {
                 parts.iter().map(|(part, held_out, _)| part.statistics(held_out, components).1.sum()).sum()
@@ -92,13 +101,19 @@ impl GateFit {
         })?;
         let mut found = Vec::new();
         for (fold, (principal, spectra, part)) in parts.iter().enumerate() {
-            let kinds = kinds(data, &part.training, &principal.scores(&data.spectra(&part.training), components));
+            let variates = wanted.and_then(|wanted| Variates::fit(data, &part.training, principal, wanted));
             let (t2, q) = principal.statistics(spectra, components);
-            let scores = principal.scores(spectra, components);
+            let centred = principal.centred(spectra);
             for (row, &spectrum) in part.held_out.iter().enumerate() {
-                let scores: Vec<f64> = scores.row(row).iter().copied().collect();
-                let distance = kinds.as_ref().map(|kinds| nearest(kinds, &scores));
-                found.push(Statistics { sample: data.groups[spectrum], fold, t2: t2[row], q: q[row], distance });
+                let distances = variates.as_ref().map(|of| of.distances(&centred.row(row).into_owned()));
+                found.push(Statistics {
+                    spectrum,
+                    sample: data.groups[spectrum],
+                    fold,
+                    t2: t2[row],
+                    q: q[row],
+                    distances,
+                });
             }
         }
         let limit = |of: &dyn Fn(&Statistics) -> f64| {
@@ -107,26 +122,26 @@ impl GateFit {
             )
         };
         let (t2_limit, q_limit) = (limit(&|found| found.t2)?, limit(&|found| found.q)?);
-        // A fold that was too small for a covariance within kinds leaves no distances to set a limit by.
-        let distances: Option<Vec<f64>> = found.iter().map(|found| found.distance).collect();
-        let kinds = kinds(data, &everything, &all.scores(&data.spectra(&everything), components))
-            .filter(|_| distances.is_some());
-        let kinds = match kinds {
-            Some(kinds) => Some(Kinds { limit: limit(&|found| found.distance.unwrap_or(f64::NAN))?, ..kinds }),
-            None => None,
-        };
-        let score = |found: &Statistics| match (&kinds, found.distance) {
-            (Some(kinds), Some(distance)) => nonconformity(distance, kinds.limit, found.q, q_limit),
-            _ => nonconformity(found.t2, t2_limit, found.q, q_limit),
+        let kinds = wanted.and_then(|wanted| {
+            let limits = limits_of_kinds(data, &found)?;
+            Some(Variates::fit(data, &everything, &all, wanted)?.with_limits(limits))
+        });
+        let score = |found: &Statistics| {
+            let shares = |Kinds { limits, .. }: &Kinds| {
+                let distances = found.distances.iter().flatten();
+                distances.zip(limits).map(|(distance, limit)| distance / limit).fold(f64::INFINITY, f64::min)
+            };
+            nonconformity(kinds.as_ref().map(shares), found.t2 / t2_limit, found.q / q_limit)
         };
         let held_out = found
             .iter()
             .map(|found| HeldOut { score: f64::from(score(found) as f32), sample: found.sample, fold: found.fold })
             .collect();
+        let significance = if kinds.is_some() { SIGNIFICANCE_OF_KINDS } else { SIGNIFICANCE.into() };
         let loadings = all.loadings.columns(0, components);
         let rows = all.mean.iter().chain(loadings.iter()).map(|&value| value as f32).collect();
         let eigenvalues = all.eigenvalues.iter().take(components).copied().collect();
-        Some(Self { rows, eigenvalues, t2_limit, q_limit, kinds, held_out })
+        Some(Self { rows, eigenvalues, t2_limit, q_limit, kinds, held_out, significance })
     }
 
     /// The record, with its arrays put among `files`.
@@ -134,79 +149,58 @@ impl GateFit {
         files.insert(GATE_FILE.to_owned(), Table::new(features, self.rows.clone()).to_bytes());
         let scores = self.held_out.iter().flat_map(|held_out| [held_out.score as f32, held_out.sample as f32]);
         files.insert(SCORES_FILE.to_owned(), Table::new(2, scores.collect()).to_bytes());
-        let components = self.eigenvalues.len();
-        let kinds = self.kinds.as_ref().map(|Kinds { centres, whitening, limit }| {
-            let rows = [&centres[..], whitening].concat();
-            files.insert(KINDS_FILE.to_owned(), Table::new(components, rows).to_bytes());
-            KindsRecord { file: KINDS_FILE.into(), sha256: String::new(), limit: *limit }
+        let variates = self.kinds.as_ref().map(|Kinds { variates, centres, whitening, limits }| {
+            let count = variates.len() / features;
+            files.insert(VARIATES_FILE.to_owned(), Table::new(features, variates.clone()).to_bytes());
+            files.insert(KINDS_FILE.to_owned(), Table::new(count, [&centres[..], whitening].concat()).to_bytes());
+            VariatesRecord {
+                file: VARIATES_FILE.into(),
+                sha256: String::new(),
+                kinds: KINDS_FILE.into(),
+                kinds_sha256: String::new(),
+                count,
+                limits: limits.clone(),
+            }
         });
+        let significance = variates.is_some().then_some(self.significance);
         GateRecord {
             file: GATE_FILE.into(),
             sha256: String::new(),
-            components,
+            components: self.eigenvalues.len(),
             eigenvalues: self.eigenvalues.clone(),
             t2_limit: self.t2_limit,
             q_limit: self.q_limit,
-            scores: Some(ScoresRecord { file: SCORES_FILE.into(), sha256: String::new(), samples }),
-            kinds,
+            scores: Some(ScoresRecord { file: SCORES_FILE.into(), sha256: String::new(), samples, significance }),
+            variates,
+            kinds: None,
         }
     }
 }
 
-/// Mean scores of each kind among `members`, and what makes the covariance of scores about them the unit matrix: W = L⁻¹ with
-/// Σ = L Lᵀ, Σ = Σ_i (t_i − μ)(t_i − μ)ᵀ / (spectra − kinds). `None` of a quantity, and where there are too few samples.
-fn kinds(data: &Dataset<'_>, members: &[usize], scores: &DMatrix<f64>) -> Option<Kinds> {
+/// What held-out samples of each kind reach; `None` where a fold was too small to know its kinds.
+fn limits_of_kinds(data: &Dataset<'_>, found: &[Statistics]) -> Option<Vec<f64>> {
     let Truth::Classes { labels, indices } = &data.truth else { return None };
-    let components = scores.ncols();
-    let mut samples: Vec<usize> = members.iter().map(|&spectrum| data.groups[spectrum]).collect();
-    samples.sort_unstable();
-    samples.dedup();
-    if samples.len() < labels.len() + SAMPLES_PER_COMPONENT * components {
-        return None;
-    }
-    let indices: Vec<usize> = members.iter().map(|&spectrum| indices[spectrum]).collect();
-    of_kinds(labels.len(), &indices, scores)
-}
-
-/// The same from the kind of each row of `scores`.
-fn of_kinds(kinds: usize, indices: &[usize], scores: &DMatrix<f64>) -> Option<Kinds> {
-    let components = scores.ncols();
-    let mut centres = DMatrix::zeros(kinds, components);
-    let mut counts = vec![0.0; kinds];
-    for (row, &kind) in scores.row_iter().zip(indices) {
-        counts[kind] += 1.0;
-        let mut centre = centres.row_mut(kind);
-        centre += row;
-    }
-    for (mut centre, count) in centres.row_iter_mut().zip(&counts) {
-        centre /= *count;
-    }
-    let mut within = scores.clone();
-    for (mut row, &kind) in within.row_iter_mut().zip(indices) {
-        row -= centres.row(kind);
-    }
-    let degrees = indices.len().checked_sub(kinds).filter(|&degrees| degrees > 0)? as f64;
-    let covariance = within.tr_mul(&within) / degrees;
-    let whitening = covariance.cholesky()?.l().solve_lower_triangular(&DMatrix::identity(components, components))?;
-    let by_row = |matrix: &DMatrix<f64>| matrix.transpose().iter().map(|&value| value as f32).collect::<Vec<_>>();
-    let finite = centres.iter().chain(whitening.iter()).all(|value| value.is_finite());
-    finite.then(|| Kinds { centres: by_row(&centres), whitening: by_row(&whitening), limit: f64::NAN })
+    let own = |found: &Statistics| {
+        let kind = indices[found.spectrum];
+        Some((kind, *found.distances.as_ref()?.get(kind)?, found.sample))
+    };
+    kinds::limits(labels.len(), &found.iter().map(own).collect::<Option<Vec<_>>>()?)
 }
 
 /// Principal components of a set of spectra.
-struct Principal {
+pub(super) struct Principal {
     /// `[features]`
     mean: RowDVector<f64>,
     /// `[features × components]`, orthonormal, largest variance first.
-    loadings: DMatrix<f64>,
+    pub(super) loadings: DMatrix<f64>,
     /// Variance of each score (n − 1).
     eigenvalues: Vec<f64>,
 }
 
 impl Principal {
-    /// Up to [`COMPONENTS_MAX`] components with any variance. The eigenvectors of the smaller of XᵀX and XXᵀ are enough:
+    /// Up to `most` components with any variance. The eigenvectors of the smaller of XᵀX and XXᵀ are enough:
     /// where there are fewer spectra than points, u of XXᵀ gives the loading Xᵀu.
-    fn fit(spectra: &DMatrix<f64>) -> Self {
+    pub(super) fn fit(spectra: &DMatrix<f64>, most: usize) -> Self {
         let mean = spectra.row_mean();
         let mut x = spectra.clone();
         for mut row in x.row_iter_mut() {
@@ -218,7 +212,7 @@ impl Principal {
         order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
         let least = RANK_TOLERANCE * eigen.eigenvalues.amax();
         order.retain(|&index| eigen.eigenvalues[index] > least);
-        order.truncate(COMPONENTS_MAX);
+        order.truncate(most);
         let loading = |&index: &usize| -> DVector<f64> {
             let vector = eigen.eigenvectors.column(index);
             let mut loading = if wide { x.tr_mul(&vector) } else { vector.into_owned() };
@@ -233,11 +227,11 @@ impl Principal {
         Self { mean, loadings, eigenvalues: order.iter().map(|&i| eigen.eigenvalues[i] / degrees).collect() }
     }
 
-    fn components(&self) -> usize {
+    pub(super) fn components(&self) -> usize {
         self.eigenvalues.len()
     }
 
-    fn centred(&self, spectra: &DMatrix<f64>) -> DMatrix<f64> {
+    pub(super) fn centred(&self, spectra: &DMatrix<f64>) -> DMatrix<f64> {
         let mut x = spectra.clone();
         for mut row in x.row_iter_mut() {
             row -= &self.mean;
@@ -246,7 +240,7 @@ impl Principal {
     }
 
     /// `[spectra × components]`, on the first `components`.
-    fn scores(&self, spectra: &DMatrix<f64>, components: usize) -> DMatrix<f64> {
+    pub(super) fn scores(&self, spectra: &DMatrix<f64>, components: usize) -> DMatrix<f64> {
         self.centred(spectra) * self.loadings.columns(0, components.min(self.components()))
     }
 
@@ -283,7 +277,7 @@ mod tests {
     }
 
     fn check(spectra: &DMatrix<f64>) {
-        let principal = Principal::fit(spectra);
+        let principal = Principal::fit(spectra, COMPONENTS_MAX);
         assert_eq!(principal.components(), 2, "rank two");
         let n = spectra.nrows() as f64;
         for (found, expected) in principal.eigenvalues.iter().zip([9.0 * n / (n - 1.0), n / (n - 1.0)]) {
@@ -306,9 +300,9 @@ mod tests {
     fn tall_and_wide_agree() {
         // The same numbers through XXᵀ and, with a zero column less, through XᵀX.
         let x = DMatrix::from_vec(10, 12, noise(120, 4));
-        let wide = Principal::fit(&x);
+        let wide = Principal::fit(&x, COMPONENTS_MAX);
         let stacked = DMatrix::from_fn(20, 12, |i, j| x[(i % 10, j)]);
-        let tall = Principal::fit(&stacked);
+        let tall = Principal::fit(&stacked, COMPONENTS_MAX);
         for (a, b) in wide.eigenvalues.iter().zip(&tall.eigenvalues) {
             assert!((a * 9.0 * 2.0 / 19.0 - b).abs() < TOLERANCE, "{a} against {b}");
         }
@@ -319,26 +313,7 @@ mod tests {
 
     #[test]
     fn identical_spectra_have_no_components() {
-        assert_eq!(Principal::fit(&DMatrix::from_element(5, 3, 2.0)).components(), 0);
-    }
-
-    #[test]
-    fn covariance_within_kinds_becomes_the_unit_matrix() {
-        // Two kinds of two components; within each, a deviation along (1, 1) and one along (1, -1) of half the size.
-        let deviations = [[1.0, 1.0], [-1.0, -1.0], [0.5, -0.5], [-0.5, 0.5]];
-        let centres = [[10.0, 0.0], [-10.0, 5.0]];
-        let rows: Vec<[f64; 2]> =
-            centres.iter().flat_map(|c| deviations.map(|d| [c[0] + d[0], c[1] + d[1]])).cycle().take(24).collect();
-        let scores = DMatrix::from_fn(24, 2, |row, column| rows[row][column]);
-        let indices: Vec<usize> = (0..24).map(|row| row / 4 % 2).collect();
-        let found = of_kinds(2, &indices, &scores).expect("24 samples");
-        assert_eq!(found.centres, [10.0, 0.0, -10.0, 5.0]);
-        let w =
-            DMatrix::from_row_slice(2, 2, &found.whitening.iter().map(|&value| f64::from(value)).collect::<Vec<_>>());
-        // Sum of squares 3 * 2 * (2 * 1 + 2 * 0.25) on the diagonal, over 24 - 2.
-        let covariance = DMatrix::from_row_slice(2, 2, &[15.0, 9.0, 9.0, 15.0]) / 22.0;
-        let unit = &w * covariance * w.transpose();
-        assert!((unit - DMatrix::<f64>::identity(2, 2)).amax() < 1e-6);
+        assert_eq!(Principal::fit(&DMatrix::from_element(5, 3, 2.0), COMPONENTS_MAX).components(), 0);
     }
 
     #[test]
@@ -349,7 +324,7 @@ mod tests {
             let points: Vec<f64> = (0..8).flat_map(of).collect();
             (DMatrix::from_vec(points.len() / 8, 8, points), columns)
         };
-        let principal = Principal::fit(&table("../conformal/pca_training.csv").0);
+        let principal = Principal::fit(&table("../conformal/pca_training.csv").0, COMPONENTS_MAX);
         let (spectra, expected) = table("../conformal/pca_new.csv");
         let (t2, q) = principal.statistics(&spectra, 3);
         for (row, (expected_t2, expected_q)) in expected["t2"].iter().zip(&expected["q"]).enumerate() {

@@ -26,6 +26,7 @@ pub(crate) mod figures;
 mod fit;
 mod gate;
 mod kernel;
+mod kinds;
 mod layers;
 mod matrix;
 mod merit;

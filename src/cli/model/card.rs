@@ -219,7 +219,7 @@ const ROWS: [(&str, &str, bool); 23] = [
     ("set_size", "mean number of kinds in a set", false),
     ("set_single", "sets that name one kind", false),
     ("set_empty", "sets that name none", false),
-    ("refused", "good spectra that the p-value alone refuses at 0.01 (the other tests refuse more)", false),
+    ("refused", "good spectra that the p-value alone refuses (the other tests refuse more)", false),
 ];
 
 fn confusion(manifest: &Manifest) -> Vec<String> {

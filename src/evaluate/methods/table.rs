@@ -154,7 +154,10 @@ fn definitions() -> Section {
              spectra are of samples no network was trained on. Rank correlations are Spearman's over bands; integrated \
              gradients take {STEPS} steps. CAM takes the weights of the head; where the head sees every cell by itself, their \
              means over the cells, and then CAM is Grad-CAM without ReLU by definition. Beside PLS every formula is applied to \
-             both the network's last layer and the linear part, and the maps are added."
+             both the network's last layer and the linear part, and the maps are added. The difference map subtracts the mean \
+             of the reference population's maps. Where rectifiers lie before the layer, that is not the map of its mean spectrum, \
+             which the row below it subtracts, and about which the replaced bands ask: docs/method.md compares both with what \
+             was expected."
         ),
         content: Ok(Content { tables: vec![table], ..Content::default() }),
     }

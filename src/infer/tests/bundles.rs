@@ -133,7 +133,13 @@ pub(crate) fn draft(outputs: usize) -> Draft {
             eigenvalues: vec![1.0],
             t2_limit: 20.0,
             q_limit: 1000.0,
-            scores: Some(ScoresRecord { file: "gate-scores.npy".into(), sha256: String::new(), samples }),
+            scores: Some(ScoresRecord {
+                file: "gate-scores.npy".into(),
+                sha256: String::new(),
+                samples,
+                significance: None,
+            }),
+            variates: None,
             kinds: None,
         }),
         conformal: Some(ConformalRecord {
@@ -141,6 +147,7 @@ pub(crate) fn draft(outputs: usize) -> Draft {
             sha256: String::new(),
             confidence: 0.9,
             samples,
+            likeliest: None,
             half_width: (outputs == 1).then_some(12.0),
             limits: (outputs > 1).then(|| vec![0.0; outputs]),
             by_kind: (outputs > 1).then_some(false),

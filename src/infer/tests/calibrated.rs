@@ -32,6 +32,35 @@ fn a_value_has_its_interval_and_a_kind_its_set() {
 }
 
 #[test]
+fn the_likeliest_kind_belongs_to_a_set_where_the_bundle_says_so() {
+    let set = |likeliest: Option<bool>| {
+        let mut draft = draft(3);
+        // So warm that no kind has the half that its limit asks for.
+        draft.manifest.output.temperature = Some(1e3);
+        draft.manifest.conformal.as_mut().expect("scores").likeliest = likeliest;
+        match judged(&opened(draft).expect("a bundle")) {
+            Prediction::Class { best, set: Some(set), .. } => (set.members, best),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(set(None).0, Vec::<usize>::new());
+    let (members, best) = set(Some(true));
+    assert_eq!(members, [best]);
+}
+
+#[test]
+fn a_gate_of_an_earlier_version_is_refused_with_advice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("random");
+    draft(3).write(&path);
+    let manifest = path.join("manifest.toml");
+    let text = std::fs::read_to_string(&manifest).expect("written");
+    std::fs::write(&manifest, text + "\n[gate.kinds]\nfile = \"gate-kinds.npy\"\nlimit = 55.0\n").expect("written");
+    let message = format!("{:#}", anyhow::Error::new(Model::open(&path).expect_err("another gate")));
+    assert!(message.contains("gate.kinds") && message.contains("train the bundle again"), "{message}");
+}
+
+#[test]
 fn what_the_scores_do_not_bear_out_is_refused() {
     type Spoil = fn(&mut Draft);
     let cases: [(usize, Spoil, &str); 7] = [

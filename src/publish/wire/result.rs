@@ -318,7 +318,7 @@ struct ApplicabilityRecord {
 
 impl From<Applicability> for ApplicabilityRecord {
     fn from(applicability: Applicability) -> Self {
-        let Applicability { t2, t2_limit, q, q_limit, p_value } = applicability;
+        let Applicability { t2, t2_limit, q, q_limit, p_value, significance: _ } = applicability;
         Self { t2, t2_limit, q, q_limit, p_value }
     }
 }

@@ -47,20 +47,21 @@ pub fn calibrate(
     let data = Dataset::prepare(recording, &adoption.pipeline, truth, groups(recording, adoption.group.as_deref())?)?;
     let rows = predictions(&manifest, &files, &data)?;
 
-    let mut held_out = Vec::new();
+    let mut fitted = None;
     if manifest.gate.is_some()
         && let Some(gate) = GateFit::new(&data, &mut random(SEED, Purpose::Gate))
     {
         manifest.gate = Some(gate.record(data.features, data.samples(), &mut files));
-        held_out = gate.held_out;
+        fitted = Some(gate);
     }
-    let conformal = Conformal::new(&data, &rows, manifest.output.temperature, calibrating.confidence);
+    let knows_kinds = fitted.as_ref().is_some_and(|gate| gate.kinds.is_some());
+    let conformal = Conformal::new(&data, &rows, manifest.output.temperature, calibrating.confidence, knows_kinds);
     files.insert(CONFORMAL_FILE.to_owned(), conformal.file);
     manifest.conformal = Some(conformal.record);
 
     let draws = Draws::new(data.samples(), &mut random(SEED, Purpose::Bootstrap));
     let mut figures = given(metrics(&data, &rows, &[], &draws));
-    add_coverage(&mut figures, &data, &rows, conformal.fared.as_deref(), &held_out, &draws);
+    add_coverage(&mut figures, &data, &rows, conformal.fared.as_deref(), fitted.as_ref(), &draws);
     manifest.metrics = figures;
     manifest.training.split = format!("none, the network was not fitted here; coverage in {FOLDS} parts by sample");
     if let Some(adopted) = &mut manifest.adopted {
