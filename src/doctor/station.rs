@@ -15,8 +15,8 @@ use crate::publish::wire::Clock;
 /// A journal up to this size is read as a whole: seconds on an SD card.
 const VERIFY_BYTES_MAX: u64 = 256 << 20;
 
-/// What the log beside the journal takes at rest.
-const LOG_BYTES: u64 = 16 << 20;
+/// What the log beside the journal takes at rest, and what is kept back for a full disk.
+const LOG_BYTES: u64 = (16 + 8) << 20;
 
 pub(super) fn laser(config: &Config) -> Vec<Finding> {
     let spectrometer = &config.spectrometer;

@@ -1,9 +1,12 @@
 //! Writing records, and making room for them: what is acknowledged goes first, what is not leaves a gap record behind.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::reserve::Reserve;
+use super::schema::{is_full, restart_log};
 use super::{JournalError, PART_BYTES_MAX, Settings};
 use crate::record::{Audience, Entry, Gap, Loss, LossReason, Part, PartKind, PartKinds, Seq};
 
@@ -23,7 +26,20 @@ pub(super) struct Appender {
     next: Seq,
     /// Numbers whose records could not be written; told by the next gap record that can be.
     unwritten: Gap,
+    reserve: Arc<Reserve>,
+    growth: Growth,
 }
+
+/// Whether the file may become larger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Growth {
+    Free,
+    /// On a full disk: what grew in the log alone would never find its place in the file, and the log never end.
+    Stopped,
+}
+
+/// As many pages as SQLite can count.
+const PAGES_MAX: i64 = 0xffff_fffe;
 
 /// Which records may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +51,12 @@ enum Release {
 }
 
 impl Appender {
-    pub(super) fn new(connection: Connection) -> Result<Self, JournalError> {
+    pub(super) fn new(connection: Connection, reserve: Arc<Reserve>) -> Result<Self, JournalError> {
         let last: i64 = connection
             .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'record'", [], |row| row.get(0))
             .map_err(|source| JournalError::Access { action: "read the last number", source })?;
-        Ok(Self { connection, next: Seq::new(last.cast_unsigned()).next(), unwritten: Gap::default() })
+        let next = Seq::new(last.cast_unsigned()).next();
+        Ok(Self { connection, next, unwritten: Gap::default(), reserve, growth: Growth::Free })
     }
 
     pub(super) fn last(&self) -> Option<Seq> {
@@ -62,6 +79,7 @@ impl Appender {
         self.next = seq.next();
         match self.write_or_release(settings, seq, &entry) {
             Ok(()) => {
+                self.reserve.restore();
                 let kept = self.tell_unwritten(settings, entry.time);
                 if let Err(failure) = kept.and_then(|()| self.keep_within(settings, entry.time)) {
                     tracing::warn!(%failure, "the journal cannot be put in order; the next append tries again");
@@ -72,7 +90,7 @@ impl Appender {
                 let owed = entry.parts.iter().filter(|part| part.audience == Audience::Subscribers);
                 let kinds = owed.map(|part| part.kind).collect();
                 self.unwritten.add(Loss { seqs: seq..=seq, kinds, reason: LossReason::NotWritten });
-                Err(if source.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+                Err(if is_full(&source) {
                     JournalError::Full { seq, source }
                 } else {
                     JournalError::Append { seq, source }
@@ -88,17 +106,55 @@ impl Appender {
     }
 
     fn write_or_release(&mut self, settings: &Settings, seq: Seq, entry: &Entry) -> rusqlite::Result<()> {
-        match self.write(settings, seq, entry) {
-            Err(full) if full.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
-                // Pages of what was delivered serve again without any growth of the file.
-                let expected = entry.parts.iter().map(|part| part.payload.len() as u64).sum::<u64>();
-                if self.release(settings, Release::Acknowledged, expected, entry.time)? == 0 {
-                    return Err(full);
-                }
-                self.write(settings, seq, entry)
-            }
-            written => written,
+        self.limit_growth()?;
+        let mut outcome = self.write(settings, seq, entry);
+        if outcome.as_ref().is_err_and(is_full) {
+            // There may be room in the file, and none for the log to grow.
+            restart_log(&self.connection);
+            outcome = self.write(settings, seq, entry);
         }
+        let Err(full) = outcome else { return Ok(()) };
+        if !is_full(&full) || !self.has_acknowledged()? {
+            return Err(full);
+        }
+        // Pages of what was delivered serve again without any growth of the file.
+        self.reserve.spend();
+        restart_log(&self.connection);
+        self.limit_growth()?;
+        let expected = entry.parts.iter().map(|part| part.payload.len() as u64).sum::<u64>();
+        let mut released = 0;
+        for wanted in [expected + settings.bytes_max / RELEASE_FRACTION, expected] {
+            match self.release(settings, Release::Acknowledged, wanted, entry.time) {
+                Ok(count) => released = count,
+                // The log of so many deletions does not fit: of fewer, then.
+                Err(error) if is_full(&error) => {
+                    restart_log(&self.connection);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            break;
+        }
+        if released == 0 { Err(full) } else { self.write(settings, seq, entry) }
+    }
+
+    /// Lets the file grow while there is room on the disk, and not otherwise.
+    fn limit_growth(&mut self) -> rusqlite::Result<()> {
+        let growth = if self.reserve.is_full() { Growth::Stopped } else { Growth::Free };
+        if growth != self.growth {
+            let pages = match growth {
+                Growth::Free => PAGES_MAX,
+                Growth::Stopped => self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?,
+            };
+            self.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+            self.growth = growth;
+        }
+        Ok(())
+    }
+
+    fn has_acknowledged(&mut self) -> rusqlite::Result<bool> {
+        let transaction = self.connection.transaction()?;
+        Ok(oldest_records(&transaction, Release::Acknowledged, 0)?.is_some())
     }
 
     fn write(&mut self, settings: &Settings, seq: Seq, entry: &Entry) -> rusqlite::Result<()> {

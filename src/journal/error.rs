@@ -107,6 +107,14 @@ pub enum JournalError {
     },
 }
 
+impl JournalError {
+    /// Whether a disk that is full may be the reason why the file did not open. The index of the log fails as IO.
+    pub(super) fn is_without_room(&self) -> bool {
+        let (Self::Open { source, .. } | Self::Access { source, .. }) = self else { return false };
+        matches!(source.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
+    }
+}
+
 impl Failure for JournalError {
     fn kind(&self) -> Kind {
         match self {

@@ -9,16 +9,19 @@ mod append;
 mod error;
 mod outbox;
 mod reader;
+mod reserve;
 mod schema;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
+
+use reserve::Reserve;
 
 pub use error::JournalError;
 pub use reader::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Statistics, Window};
@@ -57,6 +60,8 @@ pub struct Journal {
     appender: Mutex<append::Appender>,
     /// A connection of its own: reading what is owed never makes an append wait.
     outbox: Mutex<Connection>,
+    /// Behind the connections, to be dropped when both are closed.
+    reserve: Arc<Reserve>,
     /// Held until the end: one writing process per file.
     _lock: File,
 }
@@ -71,15 +76,29 @@ impl Journal {
             return Err(JournalError::TooSmall { bytes: settings.bytes_max, minimum: CAPACITY_BYTES_MIN });
         }
         let lock = lock_beside(path)?;
-        let appender = schema::open_writer(path, schema::Durability::Full, settings.first_seq)?;
-        schema::check_at_start(path, &appender)?;
-        let outbox = schema::open_writer(path, schema::Durability::Normal, settings.first_seq)?;
-        let appender = append::Appender::new(appender)?;
+        let reserve = Arc::new(Reserve::beside(path));
+        let connect = || -> Result<_, JournalError> {
+            let appender = schema::open_writer(path, schema::Durability::Full, settings.first_seq)?;
+            schema::check_at_start(path, &appender)?;
+            let outbox = schema::open_writer(path, schema::Durability::Normal, settings.first_seq)?;
+            Ok((append::Appender::new(appender, reserve.clone())?, outbox))
+        };
+        let (appender, outbox) = match connect() {
+            // Opening takes room too: for the log, and for its index.
+            Err(error) if error.is_without_room() => {
+                reserve.spend();
+                let connected = connect()?;
+                reserve.keep_rest();
+                connected
+            }
+            connected => connected?,
+        };
         Ok(Self {
             path: path.to_owned(),
             settings,
             appender: Mutex::new(appender),
             outbox: Mutex::new(outbox),
+            reserve,
             _lock: lock,
         })
     }
@@ -117,7 +136,7 @@ impl Journal {
     /// # Errors
     /// When the file cannot be written: the parts stay owed and will be delivered again.
     pub fn acknowledge(&self, parts: &[PartKey]) -> Result<(), JournalError> {
-        outbox::acknowledge(&mut locked(&self.outbox), parts)
+        outbox::acknowledge(&mut locked(&self.outbox), &self.reserve, parts)
     }
 
     /// A second view for reading, which never blocks an append.

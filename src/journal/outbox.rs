@@ -3,6 +3,8 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::JournalError;
+use super::reserve::Reserve;
+use super::schema::{is_full, restart_log};
 use crate::record::{PartKey, PartKind, Seq};
 
 /// Payload bytes in one answer of [`owed`] at most, the first part excepted: memory stays bounded whatever the limit.
@@ -37,8 +39,12 @@ pub(super) fn owed(
     read().map_err(failed)
 }
 
-pub(super) fn acknowledge(connection: &mut Connection, parts: &[PartKey]) -> Result<(), JournalError> {
-    let mut write = || -> rusqlite::Result<()> {
+pub(super) fn acknowledge(
+    connection: &mut Connection,
+    reserve: &Reserve,
+    parts: &[PartKey],
+) -> Result<(), JournalError> {
+    let write = |connection: &mut Connection| -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut delete = transaction.prepare_cached("DELETE FROM owed WHERE seq = ?1 AND kind = ?2")?;
         for part in parts {
@@ -47,5 +53,14 @@ pub(super) fn acknowledge(connection: &mut Connection, parts: &[PartKey]) -> Res
         drop(delete);
         transaction.commit()
     };
-    write().map_err(|source| JournalError::Access { action: "mark what was acknowledged", source })
+    let mut outcome = write(connection);
+    // What is not marked never makes room: on a full disk this comes before everything else.
+    for spend in [|_: &Reserve| (), Reserve::spend] {
+        if outcome.as_ref().is_err_and(is_full) {
+            spend(reserve);
+            restart_log(connection);
+            outcome = write(connection);
+        }
+    }
+    outcome.map_err(|source| JournalError::Access { action: "mark what was acknowledged", source })
 }

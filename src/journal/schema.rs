@@ -61,6 +61,18 @@ pub(super) fn open_writer(path: &Path, durability: Durability, first_seq: Seq) -
     Ok(connection)
 }
 
+/// Whether there was no room for it.
+pub(super) fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
+/// What the log holds finds its place in the file, and the log begins anew in the room that it has.
+pub(super) fn restart_log(connection: &Connection) {
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())) {
+        tracing::debug!(%error, "the log of the journal is not restarted");
+    }
+}
+
 /// Opens the file for reading only.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, JournalError> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;

@@ -1,5 +1,7 @@
 //! The journal against crashes, full disks, damaged files and a model.
 
+mod full_disk;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -8,7 +10,7 @@ use std::time::UNIX_EPOCH;
 use proptest::prelude::*;
 
 use super::*;
-use crate::failure::{Failure, Kind};
+use crate::failure::{self, Failure, Kind};
 use crate::record::{Audience, LossReason, Part, PartKind, PartKinds};
 
 const ROOMY_BYTES: u64 = 1 << 30;
