@@ -30,5 +30,5 @@ pub fn inspection_entry(seq: Seq, inspection: &Inspection, clock: Clock, publish
     let part = |(kind, payload)| {
         if published.contains(kind) { Part::owed(kind, payload) } else { Part::kept(kind, payload) }
     };
-    Entry { id: wire::record_id(seq, spectrum.origin()), time, parts: payloads.into_iter().map(part).collect() }
+    Entry { id: wire::record_id(seq, spectrum.origin()), time, clock, parts: payloads.into_iter().map(part).collect() }
 }

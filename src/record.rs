@@ -118,6 +118,15 @@ pub enum Audience {
     JournalOnly,
 }
 
+/// Whether the wall clock can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// Synchronised with a time server or GPS.
+    Synchronised,
+    /// Running on its own.
+    Free,
+}
+
 /// A record before it has its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -125,6 +134,8 @@ pub struct Entry {
     pub id: String,
     /// When it came about, wall clock: informs, orders nothing.
     pub time: SystemTime,
+    /// Whether that can be believed: by a time that cannot, nothing is too old.
+    pub clock: Clock,
     /// At least one; every kind at most once.
     pub parts: Vec<Part>,
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use ramand::journal::{Journal, Settings};
 use ramand::publish::wire;
-use ramand::record::{Audience, Entry, Part, PartKey, PartKind, Seq};
+use ramand::record::{Audience, Clock, Entry, Part, PartKey, PartKind, Seq};
 
 fn history(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ramand")).arg("history").args(arguments).output().expect("starts")
@@ -34,8 +34,12 @@ fn journal(path: &std::path::Path) -> Journal {
         vec![Part::owed(PartKind::Result, frozen("result_invalid.json"))],
     ];
     for parts in parts {
-        let build =
-            |seq: Seq| Entry { id: format!("QEP-{seq}"), time: UNIX_EPOCH + Duration::from_millis(1500), parts };
+        let build = |seq: Seq| Entry {
+            id: format!("QEP-{seq}"),
+            time: UNIX_EPOCH + Duration::from_millis(1500),
+            clock: Clock::Synchronised,
+            parts,
+        };
         journal.append(build).expect("room");
     }
     journal.acknowledge(&[PartKey { seq: Seq::FIRST, kind: PartKind::Result }]).expect("writable");

@@ -202,7 +202,7 @@ fn seen_on_the_line(path: &Path) {
     let append = |seq: Seq| {
         let stamp = Stamp { seq, time: UNIX_EPOCH, clock: Clock::Synchronised };
         let parts = vec![Part::owed(PartKind::Spectrum, wire::spectrum(&stamp, &spectrum))];
-        Entry { id: format!("QEP00001-{seq}"), time: UNIX_EPOCH, parts }
+        Entry { id: format!("QEP00001-{seq}"), time: UNIX_EPOCH, clock: stamp.clock, parts }
     };
     Journal::open(path, settings).expect("opens").append(append).expect("room");
 }

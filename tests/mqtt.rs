@@ -17,7 +17,7 @@ use ramand::publish::{
     BrokerAddress, ClientCertificate, Credentials, Delivery, Latest, Link, Publisher, Security, Settings, Topics,
     broker, wire,
 };
-use ramand::record::{Audience, Entry, Part, PartKind, Seq};
+use ramand::record::{Audience, Clock, Entry, Part, PartKind, Seq};
 use tokio::sync::mpsc;
 
 /// Far longer than anything here takes: a test that waits for it has failed.
@@ -189,6 +189,7 @@ fn append(journal: &Journal, records: u64) -> Seq {
         let build = |seq: Seq| Entry {
             id: seq.to_string(),
             time: UNIX_EPOCH,
+            clock: Clock::Synchronised,
             parts: vec![Part::owed(PartKind::Result, vec![b'x'; RECORD_BYTES + seq.number() as usize])],
         };
         journal.append(build).expect("room");

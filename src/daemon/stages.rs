@@ -248,14 +248,15 @@ impl Keeper {
     fn write_notice(&self, kind: PartKind, code: &str, text: String, category: Ne107, state: AlarmState) {
         let time = SystemTime::now();
         self.append(|seq, published| {
-            let stamp = Stamp { seq, time, clock: clock() };
+            let clock = clock();
+            let stamp = Stamp { seq, time, clock };
             let code = code.to_owned();
             let payload = match kind {
                 PartKind::Alarm => wire::alarm(&stamp, &wire::Alarm { code, text, category, state }),
                 _ => wire::event(&stamp, &wire::Event { code, text }),
             };
             let part = if published.contains(kind) { RecordPart::owed } else { RecordPart::kept };
-            Entry { id: format!("{}-{:08}", kind.name(), seq.number()), time, parts: vec![part(kind, payload)] }
+            Entry { id: format!("{}-{:08}", kind.name(), seq.number()), time, clock, parts: vec![part(kind, payload)] }
         });
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use super::reserve::Reserve;
 use super::schema::{is_full, restart_log};
 use super::{JournalError, PART_BYTES_MAX, Settings};
-use crate::record::{Audience, Entry, Gap, Loss, LossReason, Part, PartKind, PartKinds, Seq};
+use crate::record::{Audience, Clock, Entry, Gap, Loss, LossReason, Part, PartKind, PartKinds, Seq};
 
 /// Records deleted at once at most: each costs a walk over its pages, and an append waits for it.
 const RELEASE_RECORDS_MAX: usize = 256;
@@ -28,6 +28,27 @@ pub(super) struct Appender {
     unwritten: Gap,
     reserve: Arc<Reserve>,
     growth: Growth,
+    expiry: Expiry,
+}
+
+/// When, and whether that can be believed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) time: SystemTime,
+    pub(super) clock: Clock,
+}
+
+impl From<&Entry> for Moment {
+    fn from(entry: &Entry) -> Self {
+        Self { time: entry.time, clock: entry.clock }
+    }
+}
+
+/// Whether records have been deleted for their age since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expiry {
+    NotYet,
+    Told,
 }
 
 /// Whether the file may become larger.
@@ -56,7 +77,7 @@ impl Appender {
             .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'record'", [], |row| row.get(0))
             .map_err(|source| JournalError::Access { action: "read the last number", source })?;
         let next = Seq::new(last.cast_unsigned()).next();
-        Ok(Self { connection, next, unwritten: Gap::default(), reserve, growth: Growth::Free })
+        Ok(Self { connection, next, unwritten: Gap::default(), reserve, growth: Growth::Free, expiry: Expiry::NotYet })
     }
 
     pub(super) fn last(&self) -> Option<Seq> {
@@ -80,8 +101,9 @@ impl Appender {
         match self.write_or_release(settings, seq, &entry) {
             Ok(()) => {
                 self.reserve.restore();
-                let kept = self.tell_unwritten(settings, entry.time);
-                if let Err(failure) = kept.and_then(|()| self.keep_within(settings, entry.time)) {
+                let now = Moment::from(&entry);
+                let kept = self.tell_unwritten(settings, now);
+                if let Err(failure) = kept.and_then(|()| self.keep_within(settings, now)) {
                     tracing::warn!(%failure, "the journal cannot be put in order; the next append tries again");
                 }
                 Ok(seq)
@@ -124,7 +146,7 @@ impl Appender {
         let expected = entry.parts.iter().map(|part| part.payload.len() as u64).sum::<u64>();
         let mut released = 0;
         for wanted in [expected + settings.bytes_max / RELEASE_FRACTION, expected] {
-            match self.release(settings, Release::Acknowledged, wanted, entry.time) {
+            match self.release(settings, Release::Acknowledged, wanted, entry.into()) {
                 Ok(count) => released = count,
                 // The log of so many deletions does not fit: of fewer, then.
                 Err(error) if is_full(&error) => {
@@ -160,13 +182,22 @@ impl Appender {
     fn write(&mut self, settings: &Settings, seq: Seq, entry: &Entry) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         insert(&transaction, seq, entry)?;
-        delete_expired(&transaction, settings, entry.time)?;
-        transaction.commit()
+        let expired = match entry.clock {
+            Clock::Synchronised => delete_expired(&transaction, settings, entry.time)?,
+            // By a clock that nobody has set, nothing is too old.
+            Clock::Free => None,
+        };
+        transaction.commit()?;
+        if let Some(newest) = expired.filter(|_| self.expiry == Expiry::NotYet) {
+            self.expiry = Expiry::Told;
+            tracing::info!(through = %newest, "records older than `keep` are deleted from now on");
+        }
+        Ok(())
     }
 
     /// Writes the gap record for what could not be written before: only when a record has found room again, or a full
     /// disk would collect one small gap record for every large record it refuses.
-    pub(super) fn tell_unwritten(&mut self, settings: &Settings, now: SystemTime) -> rusqlite::Result<()> {
+    pub(super) fn tell_unwritten(&mut self, settings: &Settings, now: Moment) -> rusqlite::Result<()> {
         if self.unwritten.is_empty() {
             return Ok(());
         }
@@ -180,7 +211,7 @@ impl Appender {
     }
 
     /// Brings the journal back below its capacity.
-    fn keep_within(&mut self, settings: &Settings, now: SystemTime) -> rusqlite::Result<()> {
+    fn keep_within(&mut self, settings: &Settings, now: Moment) -> rusqlite::Result<()> {
         for _ in 0..RELEASE_ROUNDS_MAX {
             let excess = used_bytes(&self.connection)?.saturating_sub(settings.bytes_max);
             if excess == 0 {
@@ -199,13 +230,7 @@ impl Appender {
     /// Deletes the oldest records until `wanted` bytes of payload are free, and answers how many went. What was still
     /// owed of them stands in a gap record of the same transaction, together with the gaps that older gap records
     /// among them declared.
-    fn release(
-        &mut self,
-        settings: &Settings,
-        release: Release,
-        wanted: u64,
-        now: SystemTime,
-    ) -> rusqlite::Result<usize> {
+    fn release(&mut self, settings: &Settings, release: Release, wanted: u64, now: Moment) -> rusqlite::Result<usize> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let Some((newest, count)) = oldest_records(&transaction, release, wanted)? else { return Ok(0) };
         let mut gap = Gap::default();
@@ -257,6 +282,15 @@ fn insert(transaction: &Transaction<'_>, seq: Seq, entry: &Entry) -> rusqlite::R
     let seq = seq.number().cast_signed();
     let mut record = transaction.prepare_cached("INSERT INTO record (seq, id, time_us) VALUES (?1, ?2, ?3)")?;
     record.execute(params![seq, entry.id, to_micros(entry.time)])?;
+    if entry.clock == Clock::Free {
+        let mut stretch = transaction.prepare_cached(
+            "INSERT INTO unsynchronised (first, last)
+             VALUES (coalesce((SELECT first FROM unsynchronised
+                               WHERE last = (SELECT max(seq) FROM record WHERE seq < ?1)), ?1), ?1)
+             ON CONFLICT (first) DO UPDATE SET last = excluded.last",
+        )?;
+        stretch.execute([seq])?;
+    }
     let mut insert = transaction.prepare_cached("INSERT INTO part (seq, kind, payload) VALUES (?1, ?2, ?3)")?;
     let mut owe = transaction.prepare_cached("INSERT INTO owed (seq, kind) VALUES (?1, ?2)")?;
     for Part { kind, payload, audience } in &entry.parts {
@@ -272,12 +306,13 @@ fn insert_gap(
     transaction: &Transaction<'_>,
     settings: &Settings,
     seq: Seq,
-    now: SystemTime,
+    now: Moment,
     gap: &Gap,
 ) -> rusqlite::Result<()> {
-    let payload = (settings.encode_gap)(seq, now, gap);
+    let Moment { time, clock } = now;
+    let payload = (settings.encode_gap)(seq, time, gap);
     let parts = vec![Part { kind: PartKind::Gap, payload, audience: settings.gap_audience }];
-    insert(transaction, seq, &Entry { id: format!("gap-{seq}"), time: now, parts })?;
+    insert(transaction, seq, &Entry { id: format!("gap-{seq}"), time, clock, parts })?;
     let mut insert =
         transaction.prepare_cached("INSERT INTO loss (seq, first, last, kinds, reason) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for Loss { seqs, kinds, reason } in gap.losses() {
@@ -287,23 +322,38 @@ fn insert_gap(
     Ok(())
 }
 
-/// The oldest records never count as expired by more than a few per append: an append stays short.
-fn delete_expired(transaction: &Transaction<'_>, settings: &Settings, now: SystemTime) -> rusqlite::Result<()> {
-    const EXPIRED_RECORDS_MAX: usize = 16;
+/// Deletes what is older than `age_max`, and answers the newest of it. A record whose clock ran free is as old as the next one
+/// whose clock did not: the numbers are in order whatever the clock said.
+fn delete_expired(
+    transaction: &Transaction<'_>,
+    settings: &Settings,
+    now: SystemTime,
+) -> rusqlite::Result<Option<Seq>> {
+    /// The oldest records never count as expired by more than a few per append: an append stays short.
+    const EXPIRED_RECORDS_MAX: i64 = 16;
     let oldest_kept = to_micros(now.checked_sub(settings.age_max).unwrap_or(UNIX_EPOCH));
-    let mut oldest = transaction.prepare_cached(
-        "SELECT seq, time_us FROM record WHERE seq < coalesce((SELECT min(seq) FROM owed), (SELECT max(seq) FROM record))
+    let mut dated = transaction.prepare_cached(
+        "SELECT seq, time_us, EXISTS (SELECT 1 FROM unsynchronised WHERE seq BETWEEN first AND last) FROM record
+         WHERE seq > coalesce((SELECT last FROM unsynchronised WHERE first <= (SELECT min(seq) FROM record)
+                               ORDER BY first DESC LIMIT 1), 0)
+           AND seq < coalesce((SELECT min(seq) FROM owed), (SELECT max(seq) FROM record))
          ORDER BY seq LIMIT ?1",
     )?;
-    let mut rows = oldest.query([EXPIRED_RECORDS_MAX as i64])?;
-    let mut newest_expired = None;
+    let mut rows = dated.query([EXPIRED_RECORDS_MAX])?;
+    let mut expired = None;
     while let Some(row) = rows.next()? {
-        if row.get::<_, i64>(1)? >= oldest_kept {
+        if row.get::<_, i64>(1)? >= oldest_kept || row.get(2)? {
             break;
         }
-        newest_expired = Some(Seq::new(row.get::<_, i64>(0)?.cast_unsigned()));
+        expired = Some(row.get::<_, i64>(0)?);
     }
-    newest_expired.map_or(Ok(()), |newest| delete_through(transaction, newest))
+    let Some(expired) = expired else { return Ok(None) };
+    let few: i64 = transaction
+        .prepare_cached("SELECT max(seq) FROM (SELECT seq FROM record ORDER BY seq LIMIT ?1)")?
+        .query_row([EXPIRED_RECORDS_MAX], |row| row.get(0))?;
+    let newest = Seq::new(expired.min(few).cast_unsigned());
+    delete_through(transaction, newest)?;
+    Ok(Some(newest))
 }
 
 /// The newest of the oldest records that together hold `wanted` bytes, and how many they are; never the newest record
@@ -365,6 +415,7 @@ fn delete_through(transaction: &Transaction<'_>, newest: Seq) -> rusqlite::Resul
         "DELETE FROM loss WHERE seq <= ?1",
         "DELETE FROM part WHERE seq <= ?1",
         "DELETE FROM record WHERE seq <= ?1",
+        "DELETE FROM unsynchronised WHERE last <= ?1",
     ] {
         transaction.prepare_cached(delete)?.execute([newest.number().cast_signed()])?;
     }

@@ -26,7 +26,7 @@ use reserve::Reserve;
 pub use error::JournalError;
 pub use reader::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Statistics, Window};
 
-use crate::record::{Audience, Entry, Gap, PartKey, Seq};
+use crate::record::{Audience, Clock, Entry, Gap, PartKey, Seq};
 
 /// The largest part: a spectrum of 100,000 pixels with its maps is below a tenth of it.
 pub const PART_BYTES_MAX: usize = 16 << 20;
@@ -39,7 +39,7 @@ pub const CAPACITY_BYTES_MIN: u64 = 1 << 20;
 pub struct Settings {
     /// Room for records, bytes, the log beside the file (16 MiB at rest) not counted. At least [`CAPACITY_BYTES_MIN`].
     pub bytes_max: u64,
-    /// Acknowledged records older than this are deleted.
+    /// Records that nobody is owed any more are deleted when they are older than this, by a clock that can be believed.
     pub age_max: Duration,
     /// Where the numbers start in a file that does not exist yet.
     pub first_seq: Seq,
@@ -151,7 +151,9 @@ impl Journal {
 impl Drop for Journal {
     fn drop(&mut self) {
         let appender = self.appender.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Err(failure) = appender.tell_unwritten(&self.settings, SystemTime::now()) {
+        // Nobody here knows whether the clock can be believed.
+        let now = append::Moment { time: SystemTime::now(), clock: Clock::Free };
+        if let Err(failure) = appender.tell_unwritten(&self.settings, now) {
             tracing::error!(%failure, lost = appender.unwritten().records(), "records are lost and no gap record says so");
         }
     }

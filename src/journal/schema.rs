@@ -5,6 +5,7 @@
 //! kind    code, name                              what the codes below mean
 //! part    seq, kind -> payload                    what was recorded
 //! owed    seq, kind                               what the subscribers have not acknowledged: a row per part
+//! unsynchronised  first -> last                   stretches of records whose clock ran free: as old as the record after them
 //! loss    seq -> first, last, kinds, reason       what gap record `seq` declares lost; kinds: bit n for code n
 //! ```
 //! Acknowledging removes a row of two small numbers from `owed` and does not rewrite the payload beside it. Version
@@ -41,6 +42,11 @@ const TABLES: &str = "
     CREATE TABLE owed (seq INTEGER NOT NULL, kind INTEGER NOT NULL, PRIMARY KEY (seq, kind)) STRICT, WITHOUT ROWID;
     CREATE TABLE loss (seq INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, kinds INTEGER NOT NULL,
                        reason TEXT NOT NULL, PRIMARY KEY (seq, first)) STRICT, WITHOUT ROWID;
+";
+
+/// Made in every file that lacks it: a release that does not know it can do without.
+const UNSYNCHRONISED: &str = "
+    CREATE TABLE IF NOT EXISTS unsynchronised (first INTEGER PRIMARY KEY, last INTEGER NOT NULL) STRICT;
 ";
 
 /// How much a connection promises about a power cut.
@@ -118,7 +124,10 @@ fn prepare(connection: &mut Connection, durability: Durability, first_seq: Seq) 
         creation.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('record', ?1)", [before])?;
         creation.pragma_update(None, "application_id", APPLICATION_ID)?;
         creation.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        creation.execute_batch(UNSYNCHRONISED)?;
         creation.commit()?;
+    } else if version == SCHEMA_VERSION {
+        connection.execute_batch(UNSYNCHRONISED)?;
     }
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
     connection.pragma_update(

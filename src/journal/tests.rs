@@ -1,5 +1,6 @@
 //! The journal against crashes, full disks, damaged files and a model.
 
+mod age;
 mod full_disk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::failure::{self, Failure, Kind};
-use crate::record::{Audience, LossReason, Part, PartKind, PartKinds};
+use crate::record::{Audience, Clock, LossReason, Part, PartKind, PartKinds};
 
 const ROOMY_BYTES: u64 = 1 << 30;
 
@@ -49,7 +50,12 @@ fn lost_numbers(payload: &[u8]) -> BTreeSet<u64> {
 }
 
 fn entry(seconds: u64, parts: Vec<Part>) -> Entry {
-    Entry { id: format!("at-{seconds}"), time: UNIX_EPOCH + Duration::from_secs(seconds), parts }
+    Entry {
+        id: format!("at-{seconds}"),
+        time: UNIX_EPOCH + Duration::from_secs(seconds),
+        clock: Clock::Synchronised,
+        parts,
+    }
 }
 
 fn result(bytes: usize) -> Vec<Part> {

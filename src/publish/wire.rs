@@ -17,6 +17,8 @@ pub use notice::{
 };
 pub use result::{ResultRecord, result};
 
+pub use crate::record::Clock;
+
 use crate::record::Seq;
 use crate::spectrum::Origin;
 
@@ -32,15 +34,6 @@ pub struct Stamp {
     pub time: SystemTime,
     /// Whether that clock was set by somebody who knows the time.
     pub clock: Clock,
-}
-
-/// Whether the wall clock can be believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clock {
-    /// Synchronised with a time server or GPS.
-    Synchronised,
-    /// Running on its own.
-    Free,
 }
 
 /// The name of a record: the instrument's serial number (or the recording's row) and the number.

@@ -252,7 +252,7 @@ mod tests {
 
     use ramand::journal::{Journal, Settings};
     use ramand::publish::wire;
-    use ramand::record::{Audience, Entry, Part, PartKey};
+    use ramand::record::{Audience, Clock, Entry, Part, PartKey};
 
     use super::*;
 
@@ -272,6 +272,7 @@ mod tests {
             let entry = |seq: Seq| Entry {
                 id: seq.to_string(),
                 time: SystemTime::now(),
+                clock: Clock::Synchronised,
                 parts: vec![Part::owed(PartKind::Result, b"{}".to_vec())],
             };
             let seq = journal.append(entry).expect("there is room");
