@@ -6,6 +6,7 @@
 //! models/.incoming/             a version that is being written
 //! models/oil-type/1.0.0/        a version; it never changes
 //! models/oil-type/1.1.0/
+//! models/oil-type/.damaged-1.0.0/   what an installation of the same version replaced
 //! models/oil-type/current  -> 1.1.0
 //! models/oil-type/previous -> 1.0.0
 //! ```
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf, absolute};
 use super::keyring::read_limited;
 use super::package::{MANIFEST, Package, SIGNATURE};
 use super::{UpdateError, audit, sha256};
+use crate::failure;
 use crate::infer::Bundle;
 use crate::infer::manifest::MANIFEST_BYTES_MAX;
 
@@ -31,6 +33,8 @@ pub(super) const PREVIOUS: &str = "previous";
 const NEXT: &str = ".next";
 /// Where a version is written.
 const INCOMING: &str = ".incoming";
+/// Before the version of one whose files were found damaged, beside the good ones.
+const DAMAGED: &str = ".damaged-";
 /// Whose holder changes the store.
 const LOCK: &str = ".lock";
 /// The daemon's user reads what another one installed.
@@ -166,22 +170,27 @@ impl Store {
     /// # Errors
     /// When it cannot be removed.
     pub fn discard(&self) -> Result<(), UpdateError> {
-        let folder = self.root.join(INCOMING);
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(write_failed(&folder)(error)),
-            _ => Ok(()),
-        }
+        remove(&self.root.join(INCOMING))
     }
 
-    /// Makes what was staged a version of its model. Where the version is there already, only its signature is renewed.
+    /// Makes what was staged a version of its model. Where the version is there already, only its signature is renewed; where
+    /// its files are damaged, it is set aside for what was staged.
     ///
     /// # Errors
-    /// When the folder cannot be written, or the version that is there already is damaged.
+    /// When the folder cannot be written.
     pub fn admit(&self, package: &Package) -> Result<(), UpdateError> {
         let (name, version) = (&package.manifest.name, &package.manifest.version);
         let (of_model, folder) = (self.root.join(name), self.folder(name, version));
-        if folder.join(MANIFEST).exists() {
-            Bundle::open(&folder)?;
+        let mut there = folder.join(MANIFEST).exists();
+        if let Some(damage) = there.then(|| Bundle::open(&folder).err()).flatten() {
+            // Interrupted here, `current` may lead nowhere: no worse than to what does not start either.
+            let aside = of_model.join(format!("{DAMAGED}{version}"));
+            remove(&aside)?;
+            fs::rename(&folder, &aside).map_err(write_failed(&aside))?;
+            tracing::error!(why = failure::chain(&damage), aside = %aside.display(), "the version was damaged in the store");
+            there = false;
+        }
+        if there {
             let (from, to) = (self.root.join(INCOMING).join(SIGNATURE), folder.join(SIGNATURE));
             fs::rename(&from, &to).map_err(write_failed(&to))?;
             sync(&folder)?;
@@ -325,6 +334,14 @@ fn check_owner(root: &Path) -> Result<(), UpdateError> {
         return Err(UpdateError::NotTheOwner { path: existing.to_owned(), owner });
     }
     Ok(())
+}
+
+/// A folder with what is in it, there or not.
+fn remove(folder: &Path) -> Result<(), UpdateError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(write_failed(folder)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// A folder and those above it, readable by everybody whatever the mask is; an existing one stays as it is.

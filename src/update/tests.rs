@@ -120,6 +120,28 @@ impl Station {
     }
 }
 
+#[test]
+fn a_damaged_version_is_mended_by_installing_it_again() {
+    let station = Station::new();
+    station.install("1.0.0");
+    let folder = station.store().join("random/1.0.0");
+    let network = folder.join("model.onnx");
+    let mut bytes = fs::read(&network).expect("readable");
+    bytes[100] ^= 1;
+    fs::write(&network, &bytes).expect("written");
+    assert!(station.trust().open(&station.link()).is_err(), "it is rotten");
+    station.install("1.0.0");
+    assert_eq!(station.current(), "1.0.0");
+    let aside = station.store().join("random/.damaged-1.0.0");
+    assert_eq!(fs::read(aside.join("model.onnx")).expect("set aside"), bytes);
+
+    // And once more: the older damage makes way.
+    fs::remove_file(&network).expect("there");
+    station.install("1.0.0");
+    assert_eq!(station.current(), "1.0.0");
+    assert!(!aside.join("model.onnx").exists(), "the newest damage is what is kept");
+}
+
 fn links(store: &Store) -> (Option<String>, Option<String>) {
     (store.current("random"), store.previous("random"))
 }
@@ -300,11 +322,13 @@ fn a_version_never_changes_and_the_stores_own_names_are_taken() {
         assert!(matches!(store.stage(&reserved), Err(UpdateError::Reserved { .. })), "{name} {version}");
     }
     assert!(matches!(Store::open(&station.store(), |_| ()), Err(UpdateError::Busy { .. })), "one at a time");
-    // A version that is damaged where it lies is not made current by its archive.
-    fs::write(station.store().join("random/1.0.0/gate.npy"), b"x").expect("written");
+    // What is damaged where it lies is not made current by its archive, which brings its own.
+    let gate = station.store().join("random/1.0.0/gate.npy");
+    fs::write(&gate, b"x").expect("written");
     let package = station.package("1.0.0");
     store.stage(&package).expect("staged");
-    assert!(store.admit(&package).is_err());
+    store.admit(&package).expect("admitted");
+    assert_eq!(fs::read(&gate).expect("readable"), package.files["gate.npy"]);
 }
 
 #[test]
