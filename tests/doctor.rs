@@ -116,6 +116,11 @@ fn models_and_brokers() {
     let closed =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|taken| taken.local_addr()).expect("a port").port();
     check(&[], &format!("[mqtt]\nhost = \"127.0.0.1\"\nport = {closed}\n"), "broker", "mend", "the connection failed");
+    let secret = format!(
+        "[mqtt]\nhost = \"127.0.0.1\"\nport = {closed}\nusername = \"u\"\n\
+         password_file = \"/run/credentials/ramand.service/secret_mqtt\"\n"
+    );
+    check(&[("etc/ramand/secrets/mqtt", "p")], &secret, "broker", "note", "while the service runs");
 }
 
 #[test]
@@ -181,4 +186,32 @@ fn a_real_run_names_the_instrument_and_the_broker_and_leaves_the_laser_alone() {
     let told = String::from_utf8_lossy(&doctor(&[]).stdout).into_owned();
     assert!(told.contains("not asked: another program has the port"), "{told}");
     drop(held);
+}
+
+#[test]
+fn a_check_goes_on_where_systemd_hands_over_the_secret() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("ramand.toml");
+    let text = "[mqtt]\nusername = \"u\"\npassword_file = \"/run/credentials/ramand.service/secret_mqtt\"\n";
+    std::fs::write(&config, text).expect("written");
+    // An /etc of its own, with and without the file that systemd would take.
+    let check = |prepare: &str| {
+        let script = format!("mount -t tmpfs tmpfs /etc; mkdir -p /etc/ramand/secrets; {prepare}; exec \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-ec", &script, "sh", env!("CARGO_BIN_EXE_ramand"), "check", "--config"]);
+        let output = command.arg(&config).output();
+        let Some(output) = output.ok().filter(|output| output.stdout.starts_with(b"ok ")) else {
+            println!("skipped: nothing can be mounted here");
+            return None;
+        };
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        Some((output.status.code(), said.into_owned()))
+    };
+    let Some((code, said)) = check("echo p >/etc/ramand/secrets/mqtt") else { return };
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("/etc/ramand/secrets/mqtt will be handed over by systemd"), "{said}");
+    assert!(said.contains("results go to"), "everything after it is looked at too: {said}");
+    let (code, said) = check("true").expect("as before");
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("/etc/ramand/secrets/mqtt: No such file"), "it says where to put it: {said}");
 }

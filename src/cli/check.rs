@@ -7,6 +7,7 @@ use clap::Args;
 use super::{CommandError, logging};
 use crate::config::{Config, REFERENCE};
 use crate::daemon;
+use crate::doctor::{self, Finding, Root, State};
 use crate::publish::Topics;
 
 /// Check a configuration: its keys and values, the bundles, the port's path.
@@ -57,6 +58,14 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), CommandError> {
     let mqtt = &config.mqtt;
     let secrets = [&mqtt.ca_file, &mqtt.client_certificate_file, &mqtt.client_key_file, &mqtt.password_file];
     for file in secrets.into_iter().flatten() {
+        match doctor::handed_over(file, &Root::default()) {
+            Some(Finding { state: State::Mend(_), says, .. }) => return Err(CommandError::operator(says)),
+            Some(Finding { says, .. }) => {
+                println!("note    {says}");
+                continue;
+            }
+            None => {}
+        }
         std::fs::File::open(file)
             .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", file.display())))?;
         println!("ok      {} can be read", file.display());

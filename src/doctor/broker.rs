@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Finding;
+use super::{Finding, Root, handed_over};
 use crate::config::Config;
 use crate::daemon;
 use crate::failure::Kind;
@@ -11,7 +11,7 @@ use crate::publish;
 /// For a name to be resolved, a connection to be made and the broker to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) fn examine(config: &Config) -> Vec<Finding> {
+pub(super) fn examine(config: &Config, root: &Root) -> Vec<Finding> {
     if config.broker.enabled {
         return vec![Finding::noted(
             "broker",
@@ -23,6 +23,12 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     }
     let address = daemon::broker_address(config);
     let place = format!("{}:{}", address.host, address.port);
+    let mqtt = &config.mqtt;
+    let files = [&mqtt.password_file, &mqtt.ca_file, &mqtt.client_certificate_file, &mqtt.client_key_file];
+    if let Some(file) = files.into_iter().flatten().find(|file| handed_over(file, root).is_some()) {
+        let says = format!("{place}: not asked: {} is there only while the service runs", file.display());
+        return vec![Finding::noted("broker", says)];
+    }
     // A name of its own: a second client of the daemon's name would throw the daemon out.
     let client_id = format!("{}-doctor-{}", config.mqtt.client_id, std::process::id());
     vec![match publish::reach(&address, &client_id, PATIENCE) {

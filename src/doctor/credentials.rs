@@ -34,10 +34,10 @@ enum Secrecy {
 }
 
 fn look(path: &Path, secrecy: Secrecy, root: &Root) -> Finding {
-    let there = root.path(path);
-    if !there.exists() && path.starts_with(HANDED_OVER) {
-        return handed_over(path, root);
+    if let Some(finding) = handed_over(path, root) {
+        return finding;
     }
+    let there = root.path(path);
     match std::fs::File::open(&there).and_then(|file| file.metadata()) {
         Err(error) => {
             let says = format!("{}: {error}: put it there, readable by the user of the service", path.display());
@@ -51,8 +51,12 @@ fn look(path: &Path, secrecy: Secrecy, root: &Root) -> Finding {
     }
 }
 
-/// The unit does not run: what counts is the file it would hand over.
-fn handed_over(path: &Path, root: &Root) -> Finding {
+/// Of a file that systemd hands over, while the unit does not run: what counts is the file that it takes. `None` for any other.
+pub fn handed_over(path: &Path, root: &Root) -> Option<Finding> {
+    (path.starts_with(HANDED_OVER) && !root.path(path).exists()).then(|| origin(path, root))
+}
+
+fn origin(path: &Path, root: &Root) -> Finding {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let Some(name) = name.strip_prefix(PREFIX) else {
         let says = format!("{} is not there, and no unit hands over a file of that name", path.display());

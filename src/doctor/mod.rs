@@ -14,6 +14,7 @@ mod station;
 use crate::config::Config;
 use crate::failure::Kind;
 
+pub use credentials::handed_over;
 pub use root::Root;
 
 /// How a matter stands.
@@ -60,7 +61,7 @@ pub fn examine(config: &Config, root: &Root) -> Vec<Finding> {
     findings.extend(station::laser(config));
     findings.extend(station::clock());
     findings.extend(station::journal(config, root));
-    findings.extend(broker::examine(config));
+    findings.extend(broker::examine(config, root));
     findings.extend(credentials::examine(config, root));
     findings.extend(models::examine(config));
     findings.extend(board::examine(root));
