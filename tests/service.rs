@@ -21,6 +21,11 @@ fn systemd_does_not_restart_what_only_an_operator_can_mend() {
         let unit = read(unit);
         assert_eq!(value_of(&unit, "RestartPreventExitStatus"), Kind::Operator.exit_code().to_string());
         assert_eq!(value_of(&unit, "Type"), "notify");
+        assert_ne!(
+            value_of(&unit, "TimeoutStartSec"),
+            "infinity",
+            "whoever waits for the start must not wait for ever"
+        );
     }
 }
 

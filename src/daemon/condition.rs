@@ -34,6 +34,13 @@ struct State {
     readings: PaDimReadings,
 }
 
+/// Whether there is a spectrometer that has said who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Identified {
+    Yes,
+    No,
+}
+
 /// Shared by all parts.
 #[derive(Debug, Default)]
 pub(super) struct Condition {
@@ -42,11 +49,11 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    /// Resolves once the spectrometer has been identified.
-    pub(super) async fn identified(&self) {
+    /// Resolves as soon as the spectrometer is as asked.
+    pub(super) async fn spectrometer(&self, wanted: Identified) {
         let mut troubled = self.spectrometer_troubled.subscribe();
         // The sender is in `self`, so waiting cannot fail.
-        drop(troubled.wait_for(|troubled| !troubled).await);
+        drop(troubled.wait_for(|troubled| *troubled == (wanted == Identified::No)).await);
     }
 
     /// Nothing is known yet, so nothing works yet.

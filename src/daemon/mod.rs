@@ -21,10 +21,10 @@ use crate::config::Config;
 use crate::journal::Journal;
 use crate::publish::{self, Publisher, Topics};
 use crate::record::{PartKind, PartKinds};
-use crate::supervise::{Supervisor, Systemd};
+use crate::supervise::{SuperviseError, Supervisor, Systemd};
 use crate::web::{Live, Metrics, Server, Sources};
 
-use self::condition::Condition;
+use self::condition::{Condition, Identified};
 use self::health::Reporter;
 use self::models::Watch;
 use self::past::Past;
@@ -178,14 +178,22 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
 
     started(&Started { web, broker, topics });
 
-    // Ready when the instrument has been identified; until then and afterwards, every part is watched.
+    // Ready from now on: an instrument without power may stay so for days, and whoever waits for us, an upgrade say, must
+    // not wait for it. The status says whether there is one; every part is watched.
     let stop = supervisor.stop_signal().token();
     let announce = async {
-        condition.identified().await;
-        if let Err(error) = systemd.ready("measuring") {
-            tracing::warn!(%error, "systemd cannot be told");
+        let tell = |told: Result<(), SuperviseError>| {
+            if let Err(error) = told {
+                tracing::warn!(%error, "systemd cannot be told");
+            }
+        };
+        tell(systemd.ready("looking for the spectrometer"));
+        loop {
+            condition.spectrometer(Identified::Yes).await;
+            tell(systemd.status("measuring"));
+            condition.spectrometer(Identified::No).await;
+            tell(systemd.status("lost the spectrometer; looking for it"));
         }
-        std::future::pending::<()>().await;
     };
     tokio::select! {
         _ = stop.requested() => {}

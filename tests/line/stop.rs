@@ -182,3 +182,18 @@ fn systemd_is_asked_for_as_long_as_an_exposure_may_hold_the_laser() {
     assert!(asked >= Duration::from_secs(120), "an exposure may have begun, and another must end: {asked:?}");
     check(&station, daemon, 0, LASER_OFF);
 }
+
+#[test]
+fn systemd_is_told_that_the_daemon_is_ready_before_there_is_an_instrument() {
+    let station = Station::new();
+    station.simulator.hang_up();
+    let (mut daemon, notified) = Notified::run(&station);
+    let ready = notified.until("READY=1");
+    assert!(ready.contains("STATUS=looking for the spectrometer"), "{ready}");
+    station.simulator.come_back();
+    notified.until("STATUS=measuring");
+    daemon.until("laser on");
+    station.simulator.hang_up();
+    notified.until("STATUS=lost the spectrometer");
+    check(&station, daemon, 69, UNCONFIRMED);
+}
