@@ -35,6 +35,9 @@ fn check(files: &[(&str, &str)], config: &str, topic: &str, state: &str, text: &
     assert!(found, "no '{state} {topic} ...{text}' in {findings:#?}");
 }
 
+/// As it is installed.
+const SECRETS: &str = include_str!("../systemd/secrets.conf");
+
 const QUIET: &str = "[mqtt]\nenabled = false\n";
 
 #[test]
@@ -94,7 +97,10 @@ fn the_journal_its_disk_and_its_secrets() {
     let secret = |path: &str| format!("{QUIET}username = \"u\"\npassword_file = \"{path}\"\n");
     let handed = secret("/run/credentials/ramand.service/secret_mqtt");
     check(&[], &handed, "credentials", "mend", "/etc/ramand/secrets/mqtt");
-    check(&[("etc/ramand/secrets/mqtt", "p")], &handed, "credentials", "ok", "will be handed over");
+    let put = ("etc/ramand/secrets/mqtt", "p");
+    check(&[put], &handed, "credentials", "mend", "LoadCredential=secret_mqtt:/etc/ramand/secrets/mqtt");
+    let drop_in = ("etc/systemd/system/ramand.service.d/secrets.conf", SECRETS);
+    check(&[put, drop_in], &handed, "credentials", "ok", "will be handed over");
     let odd = secret("/run/credentials/ramand.service/mqtt");
     check(&[], &odd, "credentials", "mend", "no unit hands over");
     check(&[("etc/p", "p")], &secret("/etc/p"), "credentials", "mend", "can be read by everybody");
@@ -194,6 +200,7 @@ fn a_check_goes_on_where_systemd_hands_over_the_secret() {
     let config = folder.path().join("ramand.toml");
     let text = "[mqtt]\nusername = \"u\"\npassword_file = \"/run/credentials/ramand.service/secret_mqtt\"\n";
     std::fs::write(&config, text).expect("written");
+    let drop_in = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/secrets.conf");
     // An /etc of its own, with and without the file that systemd would take.
     let check = |prepare: &str| {
         let script = format!("mount -t tmpfs tmpfs /etc; mkdir -p /etc/ramand/secrets; {prepare}; exec \"$@\"");
@@ -207,7 +214,11 @@ fn a_check_goes_on_where_systemd_hands_over_the_secret() {
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         Some((output.status.code(), said.into_owned()))
     };
-    let Some((code, said)) = check("echo p >/etc/ramand/secrets/mqtt") else { return };
+    let Some((code, said)) = check(&format!(
+        "echo p >/etc/ramand/secrets/mqtt; D=/etc/systemd/system/ramand.service.d; mkdir -p $D; cp {drop_in} $D"
+    )) else {
+        return;
+    };
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("/etc/ramand/secrets/mqtt will be handed over by systemd"), "{said}");
     assert!(said.contains("results go to"), "everything after it is looked at too: {said}");

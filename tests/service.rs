@@ -47,7 +47,9 @@ fn installed(change: impl Fn(&str) -> String) -> tempfile::TempDir {
         fs::write(folder.path().join(name), text).expect("written");
         let drop_ins = folder.path().join(format!("{file}.d"));
         fs::create_dir(&drop_ins).expect("a folder");
-        fs::write(drop_ins.join("hardening.conf"), read("systemd/hardening.conf")).expect("written");
+        for drop_in in ["hardening.conf", "secrets.conf"] {
+            fs::write(drop_ins.join(drop_in), read(&format!("systemd/{drop_in}"))).expect("written");
+        }
     }
     folder
 }
@@ -63,6 +65,26 @@ fn systemd_analyze(folder: &Path, arguments: &[&str]) -> Option<String> {
             eprintln!("skipped: systemd-analyze does not run here: {error}");
             None
         }
+    }
+}
+
+/// systemd 247 to 250 read what LoadCredential names as one file, and do not start a service where they cannot; without a secret
+/// there is none to read.
+#[test]
+fn credentials_are_single_files_and_only_where_somebody_put_them() {
+    for (file, _) in UNITS {
+        assert!(!read(&format!("systemd/{file}")).contains("\nLoadCredential="), "{file} needs no secret to start");
+    }
+    let (tmpfiles, drop_in) = (read("systemd/tmpfiles.d/ramand.conf"), read("systemd/secrets.conf"));
+    let loaded: Vec<_> =
+        drop_in.lines().filter_map(|line| line.strip_prefix("LoadCredential=")?.split_once(':')).collect();
+    assert!(!loaded.is_empty(), "the example shows how");
+    for (name, path) in loaded {
+        assert!(!tmpfiles.contains(&format!("d {path} ")), "{path} is a folder");
+        assert_eq!(
+            Some(path),
+            name.strip_prefix("secret_").map(|name| format!("/etc/ramand/secrets/{name}")).as_deref()
+        );
     }
 }
 

@@ -13,6 +13,9 @@ const HANDED_OVER: &str = "/run/credentials";
 /// Where the units take the files from.
 const SECRETS: &str = "/etc/ramand/secrets";
 
+/// Where an operator's drop-ins are.
+const UNITS: &str = "/etc/systemd/system";
+
 /// How the units name a file of that folder.
 const PREFIX: &str = "secret_";
 
@@ -63,7 +66,15 @@ fn origin(path: &Path, root: &Root) -> Finding {
         return Finding::mend("credentials", Kind::Operator, says);
     };
     let origin = Path::new(SECRETS).join(name);
+    let line = format!("LoadCredential={PREFIX}{name}:{}", origin.display());
     match std::fs::metadata(root.path(&origin)) {
+        Ok(_) if !any_unit_says(&line, root) => {
+            let says = format!(
+                "no unit hands {} over: put '{line}' into /etc/systemd/system/ramand.service.d",
+                origin.display()
+            );
+            Finding::mend("credentials", Kind::Operator, says)
+        }
         Ok(_) => Finding::good("credentials", format!("{} will be handed over by systemd", origin.display())),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             let says = format!("{}: only root may look; run this as root to be sure", origin.display());
@@ -74,4 +85,13 @@ fn origin(path: &Path, root: &Root) -> Finding {
             Finding::mend("credentials", Kind::Operator, says)
         }
     }
+}
+
+/// Whether a drop-in of the operator's has this line.
+fn any_unit_says(line: &str, root: &Root) -> bool {
+    let listed = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let units = root.path(Path::new(UNITS));
+    let drop_ins = listed(&units).filter(|path| path.extension().is_some_and(|extension| extension == "d"));
+    let texts = drop_ins.flat_map(|folder| listed(&folder)).filter_map(|file| std::fs::read_to_string(file).ok());
+    texts.into_iter().any(|text| text.lines().any(|found| found.trim() == line))
 }

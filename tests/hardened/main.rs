@@ -56,7 +56,7 @@ struct Sandbox {
 impl Sandbox {
     /// The sandbox for the unit, or `None` with a printed reason; `port` is the instrument's.
     fn new(port: Option<&Path>) -> Option<Self> {
-        let directives = Directives::of(&["systemd/ramand.service", "systemd/hardening.conf"]);
+        let directives = Directives::of(&["systemd/ramand.service", "systemd/hardening.conf", "systemd/secrets.conf"]);
         #[cfg(target_arch = "x86_64")]
         let filter = filter::filter(&directives);
         #[cfg(not(target_arch = "x86_64"))]
