@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ramand::gradient::{Graph, MapOf, Seed, Target, attach, attach_map, proto};
-use tract_onnx::prelude::{
-    Datum, Framework, InferenceFact, InferenceModelExt, IntoRunnable, TValue, Tensor, TypedSimpleState, tvec,
-};
+use ramand::infer::optimised;
+use tract_onnx::prelude::{Datum, Framework, InferenceFact, IntoRunnable, TValue, Tensor, TypedSimpleState, tvec};
 use tract_onnx::tract_core::plan::eval;
 
 /// Runs over which a node's time is summed.
@@ -45,7 +44,7 @@ impl Running {
         let shape = graph.shape(graph.inputs().first().context("a network has an input")?)?.to_vec();
         let fact = InferenceFact::dt_shape(f32::datum_type(), &shape);
         let model = tract_onnx::onnx().with_ignore_value_info(true).model_for_proto_model(&proto)?;
-        let plan = model.with_input_fact(0, fact)?.into_optimized()?.into_runnable()?;
+        let plan = optimised(model.with_input_fact(0, fact)?)?.into_runnable()?;
         let values: Vec<f32> = (0..shape.iter().product()).map(|at: usize| (at as f32 * 0.37).sin()).collect();
         let mut running = Self { state: plan.spawn()?, input: Tensor::from_shape(&shape, &values)?.into() };
         running.run()?;

@@ -6,6 +6,7 @@
 pub mod applicability;
 mod bundle;
 pub mod cam;
+mod convolution;
 mod evidence;
 mod kernels;
 pub mod manifest;
@@ -21,6 +22,7 @@ mod validate;
 pub mod verify;
 
 pub use bundle::{Bundle, BundleError, ONNX_BYTES_MAX};
+pub use convolution::optimised;
 pub use kernels::{Kernels, kernels};
 pub use model::{Judgement, Model, ModelError};
 pub use network::{Network, NetworkError, Session, Values};

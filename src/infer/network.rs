@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{
-    Datum, Framework, InferenceFact, InferenceModelExt, IntoRunnable, TValue, Tensor, TractResult, TypedRunnableModel,
-    TypedSimpleState, tvec,
+    Datum, Framework, InferenceFact, IntoRunnable, TValue, Tensor, TractResult, TypedRunnableModel, TypedSimpleState,
+    tvec,
 };
 
 use super::cam::Layer;
+use super::convolution::optimised;
 use crate::failure::{Failure, Kind};
 
 /// Why a network cannot be run.
@@ -110,7 +111,7 @@ impl Network {
         let prepare = || -> TractResult<Self> {
             let fact = InferenceFact::dt_shape(f32::datum_type(), tvec!(1, channels, points));
             let onnx = tract_onnx::onnx().with_ignore_value_info(true);
-            let model = onnx.model_for_proto_model(proto)?.with_input_fact(0, fact)?.into_optimized()?;
+            let model = optimised(onnx.model_for_proto_model(proto)?.with_input_fact(0, fact)?)?;
             let outlets = model.output_outlets()?.to_vec();
             let mut kept = vec![outlets[output]];
             let mut targets = Vec::new();

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{
-    Datum, Framework, InferenceFact, InferenceModelExt, IntoRunnable, TValue, TVec, Tensor as Value, TractResult,
-    TypedRunnableModel, TypedSimpleState, tvec,
+    Datum, Framework, InferenceFact, IntoRunnable, TValue, TVec, Tensor as Value, TractResult, TypedRunnableModel,
+    TypedSimpleState, tvec,
 };
 
+use super::convolution::optimised;
 use super::network::NetworkError;
 use crate::gradient::{Element, Graph, Tensor};
 
@@ -43,7 +44,7 @@ impl Runner {
                 typed = typed.with_input_fact(index, InferenceFact::dt_shape(value.datum_type(), tensor.shape()))?;
                 inputs.push(value.into());
             }
-            let plan: Arc<TypedRunnableModel> = typed.into_optimized()?.into_runnable()?;
+            let plan: Arc<TypedRunnableModel> = optimised(typed)?.into_runnable()?;
             Ok(Self { state: plan.spawn()?, inputs, outputs: graph.outputs().to_vec() })
         };
         // The graph was checked before; what tract does with the rest is not worth the process.

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use ramand::gradient::{Attached, CLASS_INDEX, Graph, Seed, Target, Tensor, attach, fix_shape};
+use ramand::infer::optimised;
 use tract_onnx::pb::ModelProto;
-use tract_onnx::prelude::{
-    Datum, Framework, InferenceFact, InferenceModelExt, IntoRunnable, Tensor as Engine, TypedSimpleState, tensor0,
-};
+use tract_onnx::prelude::{Datum, Framework, InferenceFact, IntoRunnable, Tensor as Engine, TypedSimpleState, tensor0};
 
 use crate::files::{File, Module};
 
@@ -44,7 +43,7 @@ impl Running {
         let mut loaded =
             tract_onnx::onnx().with_ignore_value_info(true).model_for_proto_model(model).expect("tract reads it");
         loaded.set_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), shape)).expect("tract takes the shape");
-        let plan = loaded.into_optimized().and_then(|model| model.into_runnable()).expect("tract optimises it");
+        let plan = optimised(loaded).and_then(|model| model.into_runnable()).expect("tract optimises it");
         let outputs = graph.output.iter().map(|output| output.name.clone()).collect();
         Self { state: plan.spawn().expect("tract makes buffers"), shape: shape.to_vec(), outputs }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod bundles;
 mod calibrated;
+mod convolution;
 mod damaged;
 mod judged;
 mod operators;
