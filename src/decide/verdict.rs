@@ -275,6 +275,17 @@ mod tests {
     }
 
     #[test]
+    fn a_p_value_is_held_against_the_lines_significance_or_else_the_bundles() {
+        let of_kinds = Applicability { p_value: Some(0.03), significance: 0.05, ..GOOD };
+        for (significance, expected) in [(None, Some(0.05)), (Some(0.01), None), (Some(0.03), Some(0.03))] {
+            let rules = Rules { significance, ..Rules::default() };
+            let found = verdict(vec![], Some(&of_kinds), &value(1.0), (Completeness::Exact, EXACT), &rules);
+            let refused = expected.map(|significance| Reason::ImprobableSample { p_value: 0.03, significance });
+            assert_eq!(found.reasons, Vec::from_iter(refused), "{significance:?}");
+        }
+    }
+
+    #[test]
     fn what_held_out_samples_say_is_part_of_the_verdict() {
         use Decision::{Accept, Invalid, Reject};
         let with = |members: &[usize]| {
