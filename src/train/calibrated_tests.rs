@@ -20,7 +20,8 @@ fn intervals_cover_what_they_say_and_the_bundle_applies_them() {
     let half_width = conformal.half_width.expect("sixty samples");
     let width = metrics.interval_width.expect("measured");
     assert!((width / (2.0 * half_width) - 1.0).abs() < 0.3, "mean width {width}, half width {half_width}");
-    assert!(metrics.interval["coverage"][0] <= coverage && metrics.refused.is_some_and(|share| share < 0.1));
+    assert!(metrics.interval["coverage"][0] <= coverage);
+    assert_eq!(metrics.refused, None, "no p-value of sixty samples is as small as 0.01");
     assert_eq!((conformal.samples, conformal.without.as_ref()), (60, None));
 
     let (_folder, _, model) = opened(&trained);
