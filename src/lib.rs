@@ -36,3 +36,7 @@ pub mod daemon;
 pub mod delivery;
 pub mod doctor;
 pub mod inspect;
+
+#[cfg(test)]
+#[path = "../tests/support/root.rs"]
+mod root;

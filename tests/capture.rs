@@ -1,6 +1,9 @@
 //! Recorded conversations: what the driver makes of the recording is what it made of the instrument, whatever went wrong
 //! on the line; and a file that is no recording says on which line.
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -15,6 +18,8 @@ use ramand::sim::profile::Profile;
 use ramand::sim::{Pacing, Simulator};
 use ramand::spectrum::{Acquisition, IntegrationTime, Laser, RawSpectrum};
 use ramand::supervise::Stop;
+
+use program::program;
 
 /// Only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -247,7 +252,7 @@ fn a_changed_pixel_is_another_spectrum() {
 }
 
 fn ramand(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_ramand")).args(arguments).output().expect("runs");
+    let output = Command::new(program()).args(arguments).output().expect("runs");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }
@@ -259,7 +264,7 @@ fn the_command_line_captures_a_simulated_instrument_and_replays_it_byte_for_byte
     let (link, out, scenario) = (at("spectrometer"), at("capture.txt"), at("scenario.toml"));
     let polystyrene = "unit = \"seconds\"\n[[step]]\nat = 0.0\nsample = { polystyrene = 1 }\n";
     std::fs::write(&scenario, polystyrene).expect("written");
-    let mut simulator = Command::new(env!("CARGO_BIN_EXE_ramand"))
+    let mut simulator = Command::new(program())
         .args(["sim", "--profile", "qepro", "--link", &link, "--no-pacing", "--scenario", &scenario])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -291,7 +296,7 @@ fn the_command_line_captures_a_simulated_instrument_and_replays_it_byte_for_byte
     assert!(measured.contains("\"light\":["), "{measured}");
     assert_eq!(ramand(&["replay", "--capture", &out, "--axis-check", "polystyrene", "--json"]), measured);
     let strict = ["replay", "--capture", &out, "--axis-check", "polystyrene", "--axis-rms-max", "0.001"];
-    let refused = Command::new(env!("CARGO_BIN_EXE_ramand")).args(strict).output().expect("runs");
+    let refused = Command::new(program()).args(strict).output().expect("runs");
     assert_eq!(refused.status.code(), Some(78));
     let table = String::from_utf8_lossy(&refused.stdout).into_owned();
     assert!(table.contains("1001.4 cm-1  found  100"), "{table}");

@@ -1,5 +1,10 @@
 //! `ramand doctor`: findings provoked with made-up trees, and a real run beside a simulated spectrometer and a real broker.
 
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/root.rs"]
+mod root;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +15,9 @@ use ramand::publish::broker;
 use ramand::sim::profile::Profile;
 use ramand::sim::{Pacing, Simulator};
 use ramand::spectrum::Laser;
+
+use program::program;
+use root::root;
 
 fn word(state: State) -> &'static str {
     match state {
@@ -111,7 +119,7 @@ fn the_journal_its_disk_and_its_secrets() {
 fn models_and_brokers() {
     check(&[], QUIET, "model", "note", "nothing is concluded");
     let bundle = |folder: &str, rest: &str| {
-        let path = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+        let path = root().join(folder);
         format!("{QUIET}[[model]]\npath = {path:?}\n{rest}")
     };
     check(&[], &bundle("models/oil-type", ""), "model", "ok", "oil-type");
@@ -149,15 +157,15 @@ fn a_real_run_names_the_instrument_and_the_broker_and_leaves_the_laser_alone() {
     let config = folder.path().join("ramand.toml");
     let text = format!(
         "[spectrometer]\nport = {link:?}\nbaud = 115200\nserial_number = \"{}\"\n[journal]\npath = {:?}\n\
-         capacity = \"2 MiB\"\n[mqtt]\nhost = \"127.0.0.1\"\nport = {}\n[[model]]\npath = \"{}/models/oil-type\"\n",
+         capacity = \"2 MiB\"\n[mqtt]\nhost = \"127.0.0.1\"\nport = {}\n[[model]]\npath = {:?}\n",
         simulator.serial(),
         folder.path().join("journal.sqlite"),
         broker.port(),
-        env!("CARGO_MANIFEST_DIR"),
+        root().join("models/oil-type"),
     );
     std::fs::write(&config, text).expect("written");
     let doctor = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ramand"));
+        let mut command = Command::new(program());
         command.args(["doctor", "--config"]).arg(&config).args(arguments).output().expect("runs")
     };
     let output = doctor(&["--json"]);

@@ -1,9 +1,12 @@
 //! The bodies of the fuzz targets over their corpus, its mutations and random bytes: no nightly compiler needed.
 
-use std::path::Path;
+#[path = "support/root.rs"]
+mod root;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
+
+use root::root;
 
 #[path = "../fuzz/bodies.rs"]
 mod bodies;
@@ -18,7 +21,7 @@ const CONVERSATION_ROUNDS: usize = 1_000;
 const RANDOM_LEN_MAX: usize = 400;
 
 fn check(target: &str, rounds: usize, body: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let corpus = root().join("fuzz/corpus").join(target);
     let entries: Vec<Vec<u8>> = std::fs::read_dir(&corpus)
         .expect("the corpus is part of the repository")
         .map(|entry| std::fs::read(entry.expect("listed").path()).expect("readable"))

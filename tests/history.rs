@@ -1,5 +1,10 @@
 //! `ramand history` as somebody at a terminal and as a program meets it.
 
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/root.rs"]
+mod root;
+
 use std::process::{Command, Output};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -7,8 +12,11 @@ use ramand::journal::{Journal, Settings};
 use ramand::publish::wire;
 use ramand::record::{Audience, Clock, Entry, Part, PartKey, PartKind, Seq};
 
+use program::program;
+use root::root;
+
 fn history(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ramand")).arg("history").args(arguments).output().expect("starts")
+    Command::new(program()).arg("history").args(arguments).output().expect("starts")
 }
 
 fn journal(path: &std::path::Path) -> Journal {
@@ -21,7 +29,7 @@ fn journal(path: &std::path::Path) -> Journal {
     };
     let journal = Journal::open(path, settings).expect("opens");
     let frozen = |file: &str| {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire_v1").join(file);
+        let path = root().join("tests/wire_v1").join(file);
         std::fs::read(path).expect("there")
     };
     let parts = [

@@ -1,5 +1,10 @@
 //! `ramand model attach` as somebody at a terminal and as a program meets it.
 
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/root.rs"]
+mod root;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -9,11 +14,14 @@ use ramand::gradient::proto::{self, floats, int, ints, node, value};
 use serde_json::Value;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
+use program::program;
+use root::root;
+
 /// The exit code for what somebody must mend.
 const OPERATOR: i32 = 78;
 
 fn attach(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ramand"));
+    let mut command = Command::new(program());
     command.args(["model", "attach"]).args(arguments).output().expect("starts")
 }
 
@@ -114,7 +122,7 @@ fn every_seed_says_what_it_asks_for_and_gives() {
 /// PyTorch writes the weights of larger networks to a second file.
 #[test]
 fn weights_beside_the_file_are_read_and_written_into_the_one_that_is_made() {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gradient");
+    let fixtures = root().join("tests/fixtures/gradient");
     let (network, weights) = ("resnet-dynamo-20-external.onnx", "resnet-dynamo-20-external.onnx.data");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (input, out) = (path(folder.path(), network), path(folder.path(), "out.onnx"));
@@ -138,7 +146,7 @@ fn weights_beside_the_file_are_read_and_written_into_the_one_that_is_made() {
     let output = attach(&[&input, &out, "--layer", "stages.0.0.conv2.weight"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     fs::remove_file(folder.path().join(weights)).expect("there");
-    let verified = Command::new(env!("CARGO_BIN_EXE_ramand")).args(["model", "verify", &out]).output().expect("starts");
+    let verified = Command::new(program()).args(["model", "verify", &out]).output().expect("starts");
     assert!(verified.status.success(), "{}{}", text(&verified.stdout), text(&verified.stderr));
 }
 

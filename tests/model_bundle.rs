@@ -1,8 +1,13 @@
 //! `ramand model bundle`, `verify` and `inspect` as somebody with an exported network meets them, up to the maps.
 
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/root.rs"]
+mod root;
+
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -18,11 +23,14 @@ use ramand::spectrum::{
 use serde_json::Value;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
+use program::program;
+use root::root;
+
 /// The exit code for what somebody must mend.
 const OPERATOR: i32 = 78;
 
 fn ramand(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ramand")).args(arguments).output().expect("starts")
+    Command::new(program()).args(arguments).output().expect("starts")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -30,7 +38,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn fixture(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gradient");
+    let folder = root().join("tests/fixtures/gradient");
     folder.join(format!("{name}.onnx")).to_str().expect("text").to_owned()
 }
 
@@ -300,7 +308,7 @@ fn inspect_says_what_each_layer_is_worth_and_costs() {
 
 #[test]
 fn the_linear_part_of_a_bundle_is_told_as_it_is() {
-    let bundle = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/olive-adulteration");
+    let bundle = root().join("models/olive-adulteration");
     let output = ramand(&["model", "inspect", bundle.to_str().expect("text")]);
     let said = text(&output.stdout);
     let told = |name: &str| {

@@ -1,11 +1,16 @@
 //! ONNX files made to exhaust whoever reads them: `ramand model` answers within a limit of memory and of computing time.
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::fs;
 use std::process::Command;
 
 use ramand::gradient::proto::{self, floats, int, integers, ints, node, value};
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
+
+use program::program;
 
 /// Address space of the process, program and libraries included: 256 MB of weights as f64 and the file itself fit.
 const MEMORY_KIB_MAX: usize = 1 << 20;
@@ -35,7 +40,7 @@ fn check(name: &str, file: &[u8], answer: &Answer) {
     let tried = if matches!(answer, Answer::Serves) { 3 } else { 1 };
     for command in commands.into_iter().take(tried) {
         let mut shell = Command::new("sh");
-        shell.args(["-c", &limited, env!("CARGO_BIN_EXE_ramand"), "model"]).args(command).arg(&input);
+        shell.args(["-c", &limited]).arg(program()).arg("model").args(command).arg(&input);
         if command[0] == "attach" {
             shell.args([out.as_os_str(), "--force".as_ref()]);
         }

@@ -1,16 +1,16 @@
 //! What the Debian package is made from: every file is there, units and manual agree with the program.
 //! `./dev deb --test` installs, upgrades and purges a package made of a quick build.
 
+#[path = "support/root.rs"]
+mod root;
+
 #[path = "../examples/manual.rs"]
 #[expect(dead_code, reason = "its main belongs to the example")]
 mod manual;
 
 use std::fs;
-use std::path::Path;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use root::root;
 
 /// Source and destination of every file in the package.
 fn assets() -> Vec<(String, String)> {

@@ -2,11 +2,16 @@
 //!
 //! Needs a Python with `seabreeze[pyseabreeze]` and `pyserial`; the environment variable RAMAND_TEST_PYTHON names it.
 
+#[path = "support/root.rs"]
+mod root;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ramand::sim::profile::Profile;
 use ramand::sim::{Pacing, Settings, Simulator};
+
+use root::root;
 
 /// Ten bits a byte.
 const LINE_BITS: f64 = 10.0;
@@ -24,7 +29,7 @@ fn check(python: &Path, profile: Profile, baud: u32, pacing: Pacing) -> serde_js
     let folder = tempfile::tempdir().expect("a folder");
     let settings = Settings { baud, pacing, ..Settings::new(profile, folder.path().join("spectrometer")) };
     let simulator = Simulator::start(settings).expect("a pseudo-terminal");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peer/pyseabreeze_peer.py");
+    let script = root().join("tests/peer/pyseabreeze_peer.py");
     let client = Command::new(python)
         .arg(script)
         .arg(simulator.link())

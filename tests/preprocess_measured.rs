@@ -1,12 +1,17 @@
 //! The preprocessing on measured spectra: what it must leave alone. Skips with a reason where the data are absent.
 
-use std::path::{Path, PathBuf};
+#[path = "support/root.rs"]
+mod root;
+
+use std::path::PathBuf;
 
 use ramand::preprocess::{Despike, Pipeline, Step, Workspace};
 use ramand::recording::Recording;
 
+use root::root;
+
 fn shared_data() -> PathBuf {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let beside = || root().join("../shared/data");
     std::env::var_os("RAMAND_SHARED_DATA").map_or_else(beside, PathBuf::from)
 }
 

@@ -1,13 +1,21 @@
 //! The systemd units, the documented exit codes and the code agree, and systemd finds nothing to object to.
 
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/root.rs"]
+mod root;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use ramand::failure::Kind;
 
+use program::program;
+use root::root;
+
 fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
+    fs::read_to_string(root().join(path)).expect(path)
 }
 
 fn value_of<'a>(unit: &'a str, key: &str) -> &'a str {
@@ -43,7 +51,8 @@ const EXPOSURE_MAX: f64 = 2.0;
 fn installed(change: impl Fn(&str) -> String) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for (file, name) in UNITS {
-        let text = change(&read(&format!("systemd/{file}"))).replace("/usr/bin/ramand", env!("CARGO_BIN_EXE_ramand"));
+        let text =
+            change(&read(&format!("systemd/{file}"))).replace("/usr/bin/ramand", program().to_str().expect("UTF-8"));
         fs::write(folder.path().join(name), text).expect("written");
         let drop_ins = folder.path().join(format!("{file}.d"));
         fs::create_dir(&drop_ins).expect("a folder");

@@ -1,8 +1,13 @@
 //! What a reader may rely on in every file: layers, clocks, size and first lines. ARCHITECTURE.md says why.
 
+#[path = "support/root.rs"]
+mod root;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use root::root;
 
 /// A file longer than this is two things.
 const LINES_MAX: usize = 500;
@@ -63,7 +68,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 fn sources() -> BTreeMap<String, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = root().join("src");
     let mut files = Vec::new();
     rust_files(&root, &mut files);
     let name = |path: &Path| path.strip_prefix(&root).expect("below src").to_string_lossy().replace('\\', "/");
@@ -165,7 +170,7 @@ fn files_say_what_they_are_for_and_are_one_thing() {
 #[test]
 fn tests_do_not_sleep() {
     let mut files = Vec::new();
-    rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &mut files);
+    rust_files(&root().join("tests"), &mut files);
     for path in files.iter().filter(|path| !path.ends_with("tidy.rs")) {
         let text = fs::read_to_string(path).expect("UTF-8");
         assert!(!text.contains("::sleep("), "{}: wait for the event with a deadline instead", path.display());

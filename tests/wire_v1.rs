@@ -1,8 +1,11 @@
 //! Wire contract v1, frozen: what is published is compared byte for byte with the files in `wire_v1`, which must not be
 //! edited, and CBOR is read back by a decoder that is not ours.
 
+#[path = "support/root.rs"]
+mod root;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,6 +23,8 @@ use ramand::spectrum::{
     Acquisition, Celsius, Counts, Instrument, IntegrationTime, Laser, LineStatistics, Nonlinearity, Origin, RamanShift,
     RawSpectrum, ShiftAxis, Wavelength, WavelengthCalibration,
 };
+
+use root::root;
 
 /// 2026-11-23T08:00:00.123456Z.
 fn time() -> SystemTime {
@@ -250,7 +255,7 @@ fn payloads() -> Vec<(Vec<&'static str>, Vec<u8>)> {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire_v1")
+    root().join("tests/wire_v1")
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Intervals, sets and p-values against MAPIE and crepes: `tests/fixtures/conformal/make.py`.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use super::conformal::{Calibration, HeldOutKind, conforming, odds_against, set_limits};
 
@@ -13,7 +12,7 @@ const KINDS: usize = 3;
 
 /// A fixture, by the heads of its columns.
 fn columns(file: &str) -> HashMap<String, Vec<f64>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/conformal").join(file);
+    let path = crate::root::root().join("tests/fixtures/conformal").join(file);
     let mut reader = csv::Reader::from_path(&path).expect("the fixture is committed");
     let names = reader.headers().expect("a header").clone();
     let rows: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().expect("a table");

@@ -62,7 +62,7 @@ mod tests {
 
     /// What the nodes of a shipped bundle's optimised graph say of the kernels they use.
     fn uses(bundle: &str) -> String {
-        let path = format!("{}/models/{bundle}/model.onnx", env!("CARGO_MANIFEST_DIR"));
+        let path = crate::root::root().join("models").join(bundle).join("model.onnx");
         let graph = tract_onnx::onnx().with_ignore_value_info(true).model_for_path(path).expect("it loads");
         let fact = InferenceFact::dt_shape(f32::datum_type(), [1, 1, 251]);
         let graph = graph.with_input_fact(0, fact).and_then(optimised).expect("tract knows its operators");

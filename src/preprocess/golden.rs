@@ -1,7 +1,6 @@
 //! Every step against what scipy, numpy and pybaselines make of the same spectrum: `tests/fixtures/preprocess/make.py`.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use super::step::{Despike, Normalise, Smooth, Whittaker};
 use super::{baseline, despike, normalise, orthogonal, resample, smooth};
@@ -22,7 +21,7 @@ const REPLACED_COUNTS: f64 = 48.0;
 type Columns = HashMap<String, Vec<f64>>;
 
 pub(crate) fn columns(file: &str) -> Columns {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/preprocess").join(file);
+    let path = crate::root::root().join("tests/fixtures/preprocess").join(file);
     let mut reader = csv::Reader::from_path(&path).expect("the fixture is committed");
     let names = reader.headers().expect("a header").clone();
     let rows: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().expect("a table");

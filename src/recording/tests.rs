@@ -49,7 +49,7 @@ fn shifts_that_descend_are_turned() {
 }
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recording").join(name)
+    crate::root::root().join("tests/fixtures/recording").join(name)
 }
 
 /// Between integers of 16 bits and what they stand for, in counts.

@@ -124,7 +124,6 @@ fn columns(rows: usize, columns: &[DVector<f64>]) -> DMatrix<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
 
     use super::super::layers::tests::noise;
     use super::*;
@@ -135,7 +134,7 @@ mod tests {
     const ANALYTIC_TOLERANCE: f64 = 1e-9;
 
     fn fixture(name: &str) -> DMatrix<f64> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pls").join(name);
+        let path = crate::root::root().join("tests/fixtures/pls").join(name);
         let text = std::fs::read_to_string(&path).expect("the fixture is part of the repository");
         let rows: Vec<Vec<f64>> =
             text.lines().map(|line| line.split(',').map(|v| v.parse().expect("a number")).collect()).collect();

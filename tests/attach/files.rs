@@ -7,6 +7,8 @@ use ramand::gradient::proto;
 use serde::Deserialize;
 use tract_onnx::pb::ModelProto;
 
+use crate::root::root;
+
 #[derive(Deserialize)]
 struct Table {
     file: Vec<File>,
@@ -116,7 +118,7 @@ impl Module {
 }
 
 pub(crate) fn folder() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", "gradient"].iter().collect()
+    root().join("tests/fixtures/gradient")
 }
 
 /// Every file of a table: "torch", "keras", "matlab".

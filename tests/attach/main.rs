@@ -1,6 +1,11 @@
 //! Networks as PyTorch, Keras and MATLAB export them, through `ramand::gradient`: against automatic differentiation, in tract and
 //! in ONNX Runtime.
 
+#[path = "../support/program.rs"]
+mod program;
+#[path = "../support/root.rs"]
+mod root;
+
 mod autograd;
 mod engine;
 mod files;

@@ -14,6 +14,8 @@ use crate::autograd::{F32_DISTANCE_MAX, of_class};
 use crate::engine::{Running, attached};
 use crate::files::{File, files};
 
+use crate::root::root;
+
 /// What the peer says of one file.
 #[derive(Deserialize)]
 struct Answer {
@@ -67,7 +69,7 @@ fn onnx_runtime_gives_what_tract_gives() {
         }
     }
     std::fs::write(folder.path().join("cases.json"), json!(cases).to_string()).expect("written");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peer/attach_peer.py");
+    let script = root().join("tests/peer/attach_peer.py");
     let peer = Command::new(python).arg(script).arg(folder.path()).output().expect("the peer starts");
     assert!(peer.status.success(), "{}", String::from_utf8_lossy(&peer.stderr));
     let answers = String::from_utf8(peer.stdout).expect("UTF-8");

@@ -1,10 +1,12 @@
 //! docs/gradient.md: its commands run, and its table of rules is the code's.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::files::file;
+
+use crate::program::program;
+use crate::root::root;
 
 /// What the page calls the program, and the file it starts from.
 const EXAMPLE: &str = "resnet-dynamo-18";
@@ -19,10 +21,6 @@ def title(text):
 def savefig(path):
     open(path, 'wb').close()
 ";
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
-}
 
 fn page() -> String {
     std::fs::read_to_string(root().join("docs/gradient.md")).expect("the page is there")
@@ -49,7 +47,7 @@ fn the_commands_of_the_page_run() {
     for line in block(&page, "<!-- commands").lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         let mut command = match (words[0], &python) {
-            ("ramand", _) => Command::new(env!("CARGO_BIN_EXE_ramand")),
+            ("ramand", _) => Command::new(program()),
             ("python", Some(python)) => Command::new(python),
             ("python", None) => continue,
             (other, _) => panic!("the page uses '{other}'"),

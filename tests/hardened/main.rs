@@ -4,6 +4,11 @@
 //! Not the same: devices are left out instead of being refused by the control group, processes of others are in another
 //! namespace instead of being hidden, and the port belongs to the user instead of the group dialout.
 
+#[path = "../support/program.rs"]
+mod program;
+#[path = "../support/root.rs"]
+mod root;
+
 #[path = "../line/common.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use all of it")]
 mod common;
@@ -21,6 +26,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use program::program;
+use root::root;
+
 /// The identity that systemd would give the user `ramand`: any that owns nothing.
 const USER: &str = "990";
 
@@ -29,7 +37,7 @@ pub(crate) struct Directives(Vec<(String, String)>);
 
 impl Directives {
     fn of(files: &[&str]) -> Self {
-        let text = |file: &&str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect(file);
+        let text = |file: &&str| fs::read_to_string(root().join(file)).expect(file);
         let text: String = files.iter().map(text).collect();
         let lines = text.lines().filter(|line| !line.starts_with(['#', '[']));
         Self(lines.filter_map(|line| line.split_once('=')).map(|(key, value)| (key.into(), value.into())).collect())
@@ -114,10 +122,8 @@ fn arguments(directives: &Directives, folder: &Path, port: Option<&Path>) -> Vec
         add(&["--ro-bind-try", lasting, lasting]);
     }
     add(&["--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc"]);
-    add(&["--ro-bind", "models", "/usr/share/ramand/models"].map(|word| match word {
-        "models" => concat!(env!("CARGO_MANIFEST_DIR"), "/models"),
-        word => word,
-    }));
+    let models = root().join("models");
+    add(&["--ro-bind", models.to_str().expect("UTF-8"), "/usr/share/ramand/models"]);
     for (key, value) in &directives.0 {
         match key.as_str() {
             "User" => add(&["--unshare-user", "--uid", USER, "--gid", USER]),
@@ -192,7 +198,7 @@ fn the_service_does_its_work_under_the_restrictions_of_its_unit() {
     let mut listener = subscriber(broker_port, "ramand/v1/+/+/+/result");
     broker.until("Received SUBSCRIBE");
     let unit = Directives::of(&["systemd/ramand.service"]);
-    let mut daemon = sandbox.start(Path::new(env!("CARGO_BIN_EXE_ramand")), unit.only("ExecStart"), &[]);
+    let mut daemon = sandbox.start(&program(), unit.only("ExecStart"), &[]);
     daemon.until("laser_on");
     // Signs of life may come before.
     let mut message = [0; 1024];

@@ -13,6 +13,8 @@ use crate::bench::{At, Bench, Planted};
 use crate::checks::{CHECKS, Check, Found, LASER_OFF, Trouble, Verdict};
 use crate::{run, simulated};
 
+use crate::root::root;
+
 /// A bench without the line's speed and with a short soak, where the check does not ask for them.
 fn bench(paced: bool, faults: &[&str], planted: Option<Planted>) -> Bench {
     let mut rig = simulated();
@@ -144,7 +146,7 @@ fn ctrl_c_ends_the_checks_with_the_laser_off_and_a_report() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut child = Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", "rig", "--nocapture"])
-        .env(crate::RIG, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hil/sim.toml"))
+        .env(crate::RIG, root().join("tests/hil/sim.toml"))
         .env(crate::REPORT, folder.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -3,6 +3,11 @@
 //!
 //! Without a bench the simulator takes its place, and each check is shown to fail when the simulator has the matching fault.
 
+#[path = "../support/program.rs"]
+mod program;
+#[path = "../support/root.rs"]
+mod root;
+
 mod bench;
 mod checks;
 mod faults;
@@ -10,7 +15,7 @@ mod report;
 mod rig;
 mod statistics;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ramand::supervise::{StopSignal, stop_on_signals};
 
@@ -18,6 +23,8 @@ use bench::Bench;
 use checks::{CHECKS, Check, Verdict};
 use report::Report;
 use rig::Rig;
+
+use root::root;
 
 /// Names the rig's file; without it no instrument is touched.
 const RIG: &str = "RAMAND_HIL_RIG";
@@ -27,7 +34,7 @@ const REPORT: &str = "RAMAND_HIL_REPORT";
 
 /// The bench that is a simulator.
 fn simulated() -> Rig {
-    Rig::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hil/sim.toml")).expect("part of the repository")
+    Rig::read(&root().join("tests/hil/sim.toml")).expect("part of the repository")
 }
 
 /// Every check in its order; the last one switches the laser off, whatever happened to the others.
@@ -77,7 +84,7 @@ fn without_faults_the_simulated_rig_passes_at_the_speed_of_a_real_line() {
 
 #[test]
 fn the_example_is_a_rig_that_may_not_switch_the_laser() {
-    let rig = Rig::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hil/example.toml")).expect("a rig");
+    let rig = Rig::read(&root().join("tests/hil/example.toml")).expect("a rig");
     assert!(!rig.laser.allowed && rig.simulator.is_none());
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("rig.toml");

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 
+use crate::program::program;
+use crate::root::root;
+
 /// How long anything may take that takes seconds when all is well; generous, because machines are busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -23,7 +26,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn ramand<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ramand"));
+        let mut command = Command::new(program());
         command.args(arguments).env("RUST_LOG", "info").env_remove("NOTIFY_SOCKET");
         Self::spawn(command)
     }
@@ -150,7 +153,7 @@ pub(crate) fn free_port() -> u16 {
 
 /// A file of measured data, or a printed reason for skipping.
 pub(crate) fn shared_data(file: &str) -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let beside = root().join("../shared/data");
     let folder = std::env::var_os("RAMAND_SHARED_DATA").map_or(beside, PathBuf::from);
     let path = folder.join(file);
     if path.exists() {

@@ -10,13 +10,15 @@ use serde_json::Value;
 
 use crate::common::{Process, shared_data};
 
+use crate::root::root;
+
 /// Slopes are sums of f64, of maps that were rounded to f32.
 const IDENTITY_ERROR_MAX: f64 = 1e-6;
 
 #[test]
 fn measured_emulsions_are_reported_in_every_format() {
     let Some(csv) = shared_data("emulsions_raman.csv") else { return };
-    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/emulsion-pufa");
+    let bundle = root().join("models/emulsion-pufa");
     let folder = tempfile::tempdir().expect("a folder");
     let reports = ["report.html", "report.md", "report.json"].map(|name| folder.path().join(name));
     let mut arguments: Vec<&OsStr> = vec!["evaluate".as_ref(), csv.as_os_str(), "--model".as_ref(), bundle.as_os_str()];

@@ -1,15 +1,15 @@
 //! `ramand explain` and `ramand model`, through the binary, on the bundles that ship.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use crate::common::{Process, shared_data};
 
+use crate::root::root;
+
 #[test]
 fn explain_says_value_verdict_bands_and_maps_that_add_up() {
     let Some(csv) = shared_data("emulsions_raman.csv") else { return };
-    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/emulsion-pufa");
+    let bundle = root().join("models/emulsion-pufa");
     let mut explain = Process::ramand([
         std::ffi::OsStr::new("explain"),
         csv.as_os_str(),
@@ -38,7 +38,7 @@ fn explain_says_value_verdict_bands_and_maps_that_add_up() {
 #[test]
 fn every_bundle_that_ships_keeps_its_promises() {
     for name in ["oil-type", "olive-adulteration", "emulsion-pufa"] {
-        let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+        let bundle = root().join("models").join(name);
         let mut verify = Process::ramand(["model".as_ref(), "verify".as_ref(), bundle.as_os_str()]);
         let lines = verify.rest();
         let (status, _) = verify.wait();

@@ -1,6 +1,11 @@
 //! The whole line, from photons to subscribers: the real binary, a simulated spectrometer on a real pseudo-terminal, a real
 //! Mosquitto, measured spectra where they are present.
 
+#[path = "../support/program.rs"]
+mod program;
+#[path = "../support/root.rs"]
+mod root;
+
 mod common;
 mod evaluate;
 mod explain;
@@ -17,11 +22,13 @@ use serde_json::Value;
 
 use common::{Process, mosquitto, shared_data, subscriber};
 
+use root::root;
+
 /// A stop request is obeyed within this.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 fn bundle(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
+    root().join("models").join(name)
 }
 
 /// A simulated QE Pro in a process of its own.

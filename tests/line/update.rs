@@ -17,6 +17,8 @@ use serde_json::Value;
 use crate::common::{Process, mosquitto, subscriber};
 use crate::{STOP_WITHIN, bundle, configuration, copy, run, simulator};
 
+use crate::program::program;
+
 /// Results that are waited for before something else is tried.
 const SOME: usize = 3;
 /// Results within which a switch is noticed: one would do, were the machine quiet.
@@ -222,7 +224,7 @@ fn a_model_is_replaced_while_the_line_runs_and_nothing_is_lost() {
 fn answer(folder: &Path, config: &str, version: &str, typed: &str) -> Option<i32> {
     let terminal = openpty(None, None).expect("a pseudo-terminal");
     fs::File::from(terminal.master.try_clone().expect("a descriptor")).write_all(typed.as_bytes()).expect("typed");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ramand"));
+    let mut command = Command::new(program());
     command.args(["model", "install", "--config", config]).arg(folder.join(format!("{version}.tar")));
     let output = command.stdin(terminal.slave).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr);

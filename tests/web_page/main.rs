@@ -1,6 +1,9 @@
 //! The live page in a real browser against the real server: `web/test/page.test.mjs` looks, this side plays the station
 //! and does what the browser side asks for over a line protocol.
 
+#[path = "../support/root.rs"]
+mod root;
+
 mod sample;
 
 use std::path::Path;
@@ -12,6 +15,8 @@ use ramand::web::{Health, History, Live, LiveUpdate, Metrics, Server, Settings, 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+
+use root::root;
 
 /// For all of the browser's tests together, on a busy machine.
 const BROWSER_WITHIN: Duration = Duration::from_secs(240);
@@ -110,7 +115,7 @@ async fn take_orders(control: TcpStream, station: Arc<Station>, served: &mut Ser
 
 #[tokio::test]
 async fn the_page_works_in_a_browser() {
-    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
+    let web = root().join("web");
     let browser = std::env::var("RAMAND_CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
     for (needed, how) in [
         (Path::new(&browser).to_owned(), "apt-get install chromium, or set RAMAND_CHROMIUM"),

@@ -3,6 +3,8 @@
 use ramand::web::{LiveUpdate, ModelMaps};
 use serde_json::{Value, json};
 
+use crate::root::root;
+
 /// Name, from, to, height in olive oil, height in sunflower oil, weight of the network: cm⁻¹ and relative to 1440.
 const BANDS: [(&str, f64, f64, f64, f64, f64); 9] = [
     ("C-C skeletal, CH3 rock", 855.0, 885.0, 0.22, 0.20, 0.1),
@@ -155,7 +157,7 @@ pub(crate) fn too_dark(seq: u64) -> LiveUpdate {
 
 /// A payload as the wire contract freezes it, without maps: from `tests/wire_v1`.
 pub(crate) fn frozen(seq: u64, name: &str) -> LiveUpdate {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire_v1").join(name);
+    let path = root().join("tests/wire_v1").join(name);
     let mut result: Value = serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON");
     result["seq"] = seq.into();
     LiveUpdate { result, models: Vec::new() }

@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::gradient::tests::networks::Network as Random;
@@ -49,7 +48,7 @@ fn the_maps_are_gradient_times_activation() {
         eprintln!("skipped: RAMAND_TEST_PYTHON names no Python with onnx and onnxruntime");
         return;
     };
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let models = crate::root::root().join("models");
     let bundles = std::fs::read_dir(models).expect("the folder").map(|entry| entry.expect("an entry").path());
     let bundles: Vec<_> = bundles.filter(|path| path.join("manifest.toml").exists()).collect();
     assert!(bundles.len() >= 3, "{bundles:?}");

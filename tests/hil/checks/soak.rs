@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 use super::{Found, Trouble, laser_allowed};
 use crate::bench::Bench;
 
+use crate::program::program;
+
 /// For the first result to come.
 const FIRST_WITHIN: Duration = Duration::from_secs(30);
 
@@ -78,7 +80,7 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     let journal = folder.path().join("journal.sqlite");
     let config = configuration(bench, folder.path(), &journal, &host, port)?;
     let log = std::fs::File::create(folder.path().join("log.txt"))?;
-    let mut command = Command::new(binary());
+    let mut command = Command::new(program());
     command.args(["run", "--config"]).arg(&config).env("RUST_LOG", "info").env_remove("NOTIFY_SOCKET");
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
     let mut daemon = Daemon(child);
@@ -107,11 +109,6 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     let wanted = RESULTS_MIN * soak.lasts.as_secs_f64() / seconds_each;
     let found = account(&journal, &heard.seqs(), wanted, ended_well)?;
     Ok(Found { says: format!("{}; {}", found.says, replayed(&folder.path().join(CONVERSATION))?), ..found })
-}
-
-/// The program beside this test: where the test archive was unpacked, or where it was built.
-fn binary() -> PathBuf {
-    std::env::var_os("NEXTEST_BIN_EXE_ramand").map_or_else(|| env!("CARGO_BIN_EXE_ramand").into(), PathBuf::from)
 }
 
 /// What the daemon said on the line, played back: the driver must do the same again and come to the same spectra.
