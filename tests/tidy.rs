@@ -215,3 +215,18 @@ fn drawings_of_the_documentation_exist_are_small_and_say_what_made_them() {
     let unused: Vec<_> = drawn.iter().filter(|path| !shown.iter().any(|name| path.ends_with(name))).collect();
     assert!(unused.is_empty() && !shown.is_empty(), "drawn and shown nowhere: {unused:?}");
 }
+
+#[test]
+fn what_an_emulator_leaves_out_are_tests_with_a_reason() {
+    let mut files = Vec::new();
+    for folder in ["src", "tests"] {
+        rust_files(&root().join(folder), &mut files);
+    }
+    let texts: Vec<String> = files.iter().map(|path| fs::read_to_string(path).expect("UTF-8")).collect();
+    let list = fs::read_to_string(root().join("tests/emulated.txt")).expect("the list");
+    for line in list.lines().filter(|line| !line.starts_with('#')) {
+        let (name, reason) = line.split_once(' ').unwrap_or_else(|| panic!("{line} has no reason"));
+        let found = texts.iter().filter(|text| text.contains(&format!("fn {name}()"))).count();
+        assert!(found == 1 && !reason.trim().is_empty(), "{found} tests of the name {name}");
+    }
+}

@@ -17,7 +17,7 @@ use std::process::Command;
 use ramand::update::signature::SigningKey;
 use ramand::update::{Keyring, Package, Store, Trust};
 
-use medium::{CALLS, Medium};
+use medium::{CALLS, Call, Medium};
 use program::program;
 use root::root;
 
@@ -104,71 +104,128 @@ impl Station {
 }
 
 /// The version that runs from a store; `None` where the store leads to none.
-fn running(store: &Path, keys: &Path) -> Option<String> {
+fn running(store: &Path, keys: &Path) -> Result<Option<String>, String> {
     let current = store.join(MODEL).join("current");
     if fs::symlink_metadata(&current).is_err() {
-        return None;
+        return Ok(None);
     }
-    let model = Trust::new(store, keys).open(&current).expect("what the store leads to may run");
-    Some(model.identity().version.clone())
+    let model = Trust::new(store, keys).open(&current).map_err(|error| error.to_string())?;
+    Ok(Some(model.identity().version.clone()))
 }
 
-/// Prepares a station, changes its store, and looks at every state on the way from `old` to `new`.
-fn check(prepare: &[&str], change: impl Fn(&Station) -> Vec<String>, old: Option<&str>, new: &str) {
-    let station = Station::new();
-    for version in prepare {
-        let Some(_) = station.traced(&station.install(version)) else { return };
-    }
-    let (disk, keys) = (station.path("disk"), station.path("keys"));
-    let mut medium = Medium::new(&disk);
-    let Some(trace) = station.traced(&change(&station)) else { return };
-    let mut states: BTreeSet<_> = medium.states().into_iter().collect();
-    for call in medium::calls(&trace) {
-        if medium.take(&call) {
-            states.extend(medium.states());
-        }
-    }
-    let contents = medium.contents();
-    let made = |state| {
-        let folder = tempfile::tempdir().expect("a folder");
-        medium::write(state, &contents, folder.path());
-        folder
-    };
-    let at_the_end = medium.states().swap_remove(0);
-    let folder = made(&at_the_end);
-    assert_eq!(running(&folder.path().join("models"), &keys).as_deref(), Some(new), "what was reported is kept");
+/// A change of a station's store, with the versions that may run.
+struct Change<'a> {
+    station: &'a Station,
+    before: Medium,
+    calls: Vec<Call>,
+    old: Option<&'a str>,
+    new: &'a str,
+}
 
-    let next = fs::read(station.archive("9.9.9")).expect("an archive");
-    let next = Package::read(&next, &Keyring::read(&keys).expect("keys")).expect("signed");
-    let mut seen = BTreeSet::new();
-    for state in &states {
-        let folder = made(state);
-        let store = folder.path().join("models");
-        let version = running(&store, &keys);
-        assert!(version.as_deref() == old || version.as_deref() == Some(new), "{version:?} runs of {state:#?}");
-        seen.insert(version);
-        let open = Store::open(&store, |_| ()).expect("a store");
-        open.stage(&next).expect("staged");
-        open.admit(&next).expect("admitted");
-        open.switch(MODEL, "9.9.9").expect("switched");
-        assert_eq!(running(&store, &keys).as_deref(), Some("9.9.9"), "after {state:#?}");
+impl<'a> Change<'a> {
+    /// Installs some versions, then does `change`; `None`, with a reason, where strace cannot do that.
+    fn new(
+        station: &'a Station,
+        installed: &[&str],
+        change: &[String],
+        old: Option<&'a str>,
+        new: &'a str,
+    ) -> Option<Self> {
+        for version in installed {
+            station.traced(&station.install(version))?;
+        }
+        let before = Medium::new(&station.path("disk"));
+        let calls = medium::calls(&station.traced(change)?);
+        Some(Self { station, before, calls, old, new })
     }
-    println!("{prepare:?} to {new}: {} states", states.len());
-    assert_eq!(seen.len(), 2, "both were met: {seen:?}");
+
+    /// Looks at every state on the way that the medium may be in, were only `calls` made; what is wrong with them.
+    fn faults<'b>(&self, calls: impl Iterator<Item = &'b Call>) -> Vec<String> {
+        let (mut medium, mut found) = (self.before.clone(), Vec::new());
+        let mut states: BTreeSet<_> = medium.states().into_iter().collect();
+        for call in calls {
+            if medium.take(call) {
+                states.extend(medium.states());
+            }
+        }
+        let contents = medium.contents();
+        let keys = self.station.path("keys");
+        let next = fs::read(self.station.archive("9.9.9")).expect("an archive");
+        let next = Package::read(&next, &Keyring::read(&keys).expect("keys")).expect("signed");
+        let mut met = BTreeSet::new();
+        for state in &states {
+            let folder = tempfile::tempdir().expect("a folder");
+            medium::write(state, &contents, folder.path());
+            let store = folder.path().join("models");
+            match running(&store, &keys) {
+                Ok(version) if version.as_deref() == self.old || version.as_deref() == Some(self.new) => {
+                    met.insert(version);
+                }
+                other => {
+                    found.push(format!("{other:?} runs of {state:#?}"));
+                    continue;
+                }
+            }
+            let installed = Store::open(&store, |_| ()).and_then(|open| {
+                open.stage(&next)?;
+                open.admit(&next)?;
+                open.switch(MODEL, "9.9.9")
+            });
+            let version = installed.map_err(|error| error.to_string()).and_then(|()| running(&store, &keys));
+            if version != Ok(Some("9.9.9".to_owned())) {
+                found.push(format!("the next installation ends with {version:?} on {state:#?}"));
+            }
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        medium::write(&medium.states()[0], &contents, folder.path());
+        let kept = running(&folder.path().join("models"), &keys);
+        if kept != Ok(Some(self.new.to_owned())) {
+            found.push(format!("what was reported as done is lost: {kept:?}"));
+        }
+        println!("{:?} to {}: {} states, {} of them wrong", self.old, self.new, states.len(), found.len());
+        if found.is_empty() {
+            assert_eq!(met.len(), 2, "both were met: {met:?}");
+        }
+        found
+    }
+
+    fn check(&self) {
+        let faults = self.faults(self.calls.iter());
+        assert!(faults.is_empty(), "{}", faults[0]);
+    }
+
+    /// That a program is noticed which does not sync, for the last time, a path that ends in `path`.
+    fn check_without(&self, path: &str) {
+        let missing =
+            self.calls.iter().rposition(|call| call.syncs(path)).unwrap_or_else(|| panic!("{path} is synced"));
+        let others = self.calls.iter().enumerate().filter(|(number, _)| *number != missing).map(|(_, call)| call);
+        assert!(!self.faults(others).is_empty(), "nobody would notice that {path} is not synced");
+    }
 }
 
 #[test]
 fn an_installation_is_there_or_not() {
-    check(&["8.0.0"], |station| station.install("8.1.0"), Some("8.0.0"), "8.1.0");
+    let station = Station::new();
+    let change = Change::new(&station, &["8.0.0"], &station.install("8.1.0"), Some("8.0.0"), "8.1.0");
+    let Some(change) = change else { return };
+    change.check();
+    for path in ["models/.incoming/model.onnx", "models/.incoming", "models/oil-type"] {
+        change.check_without(path);
+    }
 }
 
 #[test]
 fn so_is_the_first_one() {
-    check(&[], |station| station.install("8.0.0"), None, "8.0.0");
+    let station = Station::new();
+    let change = Change::new(&station, &[], &station.install("8.0.0"), None, "8.0.0");
+    let Some(change) = change else { return };
+    change.check();
 }
 
 #[test]
 fn so_is_the_way_back() {
-    let back = |_: &Station| vec!["rollback".into(), MODEL.into()];
-    check(&["8.0.0", "8.1.0"], back, Some("8.1.0"), "8.0.0");
+    let station = Station::new();
+    let back = ["rollback".to_owned(), MODEL.to_owned()];
+    let Some(change) = Change::new(&station, &["8.0.0", "8.1.0"], &back, Some("8.1.0"), "8.0.0") else { return };
+    change.check();
 }

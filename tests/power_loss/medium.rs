@@ -14,7 +14,7 @@ pub(crate) const CALLS: &str = "openat,write,pwrite64,writev,ftruncate,truncate,
 
 type Number = usize;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Node {
     /// Files are written from their beginning to their end, once.
     File {
@@ -40,7 +40,7 @@ pub(crate) enum Entry {
 pub(crate) type State = BTreeMap<PathBuf, Entry>;
 
 /// A folder in memory and on the medium, followed from a trace.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Medium {
     root: PathBuf,
     nodes: Vec<Node>,
@@ -178,7 +178,7 @@ impl Medium {
         state.insert(path.to_owned(), entry);
     }
 
-    /// The bytes of every file that is in the folder now, by number.
+    /// The bytes of every file that is in the folder now, by number: all changes were taken.
     pub(crate) fn contents(&self) -> BTreeMap<Number, Vec<u8>> {
         let mut state = State::new();
         self.walk(self.top, Path::new(""), &|_| true, true, &mut state);
@@ -211,6 +211,13 @@ pub(crate) struct Call {
     paths: Vec<PathBuf>,
     flags: String,
     answer: u64,
+}
+
+impl Call {
+    /// Whether it puts a path that ends so onto the medium.
+    pub(crate) fn syncs(&self, path: &str) -> bool {
+        matches!(self.name.as_str(), "fsync" | "fdatasync") && self.paths.iter().any(|synced| synced.ends_with(path))
+    }
 }
 
 /// Reads what `strace -f -y -s 0 -o FILE` wrote.
