@@ -1,6 +1,9 @@
 //! The driver against the simulated spectrometer: real bytes on a pseudo-terminal, real line speeds, faults as data, and the
 //! state of the laser after each of them as the device sees it.
 
+#[path = "support/stretched.rs"]
+mod stretched;
+
 use std::time::{Duration, Instant};
 
 use ramand::acquire::{AcquireError, BaudRate, Driver, Event, Settings, Spectrometer, Station, Survey, survey};
@@ -11,8 +14,12 @@ use ramand::sim::{Pacing, Simulator};
 use ramand::spectrum::{Acquisition, IntegrationTime, Laser, RawSpectrum};
 use ramand::supervise::Stop;
 
+use stretched::stretched;
+
 /// Long enough for three time-outs of the driver on a busy machine; only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+fn patience() -> Duration {
+    stretched(Duration::from_secs(30))
+}
 
 struct Bench {
     simulator: Simulator,
@@ -171,13 +178,13 @@ fn an_interlock_that_opens_while_the_laser_is_on_shows_in_the_spectrum_or_as_an_
 fn a_pulled_plug_is_noticed_and_the_device_found_again() {
     let bench = bench(Profile::QePro, 115_200);
     let station = Station::start(bench.settings()).expect("a thread");
-    station.spectra.recv_timeout(PATIENCE).expect("a spectrum");
+    station.spectra.recv_timeout(patience()).expect("a spectrum");
     bench.simulator.hang_up();
     wait_for(&station, |event| matches!(event, Event::Lost { .. }));
     while station.spectra.try_recv().is_ok() {}
     bench.simulator.come_back();
     wait_for(&station, |event| matches!(event, Event::Recovered { .. }));
-    station.spectra.recv_timeout(PATIENCE).expect("a spectrum");
+    station.spectra.recv_timeout(patience()).expect("a spectrum");
     station.stop();
     station.join().expect("stopped");
     assert_eq!(bench.simulator.laser(), Laser::Off);
@@ -187,11 +194,11 @@ fn a_pulled_plug_is_noticed_and_the_device_found_again() {
 fn a_device_that_restarts_gets_all_its_settings_again() {
     let bench = bench(Profile::Sts, 115_200);
     let station = Station::start(bench.settings()).expect("a thread");
-    station.spectra.recv_timeout(PATIENCE).expect("a spectrum");
+    station.spectra.recv_timeout(patience()).expect("a spectrum");
     bench.inject("brown-out");
     wait_for(&station, |event| matches!(event, Event::Lost { why } if why.contains("error 9")));
     while station.spectra.try_recv().is_ok() {}
-    let spectrum = station.spectra.recv_timeout(PATIENCE).expect("a spectrum");
+    let spectrum = station.spectra.recv_timeout(patience()).expect("a spectrum");
     assert_eq!(acquisition(&spectrum).integration.micros(), 20_000);
     drop(station);
     assert_eq!(bench.simulator.laser(), Laser::Off);
@@ -203,7 +210,7 @@ fn stop_while_exposing(profile: Profile, integration: Duration) -> Duration {
     let micros = u64::try_from(integration.as_micros()).expect("short");
     let settings = Settings { integration: IntegrationTime::from_micros(micros), ..bench.settings() };
     let station = Station::start(settings).expect("a thread");
-    assert!(bench.simulator.wait_for_laser(Laser::On, PATIENCE));
+    assert!(bench.simulator.wait_for_laser(Laser::On, patience()));
     let asked = Instant::now();
     station.stop();
     // 200 ms by contract, and room for a machine that is busy with other tests.
@@ -228,7 +235,7 @@ fn a_stop_switches_the_laser_off_at_once_where_the_exposure_has_to_end_by_itself
 fn wait_for(station: &Station, wanted: impl Fn(&Event) -> bool) {
     let start = Instant::now();
     loop {
-        let event = station.events.recv_timeout(PATIENCE.saturating_sub(start.elapsed()));
+        let event = station.events.recv_timeout(patience().saturating_sub(start.elapsed()));
         if wanted(&event.expect("the event comes in time")) {
             return;
         }

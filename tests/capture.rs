@@ -3,6 +3,8 @@
 
 #[path = "support/program.rs"]
 mod program;
+#[path = "support/stretched.rs"]
+mod stretched;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -20,9 +22,12 @@ use ramand::spectrum::{Acquisition, IntegrationTime, Laser, RawSpectrum};
 use ramand::supervise::Stop;
 
 use program::program;
+use stretched::stretched;
 
 /// Only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+fn patience() -> Duration {
+    stretched(Duration::from_secs(60))
+}
 
 struct Bench {
     simulator: Simulator,
@@ -162,12 +167,12 @@ fn nobody_at_the_other_end_is_nobody_again() {
 fn a_station_that_lost_its_device_and_was_stopped_while_exposing_replays() {
     let bench = Bench::new(Profile::QePro, 115_200);
     let station = Station::start(bench.recorded(bench.settings())).expect("a thread");
-    let first = station.spectra.recv_timeout(PATIENCE).expect("a spectrum");
+    let first = station.spectra.recv_timeout(patience()).expect("a spectrum");
     bench.simulator.hang_up();
     wait_for(&station, |event| matches!(event, Event::Lost { .. }));
     bench.simulator.come_back();
     wait_for(&station, |event| matches!(event, Event::Recovered { .. }));
-    assert!(bench.simulator.wait_for_laser(Laser::On, PATIENCE));
+    assert!(bench.simulator.wait_for_laser(Laser::On, patience()));
     station.stop();
     station.join().expect("stopped");
     let conversation = bench.conversation();
@@ -182,7 +187,7 @@ fn a_station_that_lost_its_device_and_was_stopped_while_exposing_replays() {
 fn wait_for(station: &Station, wanted: impl Fn(&Event) -> bool) {
     while station.spectra.try_recv().is_ok() {}
     loop {
-        if wanted(&station.events.recv_timeout(PATIENCE).expect("the event comes in time")) {
+        if wanted(&station.events.recv_timeout(patience()).expect("the event comes in time")) {
             return;
         }
     }

@@ -3,6 +3,9 @@
 //! What arrives is read from Mosquitto's own log, which names every publish it receives with its size: record n carries
 //! [`RECORD_BYTES`] + n bytes. A broker that is killed forgets what it had not passed on; its log does not.
 
+#[path = "support/stretched.rs"]
+mod stretched;
+
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -21,7 +24,12 @@ use ramand::record::{Audience, Clock, Entry, Part, PartKind, Seq};
 use tokio::sync::mpsc;
 
 /// Far longer than anything here takes: a test that waits for it has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+fn patience() -> Duration {
+    stretched(Duration::from_secs(30))
+}
+
+/// What needs no waiting at all.
+const AT_ONCE: Duration = Duration::from_millis(7_500);
 
 const RECORD_BYTES: usize = 2000;
 
@@ -33,12 +41,14 @@ const PACE: Pace = Pace {
     jitter_seed: 1,
 };
 
+use stretched::stretched;
+
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    tokio::time::timeout(patience(), event).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
 /// Mosquitto's path, or the reason to skip.
@@ -229,7 +239,7 @@ fn check_every_record_arrives_although_the_broker_is_killed(options: &str) {
         let last = append(&journal, AFTER);
         publisher.notify_appended(last);
         broker.records_until(last.number(), &mut arrived).await;
-        publisher.stop(PATIENCE).await;
+        publisher.stop(patience()).await;
 
         let first_arrivals: Vec<u64> = {
             let mut seen = BTreeSet::new();
@@ -266,7 +276,7 @@ fn records_wait_for_a_broker_that_is_not_there() {
         broker.process = Mosquitto::run(&broker.program, broker.folder.path()).await;
         let up = until(&publisher, "five acknowledgements", |delivery| delivery.acknowledged == 5).await;
         assert!(is_connected(&up), "{up:?}");
-        publisher.stop(PATIENCE).await;
+        publisher.stop(patience()).await;
         assert_eq!(journal.owed(None, 1).expect("readable"), []);
     });
 }
@@ -281,8 +291,8 @@ fn stopping_without_a_broker_takes_no_time_and_loses_nothing() {
         let publisher = Publisher::start(settings(port), journal.clone()).expect("starts");
         until(&publisher, "a reason", |delivery| matches!(delivery.link, Link::Disconnected { .. })).await;
         let begun = Instant::now();
-        publisher.stop(PATIENCE).await;
-        assert!(begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
+        publisher.stop(patience()).await;
+        assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
         assert_eq!(journal.owed(None, 10).expect("readable").len(), 3);
     });
 }
@@ -317,7 +327,7 @@ fn refused_credentials_are_said_and_retried_with_patience() {
 
         std::fs::write(&password, " right\n").expect("written");
         until(&publisher, "the connection", is_connected).await;
-        publisher.stop(PATIENCE).await;
+        publisher.stop(patience()).await;
     });
 }
 
@@ -374,14 +384,14 @@ fn both_sides_prove_who_they_are_over_tls() {
             let down = |delivery: &Delivery| matches!(delivery.link, Link::Disconnected { .. });
             let delivery = until(&publisher, "a refusal", down).await;
             assert_eq!(delivery.acknowledged, 0);
-            publisher.stop(PATIENCE).await;
+            publisher.stop(patience()).await;
         }
         let last = append(&journal, 20);
         let publisher = with(&ca, Some(&client));
         let mut arrived = Vec::new();
         broker.records_until(last.number(), &mut arrived).await;
         assert_eq!(arrived, (1..=20).collect::<Vec<_>>());
-        publisher.stop(PATIENCE).await;
+        publisher.stop(patience()).await;
     });
 }
 
@@ -433,7 +443,7 @@ fn the_broker_keeps_status_and_last_and_says_when_we_are_lost() {
         until(&publisher, "the connection", is_connected).await;
         watcher.wait_for(r#""state":"online""#).await;
         let mut delivery = publisher.delivery();
-        publisher.stop(PATIENCE).await;
+        publisher.stop(patience()).await;
         assert_eq!(delivery.borrow_and_update().link, Link::Stopped);
         watcher.wait_for(r#""state":"offline""#).await;
         let mut later = broker.subscribe(&format!("{root}/status"));
@@ -476,7 +486,7 @@ fn the_embedded_broker_takes_any_free_port_and_delivers() {
         .await;
         assert_eq!(numbers, (1..=RECORDS).collect::<Vec<_>>());
         until(&publisher, "the last acknowledgement", |delivery| delivery.acknowledged == RECORDS).await;
-        publisher.stop(PATIENCE).await;
+        publisher.stop(patience()).await;
         assert_eq!(journal.owed(None, 1).expect("readable"), []);
     });
 }

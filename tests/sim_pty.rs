@@ -1,5 +1,8 @@
 //! The simulator as a host meets it: a port with a name, a speed, and a plug that can be pulled.
 
+#[path = "support/stretched.rs"]
+mod stretched;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +14,12 @@ use ramand::sim::{OnStage, Pacing, ReplayNoise, Settings, Simulator, Source};
 use ramand::spectrum::Laser;
 use serialport::SerialPort;
 
+use stretched::stretched;
+
 /// Longer than any answer takes here, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(10);
+fn patience() -> Duration {
+    stretched(Duration::from_secs(10))
+}
 
 /// How long nothing has to come before it counts as silence.
 const SILENCE: Duration = Duration::from_millis(150);
@@ -21,7 +28,7 @@ const SERIAL_NUMBER: MessageType = MessageType::SERIAL_NUMBER;
 
 fn open(link: &Path, baud: u32) -> Box<dyn SerialPort> {
     let link = link.to_str().expect("a temporary folder's name is text");
-    serialport::new(link, baud).timeout(PATIENCE).open().expect("the link leads to a terminal")
+    serialport::new(link, baud).timeout(patience()).open().expect("the link leads to a terminal")
 }
 
 fn request(message_type: MessageType, flags: Flags, data: &[u8]) -> Vec<u8> {
@@ -53,7 +60,7 @@ fn hears_nothing(port: &mut dyn SerialPort) -> bool {
     port.set_timeout(SILENCE).expect("settable");
     port.write_all(&request(SERIAL_NUMBER, Flags::NONE, &[])).expect("the terminal takes bytes");
     let heard = port.read(&mut [0; 64]);
-    port.set_timeout(PATIENCE).expect("settable");
+    port.set_timeout(patience()).expect("settable");
     heard.is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
 }
 
@@ -109,13 +116,13 @@ fn a_pulled_plug_ends_the_port_and_the_same_name_comes_back() {
     // Pulling the data cable does not switch the laser off: that is the host's business when it returns.
     assert_eq!(simulator.laser(), Laser::On);
     ask(&mut *port, MessageType::ENABLE_LIGHT_SOURCE, Flags::ACK_REQUESTED, &[0, 0, 0]);
-    assert!(simulator.wait_for_laser(Laser::Off, PATIENCE));
+    assert!(simulator.wait_for_laser(Laser::Off, patience()));
 
     simulator.inject("hang-up=50".parse().expect("a fault"));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     let mut again = loop {
         let link = simulator.link().to_str().expect("text");
-        match serialport::new(link, 115_200).timeout(PATIENCE).open() {
+        match serialport::new(link, 115_200).timeout(patience()).open() {
             Ok(port) => break port,
             Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }
@@ -179,7 +186,7 @@ fn a_replay_serves_recorded_rows_in_order_and_says_which() {
         1e7 * (1.0 / 785.0 - 1.0 / nm)
     };
     let lit: Vec<Vec<f64>> = (0..4).map(|_| pixels(&mut *port)).collect();
-    simulator.served_from(3, PATIENCE);
+    simulator.served_from(3, patience());
     let served: Vec<OnStage> = simulator.served().into_iter().map(|served| served.on_stage).collect();
     let row = |row: usize, id: &str| OnStage::Recorded { row, id: id.to_owned() };
     assert_eq!(served, [row(0, "first"), row(0, "first"), row(1, "second"), row(1, "second")]);

@@ -8,6 +8,8 @@
 mod program;
 #[path = "../support/root.rs"]
 mod root;
+#[path = "../support/stretched.rs"]
+mod stretched;
 
 #[path = "../line/common.rs"]
 #[expect(dead_code, reason = "the end-to-end tests use all of it")]
@@ -21,7 +23,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{PATIENCE, Process, mosquitto, subscriber};
+use common::{Process, mosquitto, patience, subscriber};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -193,7 +195,7 @@ fn the_service_does_its_work_under_the_restrictions_of_its_unit() {
     fs::write(sandbox.path("/etc/ramand/ramand.toml"), configuration).expect("written");
     fs::write(sandbox.path("/run/credentials/ramand.service/secret_mqtt"), "secret\n").expect("written");
     let notified = UnixDatagram::bind(sandbox.path("/run/systemd/notify")).expect("bound");
-    notified.set_read_timeout(Some(PATIENCE)).expect("set");
+    notified.set_read_timeout(Some(patience())).expect("set");
 
     let mut listener = subscriber(broker_port, "ramand/v1/+/+/+/result");
     broker.until("Received SUBSCRIBE");

@@ -10,9 +10,12 @@ use crossbeam_channel::{Receiver, unbounded};
 
 use crate::program::program;
 use crate::root::root;
+use crate::stretched::stretched;
 
 /// How long anything may take that takes seconds when all is well; generous, because machines are busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) fn patience() -> Duration {
+    stretched(Duration::from_secs(60))
+}
 
 /// A child process whose output is read line by line; killed when dropped.
 pub(crate) struct Process {
@@ -42,7 +45,7 @@ impl Process {
 
     /// The next line of stdout.
     pub(crate) fn line(&mut self) -> String {
-        match self.stdout.recv_timeout(PATIENCE) {
+        match self.stdout.recv_timeout(patience()) {
             Ok(line) => line,
             Err(error) => self.fail(&format!("no further line on stdout: {error}")),
         }
@@ -50,7 +53,7 @@ impl Process {
 
     /// All further lines of stdout, until it is closed.
     pub(crate) fn rest(&mut self) -> Vec<String> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience();
         let mut found = Vec::new();
         while let Ok(line) = self.stdout.recv_timeout(until.saturating_duration_since(Instant::now())) {
             found.push(line);
@@ -60,7 +63,7 @@ impl Process {
 
     /// Reads both streams until a line of either contains `text`, and returns that line.
     pub(crate) fn until(&mut self, text: &str) -> String {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience();
         loop {
             crossbeam_channel::select! {
                 recv(self.stderr) -> line => match line {
@@ -86,7 +89,7 @@ impl Process {
 
     /// Everything stderr says until it is closed, with what was read before.
     pub(crate) fn diagnostics(&mut self) -> String {
-        while let Ok(line) = self.stderr.recv_timeout(PATIENCE) {
+        while let Ok(line) = self.stderr.recv_timeout(patience()) {
             self.seen.push(line);
         }
         self.seen.join("\n")

@@ -5,6 +5,8 @@
 mod program;
 #[path = "../support/root.rs"]
 mod root;
+#[path = "../support/stretched.rs"]
+mod stretched;
 
 mod common;
 mod evaluate;
