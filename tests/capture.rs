@@ -315,7 +315,7 @@ fn disturbed(disturb: impl FnOnce(&Bench, Pid)) -> (Option<i32>, String) {
     let (port, out) = (bench.simulator.link().display().to_string(), bench.path().display().to_string());
     let arguments =
         ["capture", "--port", &port, "--baud", "115200", "--integration-ms", "1000", "--laser-warm-up-ms", "0"];
-    let capture = Command::new(env!("CARGO_BIN_EXE_ramand"))
+    let capture = Command::new(program())
         .args(arguments)
         .arg(&out)
         .env_remove("RUST_LOG")
@@ -323,7 +323,7 @@ fn disturbed(disturb: impl FnOnce(&Bench, Pid)) -> (Option<i32>, String) {
         .stderr(Stdio::piped())
         .spawn()
         .expect("runs");
-    assert!(bench.simulator.wait_for_laser(Laser::On, PATIENCE), "a light frame needs it");
+    assert!(bench.simulator.wait_for_laser(Laser::On, patience()), "a light frame needs it");
     disturb(&bench, Pid::from_raw(i32::try_from(capture.id()).expect("a process number")));
     let output = capture.wait_with_output().expect("ends");
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())

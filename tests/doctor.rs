@@ -208,12 +208,13 @@ fn a_check_goes_on_where_systemd_hands_over_the_secret() {
     let config = folder.path().join("ramand.toml");
     let text = "[mqtt]\nusername = \"u\"\npassword_file = \"/run/credentials/ramand.service/secret_mqtt\"\n";
     std::fs::write(&config, text).expect("written");
-    let drop_in = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/secrets.conf");
+    let drop_in = root().join("systemd/secrets.conf");
+    let drop_in = drop_in.display();
     // An /etc of its own, with and without the file that systemd would take.
     let check = |prepare: &str| {
         let script = format!("mount -t tmpfs tmpfs /etc; mkdir -p /etc/ramand/secrets; {prepare}; exec \"$@\"");
         let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-ec", &script, "sh", env!("CARGO_BIN_EXE_ramand"), "check", "--config"]);
+        command.args(["--mount", "sh", "-ec", &script, "sh"]).arg(program()).args(["check", "--config"]);
         let output = command.arg(&config).output();
         let Some(output) = output.ok().filter(|output| output.stdout.starts_with(b"ok ")) else {
             println!("skipped: nothing can be mounted here");

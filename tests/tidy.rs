@@ -184,7 +184,7 @@ const FIGURES_MADE_BY: &str = "models/figures";
 
 #[test]
 fn drawings_of_the_documentation_exist_are_small_and_say_what_made_them() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let docs = root().join("docs");
     let entries = |folder: &Path| {
         let entries = fs::read_dir(folder).expect("a folder");
         entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()

@@ -59,7 +59,7 @@ const UNKNOWN_REFUSED_MIN: f64 = 0.9;
 const FIGURE_BYTES_MAX: u64 = 60_000;
 
 fn models() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
+    root().join("models")
 }
 
 /// Simulated oils, one spectrum of each sample.

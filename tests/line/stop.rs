@@ -13,7 +13,8 @@ use ramand::sim::{Pacing, Settings, Simulator};
 use ramand::spectrum::Laser;
 use rusqlite::Connection;
 
-use crate::common::{PATIENCE, Process};
+use crate::common::{Process, patience};
+use crate::program::program;
 use crate::{configuration, run};
 
 /// Said only where the device was asked.
@@ -150,8 +151,8 @@ impl Notified {
     fn run(station: &Station) -> (Process, Self) {
         let path = station.folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("bound");
-        socket.set_read_timeout(Some(PATIENCE)).expect("set");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ramand"));
+        socket.set_read_timeout(Some(patience())).expect("set");
+        let mut command = Command::new(program());
         command.args(["run", "--config"]).arg(&station.config).env("RUST_LOG", "info").env("NOTIFY_SOCKET", &path);
         (Process::spawn(command), Self(socket))
     }
