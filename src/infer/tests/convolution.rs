@@ -100,7 +100,7 @@ fn every_length_and_number_of_channels_gives_what_the_matrix_product_gives() {
 #[test]
 fn the_shipped_networks_multiply_matrices_in_their_heads_alone() {
     for bundle in ["emulsion-pufa", "oil-type", "olive-adulteration"] {
-        let path = format!("{}/models/{bundle}/model.onnx", env!("CARGO_MANIFEST_DIR"));
+        let path = crate::root::root().join("models").join(bundle).join("model.onnx");
         let model = tract_onnx::onnx().with_ignore_value_info(true).model_for_path(path).and_then(optimised);
         let model = model.expect("tract optimises it");
         let count = |name: &str| model.nodes().iter().filter(|node| node.op().name() == name).count();
