@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ramand::update::signature::SigningKey;
-use ramand::update::{Keyring, Package, Store, Trust};
+use ramand::update::{Keyring, Package, Store, Trust, UpdateError};
 
 use medium::{CALLS, Call, Medium};
 use program::program;
@@ -113,6 +113,15 @@ fn running(store: &Path, keys: &Path) -> Result<Option<String>, String> {
     Ok(Some(model.identity().version.clone()))
 }
 
+/// Makes a package the current version of a store.
+fn install(store: &Path, next: &Package) -> Result<(), String> {
+    let text = |error: UpdateError| error.to_string();
+    let store = Store::open(store, |_| ()).map_err(text)?;
+    store.stage(next).map_err(text)?;
+    store.admit(next).map_err(text)?;
+    store.switch(MODEL, "9.9.9").map_err(text)
+}
+
 /// A change of a station's store, with the versions that may run.
 struct Change<'a> {
     station: &'a Station,
@@ -166,12 +175,7 @@ impl<'a> Change<'a> {
                     continue;
                 }
             }
-            let installed = Store::open(&store, |_| ()).and_then(|open| {
-                open.stage(&next)?;
-                open.admit(&next)?;
-                open.switch(MODEL, "9.9.9")
-            });
-            let version = installed.map_err(|error| error.to_string()).and_then(|()| running(&store, &keys));
+            let version = install(&store, &next).and_then(|()| running(&store, &keys));
             if version != Ok(Some("9.9.9".to_owned())) {
                 found.push(format!("the next installation ends with {version:?} on {state:#?}"));
             }
