@@ -17,6 +17,9 @@ pub(crate) fn patience() -> Duration {
     stretched(Duration::from_secs(60))
 }
 
+/// How long a whole training may take that a test waits for.
+const END_WITHIN: Duration = Duration::from_secs(300);
+
 /// A child process whose output is read line by line; killed when dropped.
 pub(crate) struct Process {
     name: String,
@@ -104,7 +107,9 @@ impl Process {
     pub(crate) fn wait(&mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();
         // Output closes when the process ends; reading it until then is how the end is awaited without polling.
-        self.diagnostics();
+        if !self.ends_within(END_WITHIN) {
+            self.fail("did not end");
+        }
         let status = self.child.wait().expect("a child");
         (status, started.elapsed())
     }
