@@ -27,7 +27,7 @@ const AXIS: &str = "800:1800:251";
 
 /// Compare methods of explanation on networks trained for it
 ///
-/// Trains small networks on simulated oils, and on SPECTRA if given, explains spectra they have not seen by nine methods, and
+/// Trains small networks on simulated oils, and on SPECTRA if given, explains spectra they have not seen by ten methods, and
 /// measures how well the maps explain the networks. The table says what its columns mean.
 #[derive(Debug, Args)]
 pub(super) struct MethodsArgs {
