@@ -107,7 +107,7 @@ impl Process {
     pub(crate) fn wait(&mut self) -> (ExitStatus, Duration) {
         let started = Instant::now();
         // Output closes when the process ends; reading it until then is how the end is awaited without polling.
-        if !self.ends_within(END_WITHIN) {
+        if !self.ends_within(stretched(END_WITHIN)) {
             self.fail("did not end");
         }
         let status = self.child.wait().expect("a child");
