@@ -50,6 +50,14 @@ pub struct Graph {
     folding: u64,
     /// Rows that cotangents have on the batch axis.
     rows: usize,
+    winner: Option<Winner>,
+}
+
+/// The cotangent that is 1 at the greatest output, and that output's index.
+#[derive(Debug, Clone)]
+struct Winner {
+    cotangent: String,
+    index: String,
 }
 
 impl Graph {
@@ -82,6 +90,7 @@ impl Graph {
             total_elements: 0,
             folding: 0,
             rows: 1,
+            winner: None,
         };
         for initializer in &proto.initializer {
             graph.provide(&initializer.name)?;

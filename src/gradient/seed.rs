@@ -43,7 +43,9 @@ impl Seed {
             }
             Self::ArgMax => {
                 let winner = winner(graph, output, outputs)?;
-                one_hot(graph, &winner, outputs)?
+                let chosen = one_hot(graph, &winner, outputs)?;
+                graph.set_winner(&chosen, &winner);
+                chosen
             }
             Self::ClassIndex => {
                 graph.emit_input(CLASS_INDEX, Fact { shape: Vec::new(), element: Element::Integer })?;

@@ -5,7 +5,7 @@ use std::fmt;
 use tract_onnx::prelude::{Datum, DatumType};
 use tract_onnx::tract_core::tract_linalg::{MmmDispatch, isa, mmm::Query};
 
-use super::convolution::kernel_name;
+use super::optimise::kernel_name;
 
 /// Rows, summed length and columns of a product, on which tract's choice depends.
 type Product = (usize, usize, usize);
@@ -57,7 +57,7 @@ impl fmt::Display for Kernels {
 mod tests {
     use tract_onnx::prelude::{Framework, InferenceFact};
 
-    use super::super::convolution::optimised;
+    use super::super::optimise::optimised;
     use super::*;
 
     /// What the nodes of a shipped bundle's optimised graph say of the kernels they use.

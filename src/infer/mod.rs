@@ -6,13 +6,13 @@
 pub mod applicability;
 mod bundle;
 pub mod cam;
-mod convolution;
 mod evidence;
 mod kernels;
 pub mod manifest;
 mod model;
 mod network;
 pub mod npy;
+mod optimise;
 mod runner;
 mod steps;
 mod targets;
@@ -22,9 +22,9 @@ mod validate;
 pub mod verify;
 
 pub use bundle::{Bundle, BundleError, ONNX_BYTES_MAX};
-pub use convolution::optimised;
 pub use kernels::{Kernels, kernels};
 pub use model::{Judgement, Model, ModelError};
 pub use network::{Network, NetworkError, Session, Values};
+pub use optimise::optimised;
 pub use runner::Runner;
 pub use steps::records;

@@ -11,7 +11,7 @@ use tract_onnx::prelude::{
 };
 
 use super::cam::Layer;
-use super::convolution::optimised;
+use super::optimise::optimised;
 use crate::failure::{Failure, Kind};
 
 /// Why a network cannot be run.

@@ -10,8 +10,8 @@ use tract_onnx::prelude::{
     TypedSimpleState, tvec,
 };
 
-use super::convolution::optimised;
 use super::network::NetworkError;
+use super::optimise::optimised;
 use crate::gradient::{Element, Graph, Tensor};
 
 /// A graph that runs again and again on the same inputs.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto};
 
-use super::{Fact, Graph};
+use super::{Fact, Graph, Winner};
 use crate::gradient::error::GradientError;
 use crate::gradient::node::Node;
 use crate::gradient::proto;
@@ -104,8 +104,36 @@ impl Graph {
         self.emit("ReduceSum", &[value, &axes], Vec::new())
     }
 
-    /// The emitted nodes, and the constants they read that the file does not hold, as initialisers.
-    pub(in crate::gradient) fn into_emitted(self, file: &HashSet<String>) -> (Vec<NodeProto>, Vec<TensorProto>) {
+    /// Remembers that `cotangent`, [1, outputs], is 1 at the output whose `index`, \[1\], is known when the graph runs, and 0 elsewhere.
+    pub(in crate::gradient) fn set_winner(&mut self, cotangent: &str, index: &str) {
+        self.winner = Some(Winner { cotangent: cotangent.to_owned(), index: index.to_owned() });
+    }
+
+    /// The product of two matrices. Of a winner's cotangent with a constant it is the winner's row, which nobody has to add up.
+    pub(in crate::gradient) fn emit_product(&mut self, left: &str, right: &str) -> Result<String, GradientError> {
+        match &self.winner {
+            Some(Winner { cotangent, index })
+                if cotangent == left && self.constant(right).is_some_and(|rows| rows.shape().len() == 2) =>
+            {
+                let index = index.clone();
+                self.emit("Gather", &[right, &index], Vec::new())
+            }
+            _ => self.emit("MatMul", &[left, right], Vec::new()),
+        }
+    }
+
+    /// The emitted nodes that lead to an output, and the constants they read that the file does not hold, as initialisers.
+    pub(in crate::gradient) fn into_emitted(mut self, file: &HashSet<String>) -> (Vec<NodeProto>, Vec<TensorProto>) {
+        let mut read: HashSet<String> = self.outputs.iter().cloned().collect();
+        let mut needed = Vec::new();
+        for node in self.emitted.drain(..).rev() {
+            if node.output.iter().any(|output| read.contains(output)) {
+                read.extend(node.input.iter().cloned());
+                needed.push(node);
+            }
+        }
+        needed.reverse();
+        self.emitted = needed;
         let read: BTreeSet<&str> = self.emitted.iter().flat_map(|node| &node.input).map(String::as_str).collect();
         let initializers = read
             .into_iter()

@@ -34,7 +34,7 @@ impl Gemm {
             proto::int("transB", right_transposed.into()),
         ];
         match (left_transposed, right_transposed, alpha) {
-            (false, false, 1.0) => graph.emit_pair("MatMul", left, right),
+            (false, false, 1.0) => graph.emit_product(left, right),
             _ => graph.emit("Gemm", &[left, right], attributes),
         }
     }
@@ -215,7 +215,7 @@ impl Operator for MatMul {
         permutation.swap(shape.len() - 2, shape.len() - 1);
         let other = graph.emit("Transpose", &[&other], vec![proto::ints("perm", &permutation)])?;
         let through = match index {
-            0 => graph.emit_pair("MatMul", &given, &other)?,
+            0 => graph.emit_product(&given, &other)?,
             _ => graph.emit_pair("MatMul", &other, &given)?,
         };
         let mut kept = matrix.clone();

@@ -6,5 +6,6 @@ mod convolution;
 mod damaged;
 mod judged;
 mod operators;
+mod optimised;
 mod shipped;
 mod verified;

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
-use tract_onnx::prelude::{InferenceModel, InferenceModelExt};
 use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat};
 use tract_onnx::tract_core::ops::nn::DataFormat;
 use tract_onnx::tract_core::tract_linalg::isa;
 use tract_onnx::tract_core::tract_linalg::routines::{Func, best_for, conv_w4_f32};
+
+use super::instead;
 
 /// Channels that the kernel computes at once.
 const CHANNELS: usize = 4;
@@ -20,39 +21,20 @@ const LANES: usize = 8;
 /// Products summed for one point, at most: the limit tract sets itself for its own direct convolution.
 const SUMMED_MAX: usize = 576;
 
-/// The graph as it runs fastest on this processor.
-///
-/// # Errors
-/// When tract cannot shape or optimise it.
-pub fn optimised(model: InferenceModel) -> TractResult<TypedModel> {
-    let mut model = model.into_typed()?;
-    // Offsets come through a conversion that is not calculated yet.
-    model.prop_consts()?;
-    // Decluttering would make a matrix product of a kernel of one point, and cut its stride out before. The others it simplifies.
-    lower(&mut model, |kernel| kernel == 1)?;
-    let mut model = model.into_decluttered()?;
-    lower(&mut model, |_| true)?;
-    model.into_optimized()
-}
-
 /// tract's own name of the kernel that this processor gets, if there is one for it.
-pub(super) fn kernel_name() -> Option<&'static str> {
+pub(in crate::infer) fn kernel_name() -> Option<&'static str> {
     best_for(Func::ConvW4, f32::datum_type(), &isa::native()).map(|kernel| kernel.name())
 }
 
 /// Replaces the convolutions whose kernel has a length that is `chosen`.
-fn lower(model: &mut TypedModel, chosen: impl Fn(usize) -> bool + 'static) -> TractResult<()> {
+pub(super) fn lower(model: &mut TypedModel, chosen: impl Fn(usize) -> bool + 'static) -> TractResult<()> {
     // Not every architecture has the kernel.
     if conv_w4_f32().is_none() {
         return Ok(());
     }
     let rule = move |_: &(), model: &TypedModel, node: &TypedNode, name: &str, conv: &Conv| {
         let Some(along) = Along::of(model, node, conv, &chosen)? else { return Ok(None) };
-        let mut patch = TypedModelPatch::default();
-        let input = patch.tap_model(model, node.inputs[0])?;
-        let output = patch.wire_node(name, along, &[input])?;
-        patch.shunt_outside(model, node.id.into(), output[0])?;
-        Ok(Some(patch))
+        Ok(Some(instead(model, node.id.into(), name, along, &node.inputs[..1])?))
     };
     Rewriter::<()>::default().with_rule_for("convolution along one axis", rule).rewrite(&(), model)
 }
