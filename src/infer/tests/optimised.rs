@@ -126,23 +126,54 @@ fn the_map_of_a_linear_head_is_one_node() {
     }
 }
 
+/// [1, 4, 12] times a constant of `weights`, summed over `axis`.
+fn sum_of_products(network: &mut Network, weights: &[usize], axis: i64) {
+    network.weights("w", weights).op("Mul", &["w", "c"], "product", Vec::new()).integers("axis", &[axis]);
+    network.op("ReduceSum", &["product", "axis"], "z", Vec::new());
+}
+
+/// A row of a constant by the first or the last of the greatest, when there are two.
+fn row_of_the_greatest(network: &mut Network, last: i64) {
+    network.integers("flat", &[1, 48]).op("Reshape", &["c", "flat"], "row", Vec::new());
+    network.op("Concat", &["row", "row"], "twice", vec![int("axis", 1)]).weights("rows", &[96, 12]);
+    let attributes = vec![int("axis", 1), int("keepdims", 0), int("select_last_index", last)];
+    network.op("ArgMax", &["twice"], "index", attributes).op("Gather", &["rows", "index"], "z", Vec::new());
+}
+
+/// The product with the sign of something that is broadcast, or is not.
+fn product_with_sign(network: &mut Network, broadcast: bool) {
+    network.integers("axis", &[1]).op("ReduceSum", &["c", "axis"], "sum", Vec::new());
+    network.op("Sign", &[if broadcast { "sum" } else { "c" }], "sign", Vec::new());
+    network.op("Mul", &["sign", "c"], "z", Vec::new());
+}
+
 #[test]
 fn what_only_looks_alike_stays_as_it_is() {
-    let mut network = Network::new(1);
-    network.conv("x", "c", [4, CHANNELS, 3], Convolution::new(1, [1, 1]));
-    // A map that somebody else reads as well, a sum over the cells, the last of the greatest, and a sign that is broadcast.
-    network.weights("w", &[1, 4, 12]).op("Mul", &["w", "c"], "product", Vec::new());
-    network.op("Sign", &["product"], "sign", Vec::new()).integers("cells", &[2]).integers("maps", &[1]);
-    network.op("ReduceSum", &["product", "cells"], "of cells", Vec::new());
-    network.op("ReduceSum", &["product", "maps"], "of maps", Vec::new());
-    network.op("Mul", &["sign", "of cells"], "broadcast", Vec::new());
-    network.integers("flat", &[1, 48]).op("Reshape", &["c", "flat"], "row", Vec::new());
-    let last = vec![int("axis", 1), int("keepdims", 0), int("select_last_index", 1)];
-    network.op("ArgMax", &["row"], "last", last).weights("rows", &[48, 12]);
-    network.op("Gather", &["rows", "last"], "chosen", Vec::new());
-    network.op("ReduceSum", &["broadcast", "maps"], "narrow", Vec::new());
-    network.op("Add", &["narrow", "chosen"], "sum", Vec::new()).op("Add", &["sum", "of maps"], "z", Vec::new());
-    let case = Case { points: 12, ..COMMON };
-    let operators = ["MapOfLinearHead", "WinnersRow", "TimesSign", "Interleaved"];
-    assert_eq!(case.check(&network.draft(&[1, CHANNELS, 12]), operators, "alike"), [0; 4]);
+    type Make = fn(&mut Network);
+    let table: [(&str, Make, &str, usize); 8] = [
+        ("the map of a layer", |network| sum_of_products(network, &[1, 4, 12], 1), "MapOfLinearHead", 1),
+        ("a sum over the cells", |network| sum_of_products(network, &[1, 4, 12], 2), "MapOfLinearHead", 0),
+        ("a weight for each map", |network| sum_of_products(network, &[1, 4, 1], 1), "MapOfLinearHead", 0),
+        ("the first of the greatest", |network| row_of_the_greatest(network, 0), "WinnersRow", 1),
+        ("the last of the greatest", |network| row_of_the_greatest(network, 1), "WinnersRow", 0),
+        ("a sign each", |network| product_with_sign(network, false), "TimesSign", 1),
+        ("a sign for all maps", |network| product_with_sign(network, true), "TimesSign", 0),
+        (
+            "a product that others read",
+            |network| {
+                network.weights("w", &[1, 4, 12]).op("Mul", &["w", "c"], "product", Vec::new()).integers("axis", &[1]);
+                network.op("ReduceSum", &["product", "axis"], "map", Vec::new());
+                network.op("Add", &["map", "product"], "z", Vec::new());
+            },
+            "MapOfLinearHead",
+            0,
+        ),
+    ];
+    for (name, make, operator, expected) in table {
+        let mut network = Network::new(1);
+        network.conv("x", "c", [4, CHANNELS, 3], Convolution::new(1, [1, 1]));
+        make(&mut network);
+        let counts = Case { points: 12, ..COMMON }.check(&network.draft(&[1, CHANNELS, 12]), [operator], name);
+        assert_eq!(counts, [expected], "{name}");
+    }
 }
