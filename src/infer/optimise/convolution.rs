@@ -195,7 +195,7 @@ impl EvalOp for Along {
         let bias = self.bias.try_as_plain_ram()?.as_slice::<f32>()?;
         let kernel = conv_w4_f32().context("this processor has no kernel for it")?;
         let taps = self.offsets.len();
-        let made = self.shape.last().copied().unwrap_or_default();
+        let output_points = self.shape.last().copied().unwrap_or_default();
         ensure!(rows.len() == channels * self.phases.len() * self.phase_points);
 
         // SAFETY: each of the shape's elements is written below before anybody reads it: the groups cover all channels and the runs
@@ -205,14 +205,14 @@ impl EvalOp for Along {
         let written = plain.as_slice_mut::<f32>()?;
         for (group, &first) in weights.chunks(CHANNELS * taps).zip(&self.firsts) {
             let bias = [bias[first], bias[first + 1], bias[first + 2], bias[first + 3]];
-            let channels = &mut written[first * made..(first + CHANNELS) * made];
-            for (start, length) in runs(made) {
-                // SAFETY: an offset is the place of a row plus a shift of at most `phase_points` − `made`, and `start` + `length` is at
-                // most `made`: what is read lies within `rows`, whose length was checked. `group` holds four channels' weights, one for each
-                // offset, and the four channels written to are `made` points long each, as long as the step between them.
+            let channels = &mut written[first * output_points..(first + CHANNELS) * output_points];
+            for (start, length) in runs(output_points) {
+                // SAFETY: an offset is the place of a row plus a shift of at most `phase_points` − `output_points`, and `start` + `length` is at
+                // most `output_points`: what is read lies within `rows`, whose length was checked. `group` holds four channels' weights, one for each
+                // offset, and the four channels written to are `output_points` points long each, as long as the step between them.
                 unsafe {
                     let (from, to) = (rows.as_ptr().add(start), channels.as_mut_ptr().add(start));
-                    kernel(from, to, group, &self.offsets, &bias, length, 1, made as isize);
+                    kernel(from, to, group, &self.offsets, &bias, length, 1, output_points as isize);
                 }
             }
         }

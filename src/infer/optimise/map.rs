@@ -104,9 +104,17 @@ impl EvalOp for Map {
         let mut plain = result.try_as_plain_ram_mut()?;
         let of_outputs = plain.as_slice_mut::<f32>()?.chunks_exact_mut(cells).zip(gradient.chunks_exact(size));
         for (map, gradient) in of_outputs {
-            for (gradient, layer) in gradient.chunks_exact(cells).zip(layer.chunks_exact(cells)) {
-                let factors = gradient.iter().zip(layer);
-                map.iter_mut().zip(factors).for_each(|(sum, (gradient, value))| *sum += gradient * value);
+            // Two maps at once: the sums are read and written half as often.
+            for (gradient, layer) in gradient.chunks(2 * cells).zip(layer.chunks(2 * cells)) {
+                let (first, second) = gradient.split_at(cells);
+                let (one, other) = layer.split_at(cells);
+                let one = map.iter_mut().zip(first.iter().zip(one));
+                if second.is_empty() {
+                    one.for_each(|(sum, (gradient, value))| *sum += gradient * value);
+                } else {
+                    let both = one.zip(second.iter().zip(other));
+                    both.for_each(|((sum, (a, x)), (b, y))| *sum += a * x + b * y);
+                }
             }
         }
         Ok(tvec!(result.into_tvalue()))

@@ -14,6 +14,8 @@ use crate::infer::optimised;
 /// Largest difference over the largest value: sums are formed in another order.
 const RELATIVE_MAX: f32 = 2e-6;
 const CHANNELS: usize = 2;
+/// Of the stage: odd, because two are added at once.
+const MAPS: usize = 5;
 
 /// A rectified stem, a rectified stage, flatten and one linear layer.
 struct Case {
@@ -34,13 +36,13 @@ impl Case {
         network.conv("x", "c0", [4, CHANNELS, 3], Convolution::new(1, [1, 1])).op("Relu", &["c0"], "stem", Vec::new());
         let half = kernel / 2;
         let pads = [half as i64; 2];
-        network.conv("stem", "c1", [6, 4, kernel], Convolution::new(stride, pads));
+        network.conv("stem", "c1", [MAPS, 4, kernel], Convolution::new(stride, pads));
         network.op("Relu", &["c1"], "stage", Vec::new()).op("Flatten", &["stage"], "flat", vec![int("axis", 1)]);
         let cells = (points + 2 * half - kernel) / stride as usize + 1;
         if transposed {
-            network.dense("flat", "y", 6 * cells, outputs);
+            network.dense("flat", "y", MAPS * cells, outputs);
         } else {
-            network.weights("w", &[6 * cells, outputs]).op("MatMul", &["flat", "w"], "y", Vec::new());
+            network.weights("w", &[MAPS * cells, outputs]).op("MatMul", &["flat", "w"], "y", Vec::new());
         }
         network.build(&[1, CHANNELS, points], outputs)
     }
