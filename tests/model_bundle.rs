@@ -408,6 +408,8 @@ fn a_network_from_elsewhere_is_judged_and_calibrated_on_labelled_spectra() {
     let half_width = summary["conformal"]["half_width"].as_f64().expect("24 samples are enough");
     let manifest = fs::read_to_string(Path::new(&out).join("manifest.toml")).expect("a bundle");
     assert!(manifest.contains("evaluated on the given spectra, which the network may have seen"), "{manifest}");
+    let claim = "claim = \"trained elsewhere, judged here on spectra it may have seen\"";
+    assert!(manifest.contains(claim), "nobody said what may be claimed: {manifest}");
     let explained = ramand(&["explain", &spectra, "--model", &out, "--json"]);
     let lines = text(&explained.stdout);
     assert_eq!(lines.lines().count(), 24, "{}", text(&explained.stderr));

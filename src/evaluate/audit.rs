@@ -1,10 +1,10 @@
-//! The occlusion audit: the network's own answer to what goes when a band, a piece between bands or the background goes.
+//! The occlusion audit: the network's own answer to what goes when a band or a piece between bands goes.
 
 use super::EvaluateError;
 use super::document::{Cell, Content, Section, Table};
 use super::effect;
 use super::observe::{Observations, Truth};
-use super::occlusion::{background, correlation, occluded, window};
+use super::occlusion::{correlation, occluded, window};
 use super::partition::ELSEWHERE;
 use crate::infer::Model;
 use crate::outcome::Explained;
@@ -12,67 +12,32 @@ use crate::train::Progress;
 
 /// Outside the band the replacement fades out over this width, so that no step is cut into the spectrum that no sample has.
 const TAPER_CM: f64 = 10.0;
-/// Offset, tilt and curvature.
-const BACKGROUND_ORDER: usize = 2;
-/// The slow part is called.
-const BACKGROUND: &str = "background";
 /// More spectra would not change what is seen, and every probe of each is a run of the network.
 const SPECTRA_MAX: usize = 400;
 /// Pieces between the bands that are occluded one by one: the most reacted to.
 pub(super) const PIECES_MAX: usize = 6;
 
-/// What is taken away of a spectrum.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Probe {
-    /// These places, replaced by the reference.
-    Places(Vec<usize>),
-    /// The slow part of how the spectrum differs from the reference outside all bands.
-    Background,
-}
-
 /// What was taken away, and what came of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Occlusion {
-    /// Everything that was taken away, with its name.
-    pub(super) probes: Vec<(String, Probe)>,
-    /// Of each spectrum looked at: its row, O_B and D_B of each probe; of the background, no map says a D_B.
+    /// Everything that was taken away: its name, and its places.
+    probes: Vec<(String, Vec<usize>)>,
+    /// Of each spectrum looked at: its row, O_B and D_B of each probe.
     spectra: Vec<(usize, Vec<f64>, Vec<f64>)>,
     /// Of each probe and each of [`Observations::subjects`], E of O_B to E of y itself, the mean over the subject's questions.
-    pub(super) effects: Vec<Vec<Option<f64>>>,
+    effects: Vec<Vec<Option<f64>>>,
     /// Whose spectrum stands in.
     reference: &'static str,
-}
-
-/// How a prepared spectrum is changed.
-enum Change<'a> {
-    /// By the reference, with weights.
-    Replace(Vec<f32>),
-    /// By the background fitted where it says.
-    Level(&'a [bool]),
-}
-
-impl Change<'_> {
-    /// `values` and `reference` are \[channels\]\[points\].
-    fn apply(&self, values: &[f32], reference: &[f32]) -> Vec<f32> {
-        match self {
-            Self::Replace(weights) => occluded(values, reference, weights),
-            Self::Level(outside) => {
-                let rows = values.chunks(outside.len()).zip(reference.chunks(outside.len()));
-                let levelled = rows.flat_map(|(values, reference)| {
-                    let apart = values.iter().zip(reference).map(|(&value, &mean)| f64::from(value) - f64::from(mean));
-                    let apart: Vec<f64> = apart.collect();
-                    let slow = background(&apart, outside, BACKGROUND_ORDER).unwrap_or_else(|| vec![0.0; values.len()]);
-                    values.iter().zip(slow).map(|(&value, slow)| (f64::from(value) - slow) as f32).collect::<Vec<_>>()
-                });
-                levelled.collect()
-            }
-        }
-    }
 }
 
 /// How many spectra are looked at: the length of a progress bar.
 pub(super) fn spectra(rows: usize) -> usize {
     rows.min(SPECTRA_MAX)
+}
+
+/// Which of so many rows: evenly from all.
+pub(super) fn looked_at(rows: usize) -> impl Iterator<Item = usize> {
+    (0..spectra(rows)).map(move |index| index * rows / spectra(rows))
 }
 
 impl Occlusion {
@@ -86,20 +51,15 @@ impl Occlusion {
         let partition = &observations.partition;
         let bands = partition.bands();
         let all = partition.places();
-        let one = |place: usize| (all[place].name.clone(), Probe::Places(vec![place]));
-        let mut probes: Vec<(String, Probe)> = (0..bands).map(one).collect();
-        probes.push((ELSEWHERE.into(), Probe::Places((bands..all.len()).collect())));
+        let one = |place: usize| (all[place].name.clone(), vec![place]);
+        let mut probes: Vec<(String, Vec<usize>)> = (0..bands).map(one).collect();
+        probes.push((ELSEWHERE.into(), (bands..all.len()).collect()));
         probes.extend(pieces.iter().map(|&piece| one(piece)));
-        probes.push((BACKGROUND.into(), Probe::Background));
         let axis = model.pipeline().axis();
-        let outside: Vec<bool> = partition.owner().iter().map(|&place| place >= bands).collect();
-        let changes = probes.iter().map(|(_, probe)| match probe {
-            Probe::Places(members) => {
-                Change::Replace(window(axis, |point| members.contains(&partition.owner()[point]), TAPER_CM))
-            }
-            Probe::Background => Change::Level(&outside),
-        });
-        let changes: Vec<Change<'_>> = changes.collect();
+        let windows = probes
+            .iter()
+            .map(|(_, members)| window(axis, |point| members.contains(&partition.owner()[point]), TAPER_CM));
+        let windows: Vec<Vec<f32>> = windows.collect();
         let (reference, whose) = match model.gate() {
             Some(gate) => (gate.mean().to_vec(), "the mean of the training spectra, as the gate holds it"),
             None => (mean(&observations.prepared), "the mean of the given spectra, as the bundle holds none"),
@@ -109,24 +69,19 @@ impl Occlusion {
         let (_, maps) = model.output_maps(&mut session, &reference)?;
         let of_reference: Vec<f64> =
             maps.map.chunks(points).flat_map(|row| partition.sums(row.iter().copied())).collect();
-        let count = observations.rows.len();
-        let looked_at = (0..spectra(count)).map(|index| index * count / spectra(count));
         let (mut spectra, mut each) = (Vec::new(), Vec::new());
-        for row in looked_at {
+        for row in looked_at(observations.rows.len()) {
             progress.step()?;
             let observed = &observations.rows[row];
             let explained = observed.explained;
             let base = super::observe::pick(&of_reference, all.len(), explained);
             let apart = super::contribution::difference(&observed.contributions(explained), &base);
-            let said = probes.iter().map(|(_, probe)| match probe {
-                Probe::Places(members) => members.iter().map(|&place| apart[place]).sum(),
-                Probe::Background => 0.0,
-            });
+            let said = probes.iter().map(|(_, members)| members.iter().map(|&place| apart[place]).sum());
             let said = said.collect();
             // What occlusion takes away from every output: any contrast follows from it.
             let mut taken = Vec::new();
-            for change in &changes {
-                let scores = model.scores(&mut session, &change.apply(&observations.prepared[row], &reference))?;
+            for window in &windows {
+                let scores = model.scores(&mut session, &occluded(&observations.prepared[row], &reference, window))?;
                 taken.push(
                     observed.scores.iter().zip(scores).map(|(y, score)| y - f64::from(score)).collect::<Vec<f64>>(),
                 );
@@ -198,9 +153,8 @@ fn mean(spectra: &[Vec<f32>]) -> Vec<f32> {
 /// A row per place.
 pub(super) fn section(observations: &Observations, found: &Result<Occlusion, String>) -> Section {
     let content = found.as_ref().map_err(Clone::clone).map(|found| {
-        let rows = found.probes.iter().enumerate().map(|(index, (name, probe))| {
+        let rows = found.probes.iter().enumerate().map(|(index, (name, _))| {
             let (agreement, taken, said) = found.agreement(index);
-            let said = (*probe != Probe::Background).then_some(said);
             let known: Vec<f64> = found.effects[index].iter().copied().flatten().collect();
             let mean = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
             let cells: [Cell; 5] = [name.as_str().into(), taken.into(), said.into(), agreement.into(), mean.into()];
@@ -239,8 +193,7 @@ pub(super) fn section(observations: &Observations, found: &Result<Occlusion, Str
         title: "Occlusion audit (D9)",
         explains: format!(
             "O_B = y(x) - y(x with the band replaced by a reference spectrum), replaced in the prepared spectrum, fading out \
-             over {TAPER_CM} cm-1 on either side. Of the background, the parabola through the differences from the reference outside all \
-             bands is taken away. D_B here is compared with the same reference spectrum. A map that is right about \
+             over {TAPER_CM} cm-1 on either side. D_B here is compared with the same reference spectrum. A map that is right about \
              the network has a correlation near 1. The last column is the part of the slope of y on the truth, or of the \
              distance between classes, that goes with the place (mean over pairs of classes)."
         ),

@@ -12,6 +12,7 @@ pub mod contribution;
 pub mod document;
 mod effect;
 mod error;
+mod light;
 pub mod linearity;
 mod maps;
 pub mod merit;
@@ -25,6 +26,7 @@ pub mod purity;
 pub mod quadrant;
 pub mod render;
 pub mod shift;
+mod shortcut;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ use self::audit::Occlusion;
 use self::document::Document;
 use self::observe::Observations;
 use self::off_band::OffBand;
+use self::shortcut::Shortcuts;
 use crate::infer::Model;
 use crate::recording::Recording;
 use crate::train::Progress;
@@ -54,7 +57,7 @@ pub struct Request {
 /// How many steps [`evaluate`] takes: the length of a progress bar.
 pub fn steps(recording: &Recording) -> u64 {
     let spectra = recording.spectra.len();
-    (spectra + audit::spectra(spectra)) as u64
+    (spectra + 2 * audit::spectra(spectra)) as u64
 }
 
 /// Tests `model` on `recording`.
@@ -78,6 +81,14 @@ pub fn evaluate(
         let pieces = off_band.as_ref().map_or(Vec::new(), |found| found.pieces(bands, audit::PIECES_MAX));
         Ok(Occlusion::make(&observations, model, &pieces, progress)?)
     };
+    let receptive_field_cm = model.explainer().receptive_field();
+    let shortcuts = match &off_band {
+        Ok(found) => {
+            let pieces = found.suspects(&observations.partition, receptive_field_cm, audit::PIECES_MAX);
+            Shortcuts::make(&observations, recording, model, &pieces, progress)?
+        }
+        Err(because) => Err(because.clone()),
+    };
     let identity = model.identity();
     // The folder is nobody's business but its owner's: reports are passed on.
     let file = recording.path.file_name().unwrap_or_default().to_string_lossy();
@@ -93,7 +104,7 @@ pub fn evaluate(
             purity::section(&observations),
             linearity::section(&observations, &linearity),
             precision::section(&observations, &budget),
-            off_band::section(&observations, &off_band, &occlusion, model.explainer().receptive_field()),
+            off_band::section(&observations, &off_band, &shortcuts),
             audit::section(&observations, &occlusion),
             maps::identities(&observations, &linearity, &budget),
         ],

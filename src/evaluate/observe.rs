@@ -76,6 +76,8 @@ pub(super) struct Observations {
     pub(super) unit: String,
     /// The spectra that could be prepared, in the file's order.
     pub(super) rows: Vec<Row>,
+    /// Where each stands in the file.
+    pub(super) recorded: Vec<usize>,
     /// What the network was shown of each.
     pub(super) prepared: Vec<Vec<f32>>,
     /// How many independent samples.
@@ -160,6 +162,7 @@ impl Observations {
             labels,
             unit,
             rows,
+            recorded: kept,
             prepared,
             samples,
             unprepared,

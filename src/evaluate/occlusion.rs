@@ -1,8 +1,6 @@
-//! D9: what stands in for an occluded band or background, and how occlusion and map are compared.
+//! D9: what stands in for an occluded band, and how occlusion and map are compared.
 
 use std::f64::consts::PI;
-
-use nalgebra::{Cholesky, DMatrix, DVector};
 
 use crate::spectrum::ShiftAxis;
 
@@ -42,28 +40,6 @@ pub fn occluded(values: &[f32], reference: &[f32], weights: &[f32]) -> Vec<f32> 
     replaced.collect()
 }
 
-/// The slow part of how a spectrum differs from the reference: the least-squares polynomial of degree `order` through the
-/// differences at the points outside all bands, at every point of the axis. A tilt, a fluorescence background or an offset is in it; a band
-/// is not. `None` where too few points are outside.
-pub fn background(difference: &[f64], outside: &[bool], order: usize) -> Option<Vec<f64>> {
-    let last = difference.len().max(2) - 1;
-    // Powers of a variable within -1..=1 keep the small system well conditioned.
-    let powers = |point: usize| {
-        let place = 2.0 * point as f64 / last as f64 - 1.0;
-        DVector::from_iterator(order + 1, (0..=order).map(|power| place.powi(power as i32)))
-    };
-    let (mut normal, mut right) = (DMatrix::zeros(order + 1, order + 1), DVector::zeros(order + 1));
-    let mut count = 0;
-    for (point, (&value, _)) in difference.iter().zip(outside).enumerate().filter(|(_, (_, outside))| **outside) {
-        let row = powers(point);
-        right += &row * value;
-        normal += &row * row.transpose();
-        count += 1;
-    }
-    let coefficients = (count > order + 1).then(|| Cholesky::new(normal)).flatten()?.solve(&right);
-    Some((0..difference.len()).map(|point| powers(point).dot(&coefficients)).collect())
-}
-
 /// Pearson's correlation; `None` below two pairs or where either does not vary.
 pub fn correlation(one: &[f64], other: &[f64]) -> Option<f64> {
     let count = one.len() as f64;
@@ -96,21 +72,6 @@ mod tests {
     fn occlusion_mixes_every_channel() {
         let found = occluded(&[1.0, 2.0, 3.0, 4.0], &[5.0, 6.0, 7.0, 8.0], &[0.5, 1.0]);
         assert_eq!(found, [3.0, 6.0, 5.0, 8.0]);
-    }
-
-    #[test]
-    fn a_background_is_what_is_slow_outside_the_bands() {
-        // 1 + 2 u + u², and a band at point 3 that must not pull it up.
-        let slow = |point: usize| {
-            let u = 2.0 * point as f64 / 6.0 - 1.0;
-            1.0 + 2.0 * u + u * u
-        };
-        let mut difference: Vec<f64> = (0..7).map(slow).collect();
-        difference[3] += 9.0;
-        let outside: Vec<bool> = (0..7).map(|point| point != 3).collect();
-        let found = background(&difference, &outside, 2).expect("six points are enough");
-        assert!(found.iter().enumerate().all(|(point, value)| (value - slow(point)).abs() < 1e-12), "{found:?}");
-        assert_eq!(background(&difference, &[false; 7], 2), None);
     }
 
     #[test]

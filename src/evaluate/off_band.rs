@@ -1,10 +1,11 @@
 //! D8: how much of the explanation lies where no band has an assignment, where exactly, and when that is alarming.
 
-use super::audit::{Occlusion, Probe};
 use super::contribution::{self, NON_CLAIMS};
 use super::document::{Cell, Content, Section, Table};
 use super::effect::{effects, samples};
 use super::observe::Observations;
+use super::partition::Partition;
+use super::shortcut::{MATERIAL, Shortcuts, is_alarming};
 use crate::outcome::Explained;
 
 /// h_S = |E_S| / Σ|E| over places (our definition, in 0..=1, adding up to 1): the part of all effects, whatever their sign, that a
@@ -14,20 +15,8 @@ pub fn effect_shares(effects: &[f64]) -> Vec<f64> {
     contribution::gross_shares(&magnitudes)
 }
 
-/// From this part of what tells truths apart on, the loss of a piece, a few per cent of the axis, is material: a choice, named in
-/// every report.
-const MATERIAL: f64 = 0.1;
-/// The same for the background, which has a little of everything: `docs/evaluate.md` says what clean models lose with it.
-const MATERIAL_BACKGROUND: f64 = 0.25;
 /// Pieces that people are shown.
 const SHOWN_MAX: usize = 8;
-
-/// Whether a piece of the axis that no band has raises the alarm (our criterion): the model reacts to it per cm⁻¹ at least as
-/// much as to the named bands on average, and occluding it takes away at least a tenth of what tells truths apart. The first is the
-/// map's word; the second, which does not depend on any map, confirms it.
-pub fn is_alarming(piece: Loudness, bands: Loudness, occluded: f64) -> bool {
-    piece.per_extent() >= bands.per_extent() && occluded >= MATERIAL
-}
 
 /// A share of effects, and the part of the axis that has it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -100,53 +89,49 @@ impl OffBand {
         order.truncate(count);
         order
     }
+
+    /// The same of those that can be told from a band.
+    pub(super) fn suspects(&self, partition: &Partition, receptive_field_cm: f64, count: usize) -> Vec<usize> {
+        let mut order = self.pieces(partition.bands(), usize::MAX);
+        order.retain(|&piece| !partition.is_wing(piece, receptive_field_cm));
+        order.truncate(count);
+        order
+    }
 }
 
 /// Every place that raises the alarm, and why.
-fn alarms(
-    observations: &Observations,
-    found: &OffBand,
-    audit: &Occlusion,
-    receptive_field_cm: f64,
-) -> Vec<(String, String)> {
-    let partition = &observations.partition;
-    let (bands, points) = (partition.bands(), partition.owner().len() as f64);
-    let mut alarms = Vec::new();
-    for ((name, probe), effects) in audit.probes.iter().zip(&audit.effects) {
-        for ((of, shares), occluded) in found.effects.iter().zip(effects) {
-            let Some(occluded) = *occluded else { continue };
-            let goes = format!("{of}: {:.0} % of the effect goes with it", 100.0 * occluded);
-            match probe {
-                Probe::Background if occluded >= MATERIAL_BACKGROUND => alarms.push((name.clone(), goes)),
-                Probe::Places(members) => {
-                    let [piece] = members[..] else { continue };
-                    if piece < bands || partition.is_wing(piece, receptive_field_cm) {
-                        continue;
-                    }
-                    let in_bands = Loudness { share: shares[..bands].iter().sum(), extent: 1.0 - found.extent };
-                    let extent = partition.places()[piece].points as f64 / points;
-                    let there = Loudness { share: shares[piece], extent };
-                    if is_alarming(there, in_bands, occluded) {
-                        let (there, in_bands) = (there.per_extent(), in_bands.per_extent());
-                        alarms.push((
-                            name.clone(),
-                            format!("{goes}; {there:.1} times the axis' mean effect, bands {in_bands:.1}"),
-                        ));
-                    }
-                }
-                Probe::Background => {}
-            }
-        }
-    }
-    alarms
+fn alarms(found: &Shortcuts) -> Vec<Vec<Cell>> {
+    let places = found.places.iter().zip(&found.shares);
+    let alarming = places.flat_map(|(place, shares)| {
+        let of = found.subjects.iter().zip(shares).filter_map(|(subject, share)| Some((subject, (*share)?)));
+        of.filter(|(_, share)| is_alarming(*share, found.chance)).map(move |(subject, share)| {
+            let why = format!("{subject}: {:.0} % of the effect goes with it", 100.0 * share);
+            vec![place.as_str().into(), why.into()]
+        })
+    });
+    alarming.collect()
+}
+
+/// A row per place that was taken away from the light.
+fn taken(found: &Shortcuts) -> Table {
+    let columns =
+        [("place", "taken away from the light"), ("share", "largest part of the effect that goes"), ("subject", "of")];
+    let row = |place: usize| {
+        let largest = found.largest(place);
+        vec![
+            found.places[place].as_str().into(),
+            largest.map(|(_, share)| share).into(),
+            Cell::from(largest.map(|(subject, _)| subject)),
+        ]
+    };
+    Table::new("taken", &columns, (0..found.places.len()).map(row).collect())
 }
 
 /// A row per piece.
 pub(super) fn section(
     observations: &Observations,
     found: &Result<OffBand, String>,
-    occlusion: &Result<Occlusion, String>,
-    receptive_field_cm: f64,
+    shortcuts: &Result<Shortcuts, String>,
 ) -> Section {
     let content = found.as_ref().map_err(Clone::clone).map(|found| {
         let partition = &observations.partition;
@@ -192,24 +177,29 @@ pub(super) fn section(
             [Cell::from(name.as_str())].into_iter().chain(shares.iter().map(|&share| share.into())).collect()
         });
         let effects = Table::new("effects", &effect_columns, effect_rows.collect()).data_only();
-        let mut alarm_rows = Vec::new();
-        match (occlusion, found.effects.is_empty()) {
-            (Ok(occlusion), false) => {
-                alarm_rows = alarms(observations, found, occlusion, receptive_field_cm);
+        let (mut alarm_rows, mut taken_away) = (Vec::new(), None);
+        match shortcuts {
+            Ok(shortcuts) => {
+                alarm_rows = alarms(shortcuts);
+                taken_away = Some(taken(shortcuts));
+                notes.push(format!(
+                    "By chance one of these parts reaches {:.1} % in 5 of 100 reports.",
+                    100.0 * shortcuts.chance.max(0.0)
+                ));
                 notes.push(match alarm_rows.len() {
                     0 => "No alarm: neither the background nor a piece between the bands is what tells truths apart.".into(),
                     _ => "ALARM: the model leans on places that no band has. Look there for what is not chemistry: an instrument's line, a background, a batch."
                         .into(),
                 });
             }
-            _ => notes.push("Without a truth nothing raises the alarm.".into()),
+            Err(because) => notes.push(format!("Nothing raises the alarm, because {because}.")),
         }
-        let alarm_rows = alarm_rows.into_iter().map(|(place, why)| vec![place.into(), why.into()]).collect();
         notes.extend(NON_CLAIMS.map(String::from));
         let alarms = Table::new("alarms", &[("place", "alarm at"), ("why", "of")], alarm_rows);
         let pieces = Table::new("pieces", &columns, shown);
         let all = Table::new("all_pieces", &columns, all).data_only();
-        Content { tables: vec![alarms, pieces, all, effects], figures: Vec::new(), notes }
+        let tables = [Some(alarms), taken_away, Some(pieces), Some(all), Some(effects)];
+        Content { tables: tables.into_iter().flatten().collect(), figures: Vec::new(), notes }
     });
     Section {
         key: "off_band",
@@ -217,12 +207,11 @@ pub(super) fn section(
         explains: format!(
             "1 - the sum of the bands' gross shares: how much of the explanation lies where no band has an assignment, and on \
              which pieces of the axis, each about as wide as what one cell of the network sees. Effects are slopes on the truth, or \
-             what keeps a class apart from the others (mean over pairs). A piece raises the alarm where effects per cm-1 reach \
-             the mean of the named bands and occluding it takes at least {:.0} % of the effect away; pieces whose middle is within half \
-             of what a cell sees from a band cannot be told from it and raise none. The background raises it where at least {:.0} % of \
-             the effect goes with it.",
+             what keeps a class apart from the others (mean over pairs). The alarm asks what goes of the effect when the background, or one of \
+             the pieces most reacted to, is taken away from the light before its preparation: it is raised from {:.0} % on, where that is \
+             more than chance gives in 5 of 100 reports, by what went dealt out anew among the samples. Pieces whose middle is within half of \
+             what a cell sees from a band cannot be told from it and raise none.",
             100.0 * MATERIAL,
-            100.0 * MATERIAL_BACKGROUND
         ),
         content,
     }
@@ -236,21 +225,5 @@ mod tests {
     fn shares_of_effects_ignore_signs() {
         assert_eq!(effect_shares(&[3.0, -1.0]), [0.75, 0.25]);
         assert_eq!(effect_shares(&[0.0, 0.0]), [0.0, 0.0]);
-    }
-
-    #[test]
-    fn an_alarm_needs_a_loud_place_and_a_loss() {
-        let loudness = |share, extent| Loudness { share, extent };
-        let bands = loudness(0.6, 0.4);
-        let cases = [
-            (loudness(0.3, 0.05), 0.4, true),
-            (loudness(0.3, 0.05), 0.09, false),
-            (loudness(0.03, 0.05), 0.4, false),
-            (loudness(0.03, 0.0), 0.4, false),
-            (loudness(0.3, 0.05), f64::NAN, false),
-        ];
-        for (piece, occluded, expected) in cases {
-            assert_eq!(is_alarming(piece, bands, occluded), expected, "{piece:?}, {occluded}");
-        }
     }
 }

@@ -12,14 +12,13 @@ use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 use serde::Deserialize;
 
-use super::detector::{Exposure, Light, Noise, Readout};
-use super::interpolate::cubic;
+use super::instrument::Instrument;
 use super::oils::{Oil, Sample};
 use super::profile::Profile;
-use super::unit::{Unit, blurred_library, interpolated};
+use super::unit::{blurred_library, interpolated};
 use crate::failure::{Failure, Kind};
 use crate::recording::{RecordedSpectrum, Recording};
-use crate::spectrum::{Nonlinearity, ShiftAxis};
+use crate::spectrum::ShiftAxis;
 
 /// Spectra in one file: far above any calibration set, and a gigabyte of text.
 pub const SPECTRA_MAX: usize = 100_000;
@@ -37,9 +36,6 @@ const ADULTERANT: &str = "adulterant";
 
 /// What it says of the pure base.
 const NO_ADULTERANT: &str = "none";
-
-/// An operator shortens the exposure when the brightest pixel passes this part of full scale.
-const FULL_SCALE_MAX: f64 = 0.8;
 
 /// The recipes that come with the program, by name.
 const BUILT_IN: [(&str, &str); 3] = [
@@ -104,6 +100,7 @@ struct RecipeFile {
     instruments: usize,
     profile: String,
     exposure_ms: [f64; 2],
+    background: Option<f64>,
     classes: Option<ClassesFile>,
     blend: Option<BlendFile>,
 }
@@ -137,6 +134,7 @@ pub struct Recipe {
     instruments: usize,
     profile: Profile,
     exposure_ms: [f64; 2],
+    background: Option<f64>,
     content: Content,
 }
 
@@ -214,6 +212,9 @@ impl Recipe {
         if !(shortest > 0.0 && shortest <= longest && longest.is_finite()) {
             return Err(invalid("exposure_ms must be two positive numbers, the smaller first".to_owned()));
         }
+        if file.background.is_some_and(|level| !(level > 0.0 && level.is_finite())) {
+            return Err(invalid("background must be a positive number".to_owned()));
+        }
         let profile = Profile::named(&file.profile)
             .ok_or_else(|| invalid(format!("there is no profile '{}'; there are: qepro, sts", file.profile)))?;
         Ok(Self {
@@ -224,6 +225,7 @@ impl Recipe {
             instruments: file.instruments,
             profile,
             exposure_ms: file.exposure_ms,
+            background: file.background,
             content,
         })
     }
@@ -300,7 +302,10 @@ impl Recipe {
             // One stream a sample: asking for more replicates leaves the compositions as they are.
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(number as u64 + 1);
-            let (sample, labels) = self.content.draw(number, &mut rng);
+            let (mut sample, labels) = self.content.draw(number, &mut rng);
+            if let Some(level) = self.background {
+                sample = sample.on_background(level, &mut rng);
+            }
             for replicate in 0..self.replicates {
                 let instrument = &bench[rng.random_range(0..bench.len())];
                 let counts = instrument.measure(&sample, self.exposure_ms, &grid, &mut rng);
@@ -348,47 +353,6 @@ impl Shares {
         } else {
             self.dense_below_pct + even * (100.0 - self.dense_below_pct)
         }
-    }
-}
-
-/// A unit with the axis a host would compute for it.
-struct Instrument {
-    unit: Unit,
-    axis: ShiftAxis,
-    nonlinearity: Nonlinearity,
-}
-
-impl Instrument {
-    fn new(profile: Profile, number: u64) -> Self {
-        let unit = Unit::new(profile, number);
-        let axis = unit.calibration().axis(unit.model.optical.clone()).expect("the simulated dispersion is monotonic");
-        let nonlinearity = Nonlinearity { coefficients: unit.nonlinearity.iter().copied().map(f64::from).collect() };
-        Self { unit, axis, nonlinearity }
-    }
-
-    /// Light minus dark counts on the grid.
-    fn measure(&self, sample: &Sample, exposure_ms: [f64; 2], grid: &[f64], rng: &mut impl Rng) -> Vec<f32> {
-        let [shortest, longest] = exposure_ms;
-        let drawn_s = shortest * (longest / shortest).powf(rng.random()) / 1_000.0;
-        let model = self.unit.model;
-        let room = FULL_SCALE_MAX * f64::from(model.counts_max) - model.baseline;
-        let light = Exposure {
-            integration_s: drawn_s.min(room / self.unit.brightest_counts_per_s(sample)),
-            scans: 1,
-            detector_c: model.temperature_c,
-            cosmic_rays_per_s: model.cosmic_rays_per_s,
-            readout: Readout::Corrected,
-            noise: Noise::Physical,
-        };
-        let light_frame = self.unit.expose(Light::Sample { sample, power: 1.0 }, &light, rng);
-        // Of the same exposure, as on the line: its noise is part of every spectrum.
-        let dark_frame = self.unit.expose(Light::None, &light, rng);
-        let counts: Vec<f32> = model
-            .optical
-            .clone()
-            .map(|pixel| self.nonlinearity.correct(light_frame[pixel] as f32 - dark_frame[pixel] as f32))
-            .collect();
-        grid.iter().map(|&shift| cubic(self.axis.per_cm(), &counts, shift) as f32).collect()
     }
 }
 
@@ -458,6 +422,31 @@ mod tests {
     }
 
     #[test]
+    fn a_background_of_the_recipe_is_the_same_for_every_oil() {
+        // Between bands, over the height of the CH2 band above it: means over each kind.
+        let level = |recipe: &str| -> Vec<f64> {
+            let text = written(recipe, 64, 5);
+            let mut sums = std::collections::BTreeMap::new();
+            for line in text.lines().skip(1) {
+                let cells: Vec<&str> = line.split(',').collect();
+                let at = |shift: usize| cells[4 + (shift - 201) / 2].parse::<f64>().expect("a number");
+                let sum: &mut (f64, f64) = sums.entry(cells[3].to_owned()).or_default();
+                *sum = (sum.0 + at(1601) / (at(1441) - at(1601)), sum.1 + 1.0);
+            }
+            sums.into_values().map(|(sum, count)| sum / count).collect()
+        };
+        let spread = |levels: Vec<f64>| {
+            let (low, high) = levels.iter().fold((f64::MAX, 0.0_f64), |(low, high), &v| (low.min(v), high.max(v)));
+            high / low
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("equal.toml");
+        std::fs::write(&path, format!("background = 0.9\n{}", BUILT_IN[0].1)).expect("written");
+        let (own, equal) = (spread(level("oil-type")), spread(level(path.to_str().expect("UTF-8"))));
+        assert!(own > 2.0 && equal < 1.8, "{own} and {equal}");
+    }
+
+    #[test]
     fn every_adulterant_has_its_turn_and_the_pure_oil_has_none() {
         let text = written("olive-adulteration", 80, 3);
         let labels: Vec<(&str, &str)> = text
@@ -486,6 +475,7 @@ mod tests {
             (good.replace("0.20", "0.9"), "the shares of [blend]"),
             (good.replace("[100, 400]", "[400, 100]"), "exposure_ms"),
             (good.replace("instruments = 24", "instruments = 0"), "instruments must lie in"),
+            (format!("background = 0.0\n{good}"), "background must be a positive number"),
             (format!("{good}\n[classes]\noils = [\"palm\"]"), "exactly one of"),
             (good.replace("samples =", "sample ="), "failed to understand the recipe"),
         ];

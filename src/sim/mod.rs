@@ -10,6 +10,7 @@ pub mod dataset;
 mod detector;
 pub mod faults;
 mod fluorescence;
+mod instrument;
 mod interpolate;
 mod line;
 pub mod oils;

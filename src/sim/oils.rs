@@ -57,6 +57,9 @@ const fn level(median: f64, log_spread: f64) -> Level {
     Level { median, log_spread }
 }
 
+/// Standard deviation of the logarithm of a background's level where it is no oil's own: what most oils have.
+const BACKGROUND_SPREAD: f64 = 0.4;
+
 /// Refined oils hold a few tenths of a per cent of trans chains, and no crystals.
 const TRACE_OF_TRANS: Level = level(0.003, 0.4);
 const LIQUID: Level = level(0.0, 0.0);
@@ -135,6 +138,12 @@ impl Sample {
         let constituents = constituents(acids_pct, trans, solid, oil.carotenoid.draw(rng));
         let fluorescence = Fluorescence::draw(oil.fluorescence.draw(rng), rng);
         Self { acids_pct, constituents, fluorescence }
+    }
+
+    /// The same in a bottle whose background, about `level` CH2 heights, says nothing about the oil.
+    pub fn on_background(self, level: f64, rng: &mut impl Rng) -> Self {
+        let level = Level { median: level, log_spread: BACKGROUND_SPREAD };
+        Self { fluorescence: Fluorescence::draw(level.draw(rng), rng), ..self }
     }
 
     /// A piece of a reference material: every piece is like the other.

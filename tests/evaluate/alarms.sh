@@ -2,39 +2,60 @@
 # How often the alarm for shortcuts is right: trains small models on simulated oils with and without a planted artefact, and prints the
 # table of docs/evaluate.md: tests/evaluate/alarms.sh [FOLDER]
 #
-# RAMAND names a built program. FOLDER keeps what was made, and what is there is not made again. Takes about ten minutes on two cores.
+# Half of the samples train a model, the other half is what the report is made on. RAMAND names a built program, RAMAND_EVALUATE
+# another one that makes the reports, SEEDS the simulated sets, CLEAN_SEEDS those of which there are only models without an artefact.
+# FOLDER keeps what was made, and what is there is not made again. Takes about half an hour on two cores.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 models=$here/../../models
 ramand=${RAMAND:-$here/../../target/release/ramand}
+evaluate=${RAMAND_EVALUATE:-$ramand}
 work=${1:-$(mktemp -d)}
 mkdir -p "$work"
 cd "$work"
 
-# $1: quantity or kinds, $2: seed, $3: what is planted, $4: pipeline
+# $1: quantity or kinds, $2: seed, $3: own or equal backgrounds, $4: what is planted, $5: its size, $6: pipeline
 one() {
-    name=$1-$2-$3-$4
+    spectra=$1-$2-$3-$4-$5
+    name=$spectra-$6
     case $1 in
-    quantity) target=sunflower_pct task="--task regression --unit %" pipeline=$models/pipeline-raw-raman-area.toml ;;
-    kinds) target=oil task="--task classification" pipeline=$models/pipeline-raw-raman.toml ;;
+    quantity) target=sunflower_pct samples=240 recipe=olive-sunflower task="--task regression --unit %" raw=pipeline-raw-raman-area ;;
+    kinds) target=oil samples=320 recipe=oil-type task="--task classification" raw=pipeline-raw-raman ;;
     esac
-    [ "$4" = bundled ] && steps="--pipeline $pipeline" || steps=
+    [ "$6" = bundled ] && steps="--pipeline $models/$raw.toml" || steps=
+    [ -f "$name.json" ] && return
+    if [ ! -f "$1-$2-$3.csv" ]; then
+        cp "$models/recipes/$recipe.toml" "$1-$3.toml"
+        # The level of background that oils have on average, for all of them.
+        [ "$3" = own ] || sed -i 's/^exposure_ms/background = 0.9\n&/' "$1-$3.toml"
+        "$ramand" sim --dataset "$1-$2-$3.csv" --recipe "$1-$3.toml" --seed "$2" --samples $samples >&2
+    fi
+    [ -f "$spectra-test.csv" ] || python3 "$here/plant.py" "$1-$2-$3.csv" $target "$4" "$5" "$spectra" >&2
     # shellcheck disable=SC2086 # several words each
-    [ -d "$name" ] || "$ramand" train "$1-$2-$3.csv" --out "$name" $task --target $target --group sample --axis 800:1800:251 \
+    [ -d "$name" ] || "$ramand" train "$spectra-train.csv" --out "$name" $task --target $target --group sample --axis 800:1800:251 \
         --bands "$models/bands-vegetable-oil.toml" --folds 2 --permutations 0 --seed "$2" $steps >/dev/null
-    "$ramand" evaluate "$1-$2-$3.csv" --model "$name" --label $target --json >"$name.json"
+    "$evaluate" evaluate "$spectra-test.csv" --model "$name" --label $target --json >"$name.json.part"
+    mv "$name.json.part" "$name.json"
 }
 
-for seed in 1 2 3 4; do
+for seed in ${SEEDS:-101 102 103 104 105} ${CLEAN_SEEDS:-106 107 108 109 110}; do
     for what in quantity kinds; do
-        [ $what = quantity ] && recipe=olive-adulteration || recipe=oil-type
-        [ -f "$what-$seed.csv" ] || "$ramand" sim --dataset "$what-$seed.csv" --recipe $recipe --seed $seed >&2
-        [ -f "$what-$seed-tilt.csv" ] || python3 "$here/plant.py" "$what-$seed.csv" $what "$what-$seed" >&2
-        for planted in none spike tilt; do
-            one $what $seed $planted snv
-            # The background's removal takes a tilt away with it.
-            [ $planted = tilt ] || one $what $seed $planted bundled
+        one $what "$seed" equal none 0 snv
+        one $what "$seed" equal none 0 bundled
+        one $what "$seed" own none 0 snv
+    done
+done
+for seed in ${SEEDS:-101 102 103 104 105}; do
+    for what in quantity kinds; do
+        for size in 0.05 0.15; do
+            one $what "$seed" equal spike $size snv
+            one $what "$seed" equal spike $size bundled
         done
+        # The removal of the background takes a tilt away with it.
+        for size in 0.15 0.5 1.5; do
+            one $what "$seed" equal tilt $size snv
+        done
+        rm -f "$what-$seed"-*-train.csv "$what-$seed"-*-test.csv
     done
 done
 python3 "$here/count.py" .

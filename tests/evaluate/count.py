@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import statistics
 import sys
 
 SPIKE_CM = 1580
@@ -16,17 +17,33 @@ def hit(place, planted):
     return float(start) <= SPIKE_CM <= float(end)
 
 
-counts = {}
-for path in sorted(pathlib.Path(sys.argv[1]).glob("*-*-*-*.json")):
-    what, _, planted, pipeline = path.stem.split("-")
-    places = [row["place"] for row in json.loads(path.read_text())["sections"]["off_band"]["tables"]["alarms"]]
-    count = counts.setdefault((pipeline, what, planted), [0, 0, 0])
-    found = (True, bool(places), planted != "none" and any(hit(place, planted) for place in places))
-    for index, value in enumerate(found):
-        count[index] += value
+found = {}
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*-*-*-*-*-*.json")):
+    what, _, background, planted, size, pipeline = path.stem.split("-")
+    tables = json.loads(path.read_text())["sections"]["off_band"]["tables"]
+    alarmed = {row["place"] for row in tables["alarms"]}
+    shares = {row["place"]: row["share"] for row in tables["taken"]}
+    right = {place for place in alarmed if hit(place, planted)}
+    # Of what is planted, the part that goes with its place; of clean models the largest part of any place.
+    there = [share for place, share in shares.items() if planted == "none" or hit(place, planted)]
+    key = (planted, float(size), background, what, pipeline)
+    found.setdefault(key, []).append((bool(alarmed), bool(right), bool(alarmed - right), max(there, default=0.0)))
 
-print("| pipeline | what is predicted | planted | models | with an alarm | at the planted place |")
-print("|---|---|---|---:|---:|---:|")
-for (pipeline, what, planted), (models, alarmed, right) in sorted(counts.items()):
-    place = "-" if planted == "none" else right
-    print(f"| {pipeline} | {what} | {planted} | {models} | {alarmed} | {place} |")
+print("| planted | size | backgrounds | what is predicted | pipeline | models | with an alarm | at the planted place | elsewhere too | part that goes, median (range) |")
+print("|---|---:|---|---|---|---:|---:|---:|---:|---:|")
+for (planted, size, background, what, pipeline), models in sorted(found.items()):
+    alarmed, right, beside, shares = zip(*models)
+    clean = planted == "none"
+    cells = [
+        planted,
+        "-" if clean else f"{size:g}",
+        background,
+        what,
+        pipeline,
+        len(models),
+        sum(alarmed),
+        "-" if clean else sum(right),
+        "-" if clean else sum(beside),
+        f"{statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})",
+    ]
+    print("|", " | ".join(map(str, cells)), "|")

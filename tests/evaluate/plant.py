@@ -1,26 +1,27 @@
-"""Plants artefacts into simulated spectra: plant.py SPECTRA.csv quantity|kinds PREFIX writes PREFIX-none.csv, -spike.csv and -tilt.csv.
+"""Plants an artefact into simulated spectra: plant.py SPECTRA.csv LABEL none|spike|tilt SIZE PREFIX writes PREFIX-train.csv and PREFIX-test.csv,
+the first half of the samples and the second.
 
-The spike is a line of 5 cm-1 (standard deviation) at 1580 cm-1, where no band is, of 0.15 of the height of the CH2 scissor band; the tilt goes
-through zero at 1300 cm-1 and reaches half that height 500 cm-1 further. Both are proportional to the quantity, or come with peanut oil alone.
+The spike is a line of 5 cm-1 (standard deviation) at 1580 cm-1, where no band is, SIZE times as high as the CH2 scissor band; the tilt goes
+through zero at 1300 cm-1 and reaches SIZE times that height 500 cm-1 further. Both are proportional to a label that is a percentage, or
+come with peanut oil alone.
 """
 
 import csv
 import math
 import sys
 
-SAMPLES = {"quantity": 120, "kinds": 160}
-REPLICATES = 3
-
-source, what, prefix = sys.argv[1:]
+source, label, what, size, prefix = sys.argv[1:]
 with open(source) as file:
     head, *rows = csv.reader(file)
-rows = rows[: REPLICATES * SAMPLES[what]]
-shifts = [float(name) for name in head[4:]]
-shapes = {
-    "none": [0.0] * len(shifts),
-    "spike": [0.15 * math.exp(-0.5 * ((shift - 1580) / 5) ** 2) for shift in shifts],
-    "tilt": [0.5 * (shift - 1300) / 500 for shift in shifts],
-}
+first = next(index for index, name in enumerate(head) if name.replace(".", "").isdigit())
+shifts = [float(name) for name in head[first:]]
+truth, sample = head.index(label), head.index("sample")
+shape = {
+    "none": lambda shift: 0.0,
+    "spike": lambda shift: math.exp(-0.5 * ((shift - 1580) / 5) ** 2),
+    "tilt": lambda shift: (shift - 1300) / 500,
+}[what]
+artefact = [float(size) * shape(shift) for shift in shifts]
 
 
 def height(values):
@@ -30,15 +31,17 @@ def height(values):
     return scissor - fingerprint[len(fingerprint) // 20]
 
 
-def strength(label):
-    return float(label) / 100 if what == "quantity" else float(label == "peanut")
+def strength(text):
+    return float(text) / 100 if text.replace(".", "").isdigit() else float(text == "peanut")
 
 
-spectra = [[float(value) for value in row[4:]] for row in rows]
-for name, shape in shapes.items():
-    with open(f"{prefix}-{name}.csv", "w") as file:
-        print(*head, sep=",", file=file)
-        for row, values in zip(rows, spectra):
-            scale = strength(row[3]) * height(values)
-            planted = (f"{value + scale * part:.3f}" for value, part in zip(values, shape))
-            print(*row[:4], *planted, sep=",", file=file)
+samples = list(dict.fromkeys(row[sample] for row in rows))
+training = set(samples[: len(samples) // 2])
+with open(f"{prefix}-train.csv", "w") as train, open(f"{prefix}-test.csv", "w") as test:
+    print(*head, sep=",", file=train)
+    print(*head, sep=",", file=test)
+    for row in rows:
+        values = [float(value) for value in row[first:]]
+        scale = strength(row[truth]) * height(values)
+        planted = (f"{value + scale * part:.3f}" for value, part in zip(values, artefact))
+        print(*row[:first], *planted, sep=",", file=train if row[sample] in training else test)

@@ -65,6 +65,7 @@ fn page(manifest: &Manifest, identity: &ModelIdentity) -> String {
         figures.into_iter().for_each(&mut line);
         line(String::new());
     }
+    better_ways(manifest).into_iter().for_each(&mut line);
     confusion(manifest).into_iter().for_each(&mut line);
     line("docs/training.md defines the figures; docs/explanation.md says how to read the maps.".into());
     page
@@ -221,6 +222,20 @@ const ROWS: [(&str, &str, bool); 23] = [
     ("set_empty", "sets that name none", false),
     ("refused", "good spectra that the p-value alone refuses (the other tests refuse more)", false),
 ];
+
+/// What does better on the same folds, said in words: nobody reads a table for the row that is not the model.
+fn better_ways(manifest: &Manifest) -> Vec<String> {
+    let metrics = &manifest.metrics;
+    let ways = [
+        ("PLS", metrics.rmsecv_pls.zip(metrics.rmsecv).map(|(pls, own)| pls < own)),
+        ("Kernel ridge", metrics.rmsecv_kernel_ridge.zip(metrics.rmsecv).map(|(kernel, own)| kernel < own)),
+        ("PLS-DA", metrics.accuracy_pls.zip(metrics.accuracy).map(|(pls, own)| pls > own)),
+    ];
+    let better = ways.into_iter().filter(|(_, better)| *better == Some(true));
+    better
+        .flat_map(|(way, _)| [format!("{way} does better than this model on the same folds."), String::new()])
+        .collect()
+}
 
 fn confusion(manifest: &Manifest) -> Vec<String> {
     let (Task::Classification, Some(labels)) = (manifest.task, &manifest.output.labels) else { return Vec::new() };
