@@ -81,10 +81,9 @@ pub fn evaluate(
         let pieces = off_band.as_ref().map_or(Vec::new(), |found| found.pieces(bands, audit::PIECES_MAX));
         Ok(Occlusion::make(&observations, model, &pieces, progress)?)
     };
-    let receptive_field_cm = model.explainer().receptive_field();
     let shortcuts = match &off_band {
         Ok(found) => {
-            let pieces = found.suspects(&observations.partition, receptive_field_cm, audit::PIECES_MAX);
+            let pieces = found.suspects(&observations.partition, audit::PIECES_MAX);
             Shortcuts::make(&observations, recording, model, &pieces, progress)?
         }
         Err(because) => Err(because.clone()),

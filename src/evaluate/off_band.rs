@@ -90,10 +90,10 @@ impl OffBand {
         order
     }
 
-    /// The same of those that can be told from a band.
-    pub(super) fn suspects(&self, partition: &Partition, receptive_field_cm: f64, count: usize) -> Vec<usize> {
+    /// The same of those that are no band's flank.
+    pub(super) fn suspects(&self, partition: &Partition, count: usize) -> Vec<usize> {
         let mut order = self.pieces(partition.bands(), usize::MAX);
-        order.retain(|&piece| !partition.is_wing(piece, receptive_field_cm));
+        order.retain(|&piece| !partition.is_flank(piece));
         order.truncate(count);
         order
     }
@@ -209,8 +209,8 @@ pub(super) fn section(
              which pieces of the axis, each about as wide as what one cell of the network sees. Effects are slopes on the truth, or \
              what keeps a class apart from the others (mean over pairs). The alarm asks what goes of the effect when the background, or one of \
              the pieces most reacted to, is taken away from the light before its preparation: it is raised from {:.0} % on, where that is \
-             more than chance gives in 5 of 100 reports, by what went dealt out anew among the samples. Pieces whose middle is within half of \
-             what a cell sees from a band cannot be told from it and raise none.",
+             more than chance gives in 5 of 100 reports, by what went dealt out anew among the samples. Pieces that begin within half a band's \
+             width from that band hold its flank and raise none.",
             100.0 * MATERIAL,
         ),
         content,

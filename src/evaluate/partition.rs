@@ -93,13 +93,12 @@ impl Partition {
         self.pieces().iter().map(|piece| piece.points).sum::<usize>() as f64 / self.owner.len() as f64
     }
 
-    /// Whether the middle of a piece is within half of what a cell sees, `receptive_field_cm`, from a band: what the map shows
-    /// there may be the band.
-    pub(super) fn is_wing(&self, piece: usize, receptive_field_cm: f64) -> bool {
+    /// Whether a piece begins within half a band's width from that band: tables end a band where it has about half its height, so that what
+    /// stands there is its flank.
+    pub(super) fn is_flank(&self, piece: usize) -> bool {
         let of = &self.places[piece];
-        let middle = 0.5 * (of.from_cm + of.to_cm);
-        let distance = |band: &Place| (band.from_cm - middle).max(middle - band.to_cm).max(0.0);
-        self.places[..self.bands].iter().any(|band| distance(band) < 0.5 * receptive_field_cm)
+        let apart = |band: &Place| (band.from_cm - of.to_cm).max(of.from_cm - band.to_cm);
+        self.places[..self.bands].iter().any(|band| apart(band) <= 0.5 * (band.to_cm - band.from_cm))
     }
 
     /// Names of the bands, and of the rest.
@@ -138,8 +137,9 @@ mod tests {
         assert_eq!(partition.pieces()[1].name, "150 to 170 cm-1");
         assert_eq!(partition.pieces()[1].points, 3);
         assert_eq!(partition.off_band_extent(), 0.6);
-        // Its middle is at 160, the band ends at 140.
-        assert!(partition.is_wing(3, 41.0) && !partition.is_wing(3, 40.0));
+        // A band from 110 to 140, then pieces of 100, of 150 and 160, of 170 and 180, of 190.
+        let wide = Partition::new(&axis, [band("wide", 110.0, 140.0)], 2);
+        assert_eq!((1..5).map(|piece| wide.is_flank(piece)).collect::<Vec<_>>(), [true, true, false, false]);
         let sums = partition.sums((0..10).map(|point| point as f32));
         assert_eq!(sums, [3.0, 7.0, 0.0, 18.0, 17.0]);
         assert_eq!(partition.coarse(&sums), [3.0, 7.0, 35.0]);

@@ -3,8 +3,8 @@
 # table of docs/evaluate.md: tests/evaluate/alarms.sh [FOLDER]
 #
 # Half of the samples train a model, the other half is what the report is made on. RAMAND names a built program, RAMAND_EVALUATE
-# another one that makes the reports, SEEDS the simulated sets, CLEAN_SEEDS those of which there are only models without an artefact.
-# FOLDER keeps what was made, and what is there is not made again. Takes about half an hour on two cores.
+# another one that makes the reports, SEEDS the simulated sets. FOLDER keeps what was made, and what is there is not made again: several
+# of these may run side by side, each with seeds of its own in a folder of its own, and count.py counts over all.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 models=$here/../../models
@@ -38,23 +38,22 @@ one() {
     mv "$name.json.part" "$name.json"
 }
 
-for seed in ${SEEDS:-101 102 103 104 105} ${CLEAN_SEEDS:-106 107 108 109 110}; do
+seeds=${SEEDS:-201 202 203 204 205}
+for seed in $seeds; do
     for what in quantity kinds; do
         one $what "$seed" equal none 0 snv
-        one $what "$seed" equal none 0 bundled
-        one $what "$seed" own none 0 snv
+        one $what "$seed" equal spike 0.15 snv
+        one $what "$seed" equal tilt 0.5 snv
     done
 done
-for seed in ${SEEDS:-101 102 103 104 105}; do
+for seed in $seeds; do
     for what in quantity kinds; do
-        for size in 0.05 0.15; do
-            one $what "$seed" equal spike $size snv
-            one $what "$seed" equal spike $size bundled
-        done
+        one $what "$seed" equal spike 0.05 snv
+        one $what "$seed" equal tilt 1.5 snv
+        one $what "$seed" own none 0 snv
         # The removal of the background takes a tilt away with it.
-        for size in 0.15 0.5 1.5; do
-            one $what "$seed" equal tilt $size snv
-        done
+        one $what "$seed" equal none 0 bundled
+        one $what "$seed" equal spike 0.15 bundled
         rm -f "$what-$seed"-*-train.csv "$what-$seed"-*-test.csv
     done
 done

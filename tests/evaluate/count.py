@@ -1,4 +1,4 @@
-"""Counts alarms in the reports that alarms.sh wrote: count.py FOLDER prints a table in Markdown."""
+"""Counts alarms in the reports that alarms.sh wrote: count.py FOLDER.. prints a table in Markdown."""
 
 import json
 import pathlib
@@ -18,7 +18,7 @@ def hit(place, planted):
 
 
 found = {}
-for path in sorted(pathlib.Path(sys.argv[1]).glob("*-*-*-*-*-*.json")):
+for path in (path for folder in sys.argv[1:] for path in sorted(pathlib.Path(folder).glob("*-*-*-*-*-*.json"))):
     what, _, background, planted, size, pipeline = path.stem.split("-")
     tables = json.loads(path.read_text())["sections"]["off_band"]["tables"]
     alarmed = {row["place"] for row in tables["alarms"]}
