@@ -130,12 +130,13 @@ impl Network {
             let plan = model.with_output_outlets(&kept)?.into_runnable()?;
             Ok(Self { plan, channels, points, targets })
         };
+        let tried = || -> Result<Self, NetworkError> {
+            let network = prepare().map_err(|error| NetworkError::Load(error.into()))?;
+            network.run(&mut network.session()?, &vec![0.0; channels * points])?;
+            Ok(network)
+        };
         // The graph was checked before; what tract does with the rest is not worth the process.
-        let prepared = catch_unwind(AssertUnwindSafe(prepare)).map_err(|_| NetworkError::Panicked)?;
-        let network = prepared.map_err(|error| NetworkError::Load(error.into()))?;
-        let zeros = vec![0.0; channels * points];
-        network.run(&mut network.session()?, &zeros)?;
-        Ok(network)
+        catch_unwind(AssertUnwindSafe(tried)).map_err(|_| NetworkError::Panicked)?
     }
 
     /// Buffers for a thread.

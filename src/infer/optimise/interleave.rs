@@ -12,7 +12,7 @@ pub(super) fn lower(model: &mut TypedModel) -> TractResult<()> {
     let all = |_: &(), model: &TypedModel, node: &TypedNode, name: &str, op: &AxisOp| {
         let (AxisOp::Move(1, 2), Some(shape)) = (op, floats(model, node.inputs[0])?) else { return Ok(None) };
         let &[_, phases, cells] = &*shape else { return Ok(None) };
-        let End { outlet, row, shape } = End::of(model, node)?;
+        let Some(End { outlet, row, shape }) = End::of(model, node)? else { return Ok(None) };
         let whole = row == phases * cells;
         let interleaved = Interleaved { live: tvec!((0..phases).collect()), phases, cells, shape };
         whole.then(|| instead(model, outlet, name, interleaved, &[unshaped(model, node.inputs[0])])).transpose()
@@ -31,7 +31,7 @@ pub(super) fn lower(model: &mut TypedModel) -> TractResult<()> {
                 _ => live.push(phase),
             }
         }
-        let End { outlet, row, shape } = End::of(model, node)?;
+        let Some(End { outlet, row, shape }) = End::of(model, node)? else { return Ok(None) };
         let (&[phase], 0) = (&*live, row % phases) else { return Ok(None) };
         let interleaved = Interleaved { live: tvec!(live), phases, cells: row / phases, shape };
         Ok(Some(instead(model, outlet, name, interleaved, &[unshaped(model, node.inputs[phase])])?))
@@ -56,7 +56,7 @@ pub(super) fn lower(model: &mut TypedModel) -> TractResult<()> {
     Rewriter::<()>::default().with_rule_for("sum of phases", sum).rewrite(&(), model)
 }
 
-/// Where the reshapes behind a node end, and the cut where the last phase has a cell too many.
+/// Where the reshapes behind a node end, and a cut: in a gradient it is of the cells that the last phases have too many.
 struct End {
     outlet: OutletId,
     /// Points of a row before the cut.
@@ -65,10 +65,11 @@ struct End {
 }
 
 impl End {
-    fn of(model: &TypedModel, node: &TypedNode) -> TractResult<Self> {
-        let known = |outlet| floats(model, outlet)?.context("its shape is known");
+    /// `None` where a shape is not known, or nothing is left.
+    fn of(model: &TypedModel, node: &TypedNode) -> TractResult<Option<Self>> {
+        let known = |outlet| Ok::<_, TractError>(floats(model, outlet)?.filter(|shape| !shape.contains(&0)));
         let outlet = reshaped(model, node.id.into())?;
-        let shape = known(outlet)?;
+        let Some(shape) = known(outlet)? else { return Ok(None) };
         if let Some(next) = model.single_succ(outlet.node)?
             && !model.outputs.contains(&outlet)
             && let Some(cut) = next.op_as::<Slice>()
@@ -76,9 +77,9 @@ impl End {
             && shape[cut.axis + 1..].iter().all(|&size| size == 1)
         {
             let outlet = reshaped(model, next.id.into())?;
-            return Ok(Self { outlet, row: shape[cut.axis], shape: known(outlet)? });
+            return Ok(known(outlet)?.map(|left| Self { outlet, row: shape[cut.axis], shape: left }));
         }
-        Ok(Self { outlet, row: shape.last().copied().unwrap_or(1), shape })
+        Ok(Some(Self { outlet, row: shape.last().copied().unwrap_or(1), shape }))
     }
 }
 
@@ -109,7 +110,9 @@ impl EvalOp for Interleaved {
         let points = shape.iter().product::<usize>();
         let mut plain = result.try_as_plain_ram_mut()?;
         let written = plain.as_slice_mut::<f32>()?;
-        for (live, input) in live.iter().zip(&inputs) {
+        for (operand, (live, input)) in live.iter().zip(&inputs).enumerate() {
+            // Copied, not added to zeros, which would make 0 of −0.
+            let put = |to: &mut f32, from: &f32| *to = if operand == 0 { *from } else { *to + *from };
             let input = input.try_as_plain_ram()?.as_slice::<f32>()?;
             let read = input.chunks_exact(live.len() * cells);
             let row_points = points / read.len();
@@ -120,14 +123,14 @@ impl EvalOp for Interleaved {
                         let (pairs, last) = row.as_chunks_mut::<2>();
                         let (even, odd) = read.split_at(cells);
                         for ([first, second], (even, odd)) in pairs.iter_mut().zip(even.iter().zip(odd)) {
-                            *first += even;
-                            *second += odd;
+                            put(first, even);
+                            put(second, odd);
                         }
-                        last.iter_mut().zip(&even[pairs.len()..]).for_each(|(to, from)| *to += from);
+                        last.iter_mut().zip(&even[pairs.len()..]).for_each(|(to, from)| put(to, from));
                     }
                     _ => {
                         for (&phase, read) in live.iter().zip(read.chunks_exact(cells)) {
-                            row[phase..].iter_mut().step_by(phases).zip(read).for_each(|(to, from)| *to += from);
+                            row.iter_mut().skip(phase).step_by(phases).zip(read).for_each(|(to, from)| put(to, from));
                         }
                     }
                 }

@@ -36,11 +36,12 @@ impl Choice {
     }
 }
 
-/// The first of the greatest.
+/// The first of the greatest, as tract's own ArgMax finds it: of what is not greater than the least f32, the first.
 pub(super) fn winner(outputs: &[f32]) -> usize {
-    let greatest = outputs.iter().enumerate().fold((0, f32::NEG_INFINITY), |greatest, (index, &output)| {
-        if output > greatest.1 { (index, output) } else { greatest }
-    });
+    let greatest = outputs
+        .iter()
+        .enumerate()
+        .fold((0, f32::MIN), |greatest, (index, &output)| if output > greatest.1 { (index, output) } else { greatest });
     greatest.0
 }
 

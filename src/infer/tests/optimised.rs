@@ -6,7 +6,7 @@ use tract_onnx::prelude::{
     tvec,
 };
 
-use crate::gradient::proto::int;
+use crate::gradient::proto::{int, ints};
 use crate::gradient::tests::networks::{Convolution, Head, Network, Residual, residual};
 use crate::gradient::{MapOf, Seed, Target, attach, attach_map};
 use crate::infer::optimised;
@@ -177,5 +177,39 @@ fn what_only_looks_alike_stays_as_it_is() {
         make(&mut network);
         let counts = Case { points: 12, ..COMMON }.check(&network.draft(&[1, CHANNELS, 12]), [operator], name);
         assert_eq!(counts, [expected], "{name}");
+    }
+}
+
+#[test]
+fn phases_may_be_cut_anywhere_and_keep_the_sign_of_zero() {
+    for kept in [1, 2, 3, 4, 5, 47, 48] {
+        for live in [None, Some(0), Some(1), Some(3)] {
+            let mut network = Network::new(1);
+            network.conv("x", "c", [4, CHANNELS, 3], Convolution::new(1, [1, 1]));
+            match live {
+                None => network.op("Transpose", &["c"], "phases", vec![ints("perm", &[0, 2, 1])]),
+                Some(live) => {
+                    // tract gives −0 to the rectifier of what is negative.
+                    network.op("Neg", &["c"], "minus", Vec::new()).op("Relu", &["minus"], "r", Vec::new());
+                    network.op("Neg", &["r"], "n", Vec::new());
+                    network.integers("cells", &[1, 48, 1]).op("Reshape", &["n", "cells"], "own", Vec::new());
+                    network.constant("zeros", &[1, 48, 1], &[0.0; 48]);
+                    let mut parts = ["zeros"; 4];
+                    parts[live] = "own";
+                    network.op("Concat", &parts, "phases", vec![int("axis", 2)])
+                }
+            };
+            network.integers("flat", &[1, -1]).op("Reshape", &["phases", "flat"], "row", Vec::new());
+            network.integers("from", &[0]).integers("to", &[kept]).integers("axis", &[1]);
+            network.op("Slice", &["row", "from", "to", "axis"], "cut", Vec::new());
+            // The sign of a zero shows in its reciprocal.
+            network.op("Reciprocal", &["cut"], "large", Vec::new());
+            network.constant("low", &[], &[-9.0]).constant("high", &[], &[9.0]);
+            network.op("Clip", &["large", "low", "high"], "z", Vec::new());
+            let name = format!("{kept} points of phases, {live:?} of them");
+            let counts =
+                Case { points: 12, ..COMMON }.check(&network.draft(&[1, CHANNELS, 12]), ["Interleaved"], &name);
+            assert_eq!(counts, [1], "{name}");
+        }
     }
 }
