@@ -81,7 +81,9 @@ impl Reserve {
     fn keep(&self, bytes: u64) -> bool {
         let reserved = || -> std::io::Result<()> {
             let file = File::create(&self.path)?;
-            Ok(posix_fallocate(&file, 0, bytes.cast_signed())?)
+            // A length has 32 bits on a 32-bit processor.
+            let bytes = libc::off_t::try_from(bytes).map_err(std::io::Error::other)?;
+            Ok(posix_fallocate(&file, 0, bytes)?)
         };
         let outcome = reserved();
         if let Err(error) = &outcome {
