@@ -1,5 +1,5 @@
 //! What the Debian package is made from: every file is there, units and manual agree with the program.
-//! `./dev deb --test` installs, upgrades and purges a package made of a quick build.
+//! `./dev deb --test` installs, upgrades and purges one.
 
 #[path = "support/root.rs"]
 mod root;
