@@ -195,7 +195,8 @@ async fn a_watcher_sees_the_last_result_then_every_new_one_until_the_server_stop
 
 #[tokio::test]
 async fn a_watcher_that_does_not_read_is_dropped() {
-    let station = station(Settings { take_within: Duration::from_millis(50), ..Settings::default() }).await;
+    // Longer than filling its queue takes, on a slow processor too: otherwise the write that stalls ends the connection first.
+    let station = station(Settings { take_within: Duration::from_secs(1), ..Settings::default() }).await;
     let mut stream = station.connect().await;
     stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
     read_until(&mut stream, "event: hello").await;
