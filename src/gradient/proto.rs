@@ -112,6 +112,16 @@ pub fn value(name: &str, shape: &[usize]) -> ValueInfoProto {
     typed_value(name, &Fact { shape: shape.to_vec(), element: Element::Float })
 }
 
+/// States another size of a value's last axis, be it one that no value could have.
+#[cfg(test)]
+pub fn enlarge(info: &mut ValueInfoProto, size: i64) {
+    let kind = info.r#type.as_mut().and_then(|kind| kind.value.as_mut());
+    let Some(type_proto::Value::TensorType(tensor)) = kind else { return };
+    if let Some(last) = tensor.shape.as_mut().and_then(|shape| shape.dim.last_mut()) {
+        last.value = Some(dimension::Value::DimValue(size));
+    }
+}
+
 /// An input or output of a graph.
 pub(super) fn typed_value(name: &str, fact: &Fact) -> ValueInfoProto {
     let dimension =

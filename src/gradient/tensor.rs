@@ -118,6 +118,12 @@ pub(super) fn elements(shape: &[usize]) -> Result<usize, GradientError> {
     })
 }
 
+/// A size that a file states; `None` where it is negative. What no `usize` of a 32-bit processor holds becomes the largest, which
+/// [`elements`] refuses by its name.
+pub(super) fn size(stated: i64) -> Option<usize> {
+    u64::try_from(stated).ok().map(|size| usize::try_from(size).unwrap_or(usize::MAX))
+}
+
 /// Row-major strides of a shape.
 pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
@@ -131,8 +137,8 @@ impl Tensor {
     /// An initialiser of the file; `None` for element types no gradient is computed with.
     pub(super) fn read(proto: &TensorProto) -> Result<Option<Self>, GradientError> {
         let failed = |problem: String| GradientError::Initializer { name: proto.name.clone(), problem };
-        let sizes = proto.dims.iter().map(|&size| usize::try_from(size)).collect::<Result<Vec<_>, _>>();
-        let shape = sizes.map_err(|_| failed(format!("negative size in the shape {:?}", proto.dims)))?;
+        let sizes = proto.dims.iter().copied().map(size).collect::<Option<Vec<_>>>();
+        let shape = sizes.ok_or_else(|| failed(format!("negative size in the shape {:?}", proto.dims)))?;
         let count = elements(&shape)?;
         if is_outside(proto) {
             return Err(outside(proto));

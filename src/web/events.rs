@@ -9,6 +9,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::sse::{Event, Sse};
@@ -18,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::live::Published;
 use super::routes::{Shared, refusal};
-use super::server::stopped;
+use super::server::{Slow, stopped};
 
 /// The page calls the connection lost after three of these.
 pub(super) const BEAT_EVERY: Duration = Duration::from_secs(5);
@@ -26,18 +27,23 @@ pub(super) const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// reconnects and gets the latest.
 const EVENTS_PENDING: usize = 8;
 
-pub(super) async fn stream(State(shared): State<Shared>) -> Response {
+pub(super) async fn stream(State(shared): State<Shared>, Extension(slow): Extension<Slow>) -> Response {
     let Ok(permit) = shared.watchers.clone().try_acquire_owned() else {
         let busy = refusal(StatusCode::SERVICE_UNAVAILABLE, "too many watch already");
         return ([(header::RETRY_AFTER, "10")], busy).into_response();
     };
     let (sender, receiver) = mpsc::channel::<Result<Event, Infallible>>(EVENTS_PENDING);
-    tokio::spawn(feed(shared, sender, permit));
+    tokio::spawn(feed(shared, sender, slow, permit));
     // nginx would collect the events before it passes them on.
     ([("x-accel-buffering", "no")], Sse::new(ReceiverStream::new(receiver))).into_response()
 }
 
-async fn feed(shared: Shared, client: mpsc::Sender<Result<Event, Infallible>>, _permit: OwnedSemaphorePermit) {
+async fn feed(
+    shared: Shared,
+    client: mpsc::Sender<Result<Event, Infallible>>,
+    slow: Slow,
+    _permit: OwnedSemaphorePermit,
+) {
     let mut stop = shared.stop.clone();
     let (last, mut updates) = shared.sources.live.subscribe();
     let hello = serde_json::json!({
@@ -54,13 +60,13 @@ async fn feed(shared: Shared, client: mpsc::Sender<Result<Event, Infallible>>, _
             match client.try_send(Ok(event)) {
                 Ok(()) => {}
                 Err(mpsc::error::TrySendError::Closed(_)) => return,
-                Err(mpsc::error::TrySendError::Full(_)) => return dropped(&shared),
+                Err(mpsc::error::TrySendError::Full(_)) => return slow.set(),
             }
         }
         tokio::select! {
             update = updates.recv() => match update {
                 Ok(update) => pending.push(result_event(&update)),
-                Err(broadcast::error::RecvError::Lagged(_)) => return dropped(&shared),
+                Err(broadcast::error::RecvError::Lagged(_)) => return slow.set(),
                 Err(broadcast::error::RecvError::Closed) => return,
             },
             _ = beat.tick() => {
@@ -71,11 +77,6 @@ async fn feed(shared: Shared, client: mpsc::Sender<Result<Event, Infallible>>, _
             () = stopped(&mut stop) => return,
         }
     }
-}
-
-fn dropped(shared: &Shared) {
-    shared.sources.metrics.web_dropped.inc();
-    tracing::debug!("a watcher of the live page is too slow and is dropped");
 }
 
 fn result_event(update: &Published) -> Event {

@@ -127,7 +127,7 @@ impl Metrics {
         registry.register("web_refused", "HTTP connections refused at the limit", metrics.web_refused.clone());
         registry.register(
             "web_dropped",
-            "Watchers of the live page dropped for being slow",
+            "HTTP connections given up because the client took too little",
             metrics.web_dropped.clone(),
         );
         Self { registry, ..metrics }

@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -25,6 +26,20 @@ const REQUEST_HEADERS_MAX: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// For the answers under way when the server stops.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
+
+/// Set when a client takes less than it asked for; its connection counts as dropped then.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slow(Arc<AtomicBool>);
+
+impl Slow {
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// How to serve.
 #[derive(Debug, Clone)]
@@ -153,15 +168,16 @@ impl Server {
         mut stopped: watch::Receiver<bool>,
     ) -> impl Future<Output = ()> + Send + use<> {
         let open = OpenConnection::count(&self.sources);
-        let io = TokioIo::new(Impatient::new(stream, self.settings.take_within));
+        let slow = Slow::default();
+        let io = TokioIo::new(Impatient::new(stream, self.settings.take_within, slow.clone()));
+        let service = TowerToHyperService::new(router.layer(Extension(slow.clone())));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.settings.head_within)
             .max_buf_size(REQUEST_HEAD_MAX)
             .max_headers(REQUEST_HEADERS_MAX)
-            .serve_connection(io, TowerToHyperService::new(router));
+            .serve_connection(io, service);
         async move {
-            let _open = open;
             let mut connection = std::pin::pin!(connection);
             let outcome = tokio::select! {
                 outcome = &mut connection => outcome,
@@ -172,6 +188,10 @@ impl Server {
             };
             if let Err(error) = outcome {
                 tracing::debug!(error = %error, "a connection to the web page ended early");
+            }
+            if slow.is_set() {
+                open.0.metrics.web_dropped.inc();
+                tracing::debug!("a client of the web page was too slow and is dropped");
             }
         }
     }

@@ -214,6 +214,41 @@ async fn a_watcher_that_does_not_read_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_watcher_that_takes_nothing_of_one_event_is_dropped_too() {
+    let station = station(Settings { take_within: Duration::from_millis(200), ..Settings::default() }).await;
+    let mut stream = station.connect().await;
+    stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+    read_until(&mut stream, "event: beat").await;
+    let mut large = update(3);
+    // More than a kernel buffers, so that the write stalls while nothing waits behind it.
+    large.result["padding"] = "x".repeat(32_000_000).into();
+    station.live.publish(&large).expect("JSON");
+    let given_up = async {
+        while station.metrics.web_connections.get() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(NEVER, given_up).await.expect("the connection must be given up");
+    assert_eq!(station.metrics.web_dropped.get(), 1);
+}
+
+#[tokio::test]
+async fn who_leaves_is_not_slow() {
+    let station = station(Settings::default()).await;
+    let mut stream = station.connect().await;
+    stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+    read_until(&mut stream, "event: beat").await;
+    drop(stream);
+    let gone = async {
+        while station.metrics.web_connections.get() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(NEVER, gone).await.expect("the connection must be noticed as closed");
+    assert_eq!(station.metrics.web_dropped.get(), 0);
+}
+
+#[tokio::test]
 async fn places_are_limited_and_none_is_held_by_who_says_nothing() {
     let settings = Settings { connections_max: 2, head_within: Duration::from_millis(200), ..Settings::default() };
     let station = station(settings).await;

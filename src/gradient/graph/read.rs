@@ -6,7 +6,7 @@ use tract_onnx::pb::{ValueInfoProto, type_proto};
 use super::Fact;
 use crate::gradient::error::GradientError;
 use crate::gradient::shapes::{open_shape, sizes};
-use crate::gradient::tensor::Element;
+use crate::gradient::tensor::{Element, size};
 
 fn tensor_of(info: &ValueInfoProto) -> Option<&type_proto::Tensor> {
     let type_proto::Value::TensorType(tensor) = info.r#type.as_ref()?.value.as_ref()?;
@@ -34,7 +34,7 @@ fn declared_element(info: &ValueInfoProto) -> Result<Element, DataType> {
 
 /// What is declared of a value that some node gives, where it is declared whole.
 pub(super) fn declared(info: &ValueInfoProto) -> Option<Fact> {
-    let sizes = declared_shape(info)?.into_iter().map(|size| usize::try_from(size?).ok());
+    let sizes = declared_shape(info)?.into_iter().map(|stated| size(stated?));
     Some(Fact { shape: sizes.collect::<Option<_>>()?, element: declared_element(info).ok()? })
 }
 
@@ -48,14 +48,14 @@ pub(super) fn input(info: &ValueInfoProto) -> Result<Fact, GradientError> {
     let element = declared_element(info).map_err(|found| {
         failed(format!("its elements are {}: export the model in FLOAT (f32)", found.as_str_name()))
     })?;
-    let sized = |size: Option<i64>| {
-        let size = size.ok_or_else(|| {
+    let sized = |stated: Option<i64>| {
+        let stated = stated.ok_or_else(|| {
             let (open, example) = (open_shape(info), example(&sizes));
             failed(format!(
                 "its shape is {open}: only the batch may be left open, fix the rest, as in --shape {example}"
             ))
         })?;
-        usize::try_from(size).ok().filter(|&size| size > 0).ok_or_else(|| failed("a size is not above 0".into()))
+        size(stated).filter(|&size| size > 0).ok_or_else(|| failed("a size is not above 0".into()))
     };
     Ok(Fact { shape: sizes.iter().copied().map(sized).collect::<Result<_, _>>()?, element })
 }

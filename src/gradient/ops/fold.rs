@@ -6,7 +6,7 @@ use crate::gradient::error::GradientError;
 use crate::gradient::geometry::Reach;
 use crate::gradient::graph::Graph;
 use crate::gradient::node::Node;
-use crate::gradient::tensor::{Element, Tensor, elements, strides};
+use crate::gradient::tensor::{Element, Tensor, elements, size, strides};
 
 /// The operator of that name.
 pub(super) fn operator(op: &str) -> Option<&'static dyn Rule> {
@@ -323,6 +323,6 @@ impl Operator for Cast {
 
 /// A list of integers as a shape.
 pub(super) fn sizes_of(node: &Node, sizes: &[i64]) -> Result<Vec<usize>, GradientError> {
-    let size = |&size: &i64| usize::try_from(size).map_err(|_| node.fault(format!("a size of {size}")));
-    sizes.iter().map(size).collect()
+    let read = |&stated: &i64| size(stated).ok_or_else(|| node.fault(format!("a size of {stated}")));
+    sizes.iter().map(read).collect()
 }

@@ -6,7 +6,7 @@ use crate::gradient::geometry::Reach;
 use crate::gradient::graph::Graph;
 use crate::gradient::node::Node;
 use crate::gradient::proto;
-use crate::gradient::tensor::{Tensor, elements, strides};
+use crate::gradient::tensor::{Tensor, elements, size, strides};
 
 pub(super) struct Flatten;
 pub(super) struct Reshape;
@@ -76,11 +76,11 @@ fn reshaped(graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
     let asked = graph.integers(node, 1)?.ok_or_else(|| node.fault("the shape is missing"))?;
     let literal_zero = node.int("allowzero", 0)? != 0;
     let mut shape = Vec::new();
-    for (axis, &size) in asked.iter().enumerate() {
-        shape.push(match size {
+    for (axis, &stated) in asked.iter().enumerate() {
+        shape.push(match stated {
             -1 => 1,
             0 if !literal_zero => *before.get(axis).ok_or_else(|| node.fault("a 0 where there is no axis to copy"))?,
-            size => usize::try_from(size).map_err(|_| node.fault(format!("a size of {size}")))?,
+            stated => size(stated).ok_or_else(|| node.fault(format!("a size of {stated}")))?,
         });
     }
     let open: Vec<usize> = asked.iter().enumerate().filter(|&(_, &size)| size == -1).map(|(axis, _)| axis).collect();

@@ -8,8 +8,9 @@ use crate::gradient::graph::Graph;
 use crate::gradient::node::Node;
 use crate::gradient::proto;
 
-/// Kernels, strides, dilations and paddings stay far below any axis's length.
-const STEP_MAX: usize = 1 << 16;
+/// Kernels, strides, dilations and paddings, far below any axis's length: the product of two and the product of two others fit
+/// together into a `usize` of 32 bits.
+const STEP_MAX: usize = 1 << 15;
 /// Spatial axes: a line, an image, a volume.
 const AXES_MAX: usize = 3;
 /// Batch and channels come before the spatial axes.
