@@ -223,7 +223,7 @@ fn a_damaged_capture_says_on_which_line() {
     check("baud 115200", "baud fast", "line 5 of the capture: 'baud' must be");
     check("laser-nm 785", "laser-nm NaN", "line 9 of the capture: 'laser-nm' must be");
     check("checksum md5\n\n", "checksum md5\n", "an empty line ends the header");
-    check("0.000", "zero ", "the time is not seconds");
+    check("\n\n0.", "\n\nzero.", "the time is not seconds");
     check(" clear\n", " clear now\n", "'clear' stands alone");
     check(" > C1", " > C", "pairs of hexadecimal digits");
     check(" clear\n", " shout\n", "there is no such event");

@@ -116,9 +116,9 @@ async fn take_orders(control: TcpStream, station: Arc<Station>, served: &mut Ser
 #[tokio::test]
 async fn the_page_works_in_a_browser() {
     let web = root().join("web");
-    let browser = std::env::var("RAMAND_CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
+    let browser = std::env::var("RAMAND_TEST_CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
     for (needed, how) in [
-        (Path::new(&browser).to_owned(), "apt-get install chromium, or set RAMAND_CHROMIUM"),
+        (Path::new(&browser).to_owned(), "apt-get install chromium, or set RAMAND_TEST_CHROMIUM"),
         (web.join("node_modules/playwright-core"), "npm ci --prefix web"),
     ] {
         if !needed.exists() {
@@ -144,7 +144,7 @@ async fn the_page_works_in_a_browser() {
     let mut browsing = Command::new("timeout")
         .args(["200", "node", "--test", "test/"])
         .current_dir(&web)
-        .env("RAMAND_CHROMIUM", &browser)
+        .env("RAMAND_TEST_CHROMIUM", &browser)
         .env("RAMAND_PAGE", format!("http://127.0.0.1:{}/", served.port))
         .env("RAMAND_CONTROL", port.to_string())
         .stdin(Stdio::null())

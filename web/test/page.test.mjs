@@ -23,7 +23,7 @@ before(async () => {
   control = net.connect(Number(process.env.RAMAND_CONTROL), "127.0.0.1");
   answers = createInterface({ input: control })[Symbol.asyncIterator]();
   browser = await chromium.launch({
-    executablePath: process.env.RAMAND_CHROMIUM,
+    executablePath: process.env.RAMAND_TEST_CHROMIUM,
     args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic", "--no-first-run",
       "--disable-component-update", "--disable-sync"],
   });
