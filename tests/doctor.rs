@@ -85,6 +85,8 @@ fn ports_and_their_neighbours() {
     check(&[], QUIET, "others", "ok", "ModemManager does not run");
     check(&[("proc/41/comm", "ModemManager\n")], QUIET, "others", "mend", "ModemManager runs and sends AT commands");
     check(&[("proc/41/comm", "brltty\n")], QUIET, "others", "mend", "braille");
+    let rules = ("usr/lib/udev/rules.d/90-ramand.rules", "");
+    check(&[("proc/41/comm", "brltty\n"), rules], QUIET, "others", "ok", "leaves this port alone");
     check(&[("proc/self/comm", "brltty\n")], QUIET, "others", "ok", "brltty does not run");
     check(&[], QUIET, "laser", "mend", "serial_number is not set");
     let known = format!("{QUIET}[spectrometer]\nserial_number = \"QEP01234\"\n");
@@ -109,6 +111,12 @@ fn the_journal_its_disk_and_its_secrets() {
     check(&[put], &handed, "credentials", "mend", "LoadCredential=secret_mqtt:/etc/ramand/secrets/mqtt");
     let drop_in = ("etc/systemd/system/ramand.service.d/secrets.conf", SECRETS);
     check(&[put, drop_in], &handed, "credentials", "ok", "will be handed over");
+    let second = secret("/run/credentials/ramand@line-2.service/secret_mqtt");
+    check(&[put, drop_in], &second, "credentials", "mend", "/etc/systemd/system/ramand@line-2.service.d");
+    let of_all = ("etc/systemd/system/ramand@.service.d/secrets.conf", SECRETS);
+    check(&[put, of_all], &second, "credentials", "ok", "will be handed over");
+    let of_one = ("etc/systemd/system/ramand@line-2.service.d/secrets.conf", SECRETS);
+    check(&[put, of_one], &second, "credentials", "ok", "will be handed over");
     let odd = secret("/run/credentials/ramand.service/mqtt");
     check(&[], &odd, "credentials", "mend", "no unit hands over");
     check(&[("etc/p", "p")], &secret("/etc/p"), "credentials", "mend", "can be read by everybody");

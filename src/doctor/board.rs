@@ -2,7 +2,7 @@
 
 use super::{Finding, Root};
 use crate::failure::Kind;
-use crate::infer::kernels;
+use crate::infer::{Kernels, kernels};
 
 /// Boards slow themselves down from 80 °C (Raspberry Pi) or a little above.
 const WARM_MAX_C: f64 = 80.0;
@@ -18,8 +18,20 @@ const THROTTLED: [(u32, &str); 4] = [
 
 pub(super) fn examine(root: &Root) -> Vec<Finding> {
     let mut findings = vec![temperature(root), throttling(root)];
-    findings.push(Finding::good("kernels", kernels().to_string()));
+    findings.push(kernels_finding(&kernels()));
     findings
+}
+
+fn kernels_finding(kernels: &Kernels) -> Finding {
+    if kernels.are_plain() {
+        let says = format!(
+            "{kernels}: no kernel written for this processor runs, and inference is slow; does something hide /proc/cpuinfo, or is \
+             TRACT_CPU_ISA set?"
+        );
+        Finding::mend("kernels", Kind::Operator, says)
+    } else {
+        Finding::good("kernels", kernels.to_string())
+    }
 }
 
 fn temperature(root: &Root) -> Finding {

@@ -67,10 +67,11 @@ fn origin(path: &Path, root: &Root) -> Finding {
     };
     let origin = Path::new(SECRETS).join(name);
     let line = format!("LoadCredential={PREFIX}{name}:{}", origin.display());
+    let unit = path.parent().and_then(Path::file_name).and_then(|unit| unit.to_str()).unwrap_or_default();
     match std::fs::metadata(root.path(&origin)) {
-        Ok(_) if !any_unit_says(&line, root) => {
+        Ok(_) if !unit_says(unit, &line, root) => {
             let says = format!(
-                "no unit hands {} over: put '{line}' into /etc/systemd/system/ramand.service.d",
+                "{unit} does not hand {} over: put '{line}' into a file of {UNITS}/{unit}.d, below [Service]",
                 origin.display()
             );
             Finding::mend("credentials", Kind::Operator, says)
@@ -87,11 +88,12 @@ fn origin(path: &Path, root: &Root) -> Finding {
     }
 }
 
-/// Whether a drop-in of the operator's has this line.
-fn any_unit_says(line: &str, root: &Root) -> bool {
+/// Whether a drop-in of the operator's for this unit, or for the template it is an instance of, has this line.
+fn unit_says(unit: &str, line: &str, root: &Root) -> bool {
+    let template = unit.split_once('@').map(|(name, _)| format!("{name}@.service"));
+    let units = [Some(unit.to_owned()), template].into_iter().flatten();
     let listed = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let units = root.path(Path::new(UNITS));
-    let drop_ins = listed(&units).filter(|path| path.extension().is_some_and(|extension| extension == "d"));
-    let texts = drop_ins.flat_map(|folder| listed(&folder)).filter_map(|file| std::fs::read_to_string(file).ok());
+    let drop_ins = units.flat_map(|unit| listed(&root.path(Path::new(UNITS).join(format!("{unit}.d")))));
+    let texts = drop_ins.filter_map(|file| std::fs::read_to_string(file).ok());
     texts.into_iter().any(|text| text.lines().any(|found| found.trim() == line))
 }

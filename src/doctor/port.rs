@@ -25,6 +25,9 @@ const UNINVITED: [(&str, &str); 2] = [
 /// What udev writes about a device that ModemManager leaves alone.
 const IGNORED: &str = "E:ID_MM_DEVICE_IGNORE=1";
 
+/// Where the rules are that take adapters away from brltty: put there by the package, or by hand.
+const RULES: [&str; 2] = ["/usr/lib/udev/rules.d/90-ramand.rules", "/etc/udev/rules.d/90-ramand.rules"];
+
 pub(super) fn examine(config: &Config, root: &Root) -> Vec<Finding> {
     let name = &config.spectrometer.port;
     let port = root.path(name);
@@ -70,7 +73,8 @@ fn latency(tty: &str, root: &Root) -> Option<Finding> {
     let milliseconds: u32 = text.parse().ok()?;
     Some(if milliseconds > 1 {
         let says = format!(
-            "the adapter holds short answers back for {milliseconds} ms: install systemd/90-ramand.rules, which sets 1 ms"
+            "the adapter holds short answers back for {milliseconds} ms: install systemd/90-ramand.rules, \
+             which sets 1 ms, then unplug it and plug it in again"
         );
         Finding::mend("latency", Kind::Operator, says)
     } else {
@@ -103,12 +107,13 @@ pub(super) fn uninvited(config: &Config, root: &Root) -> Vec<Finding> {
         .filter_map(|process| root.text(format!("/proc/{process}/comm")))
         .collect();
     let ignored = udev_record(&config.spectrometer.port, root).is_some_and(|record| record.contains(IGNORED));
+    let kept_away = RULES.iter().any(|rules| root.path(Path::new(rules)).exists());
     let look = |(program, remedy): (&str, &str)| {
         // The kernel keeps fifteen characters of a name.
         let name: String = program.chars().take(15).collect();
         if !running.contains(&name) {
             Finding::good("others", format!("{program} does not run"))
-        } else if program == UNINVITED[0].0 && ignored {
+        } else if (program == UNINVITED[0].0 && ignored) || (program == UNINVITED[1].0 && kept_away) {
             Finding::good("others", format!("{program} runs and leaves this port alone"))
         } else {
             Finding::mend("others", Kind::Operator, format!("{program} runs and {remedy}"))

@@ -29,6 +29,13 @@ pub struct Kernels {
     pub convolution_f16: String,
 }
 
+impl Kernels {
+    /// Whether what the shipped networks calculate with is tract's plain Rust, several times slower than what is written for a processor.
+    pub fn are_plain(&self) -> bool {
+        [&self.convolution, &self.head].iter().any(|kernel| kernel.starts_with("generic"))
+    }
+}
+
 /// Asks tract, which looks at the processor once; the environment's `TRACT_CPU_ISA` edits what it finds.
 pub fn kernels() -> Kernels {
     Kernels {
@@ -68,6 +75,22 @@ mod tests {
         let graph = graph.with_input_fact(0, fact).and_then(optimised).expect("tract knows its operators");
         let info = |op: &dyn tract_onnx::tract_core::ops::Op| op.info().expect("it describes itself");
         graph.nodes().iter().flat_map(|node| info(node.op())).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn plain_kernels_are_known_by_their_names() {
+        let mut found = Kernels {
+            convolution: "arm64simd_conv_w4_f32".to_owned(),
+            head: "armv7neon_mmm_f32_8x6_generic".to_owned(),
+            convolution_f16: "generic_f16_4x4".to_owned(),
+            instructions: Vec::new(),
+        };
+        assert!(
+            !found.are_plain(),
+            "f16 is used by no network, and a core without a kernel of its own has its family's"
+        );
+        found.head = chosen(f64::datum_type(), HEAD);
+        assert!(found.are_plain(), "tract has no other kernel for f64: {}", found.head);
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn arguments(directives: &Directives, folder: &Path, port: Option<&Path>) -> Vec
             "LockPersonality" | "MemoryDenyWriteExecute" | "ProtectKernelModules" | "ProtectKernelLogs" => {}
             "SystemCallArchitectures" | "SystemCallFilter" | "SystemCallErrorNumber" | "UMask" => {}
             // What a service manager does with the service, not what it may do.
-            "Description" | "Documentation" | "After" | "Type" | "ExecStart" | "WantedBy" => {}
+            "Description" | "Documentation" | "Wants" | "After" | "Type" | "ExecStart" | "WantedBy" => {}
             "StartLimitIntervalSec" | "TimeoutStartSec" | "WatchdogSec" | "Restart" | "RestartSec" => {}
             "RestartPreventExitStatus" | "TimeoutStopSec" => {}
             other => panic!("the sandbox does not know {other}={value}"),
