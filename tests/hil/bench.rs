@@ -73,6 +73,11 @@ impl Bench {
         self.rig.settings(&self.port)
     }
 
+    /// For whoever asks for the laser and switches it off, on every bench.
+    pub(crate) fn settings_for_off(&self) -> Settings {
+        self.rig.settings_for_off(&self.port)
+    }
+
     /// The request to stop.
     pub(crate) fn stop(&self) -> Stop {
         self.stop.token()

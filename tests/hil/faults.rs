@@ -165,6 +165,67 @@ fn ctrl_c_ends_the_checks_with_the_laser_off_and_a_report() {
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2, "Markdown and JSON");
 }
 
+/// As after SIGKILL: nobody has the port, and the laser is on.
+fn leave_on(bench: &Bench) -> Option<()> {
+    let simulator = bench.simulator.as_ref()?;
+    let mut driver = bench.open().ok()?;
+    driver.measure().ok()?;
+    simulator.inject("laser-stuck".parse().ok()?);
+    driver.laser_off().expect_err("it is stuck");
+    drop(driver);
+    simulator.inject("laser-released".parse().ok()?);
+    (simulator.laser() == Laser::On).then_some(())
+}
+
+#[test]
+fn a_laser_that_somebody_left_on_is_said_and_switched_off_before_anything_else() {
+    let mut bench = bench(false, &[], None);
+    leave_on(&bench).expect("on");
+    bench.rig.laser.allowed = false;
+    let identify = CHECKS[0];
+    let report = run(&bench, &[identify]);
+    let outcome = &report.outcomes[0];
+    assert!(outcome.verdict == Verdict::Failed && outcome.says.contains("laser WAS ON"), "{}", outcome.says);
+    assert_eq!(bench.simulator.as_ref().map(|simulator| simulator.laser()), Some(Laser::Off));
+    assert_eq!(run(&bench, &[identify]).outcomes[0].verdict, Verdict::Passed);
+}
+
+#[test]
+fn a_sample_too_bright_for_two_exposures_is_no_fault_of_the_instrument() {
+    let mut bench = bench(false, &[], None);
+    bench.rig.spectrometer.exposure_min = std::time::Duration::from_millis(200);
+    let named = |name| CHECKS.iter().copied().find(|(found, _)| *found == name).expect("a check");
+    let report = run(&bench, &[named("gain"), named("linearity")]);
+    for outcome in &report.outcomes {
+        assert!(outcome.verdict == Verdict::Skipped && outcome.says.contains("less light"), "{}", outcome.says);
+    }
+}
+
+#[test]
+fn the_laser_is_looked_after_and_a_report_written_where_the_terminal_is_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "rig", "--nocapture"])
+        .env(crate::RIG, root().join("tests/hil/sim.toml"))
+        .env(crate::REPORT, folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "checking identify"), "it gets so far");
+    drop(lines);
+    let pid = i32::try_from(child.id()).expect("process numbers are small");
+    kill(Pid::from_raw(pid), Signal::SIGHUP).expect("running");
+    child.wait().expect("ended");
+    let json = folder.path().read_dir().expect("a folder").flatten().map(|entry| entry.path());
+    let json = json.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let json = std::fs::read(json.expect("a report")).expect("readable");
+    let report: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    let last = report["checks"].as_array().and_then(|checks| checks.last()).expect("checks");
+    assert!(last["name"] == LASER_OFF && last["verdict"] == "passed", "{report}");
+}
+
 #[test]
 fn a_rig_that_may_not_switch_the_laser_never_does() {
     let mut rig = simulated();

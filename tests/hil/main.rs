@@ -37,15 +37,20 @@ fn simulated() -> Rig {
     Rig::read(&root().join("tests/hil/sim.toml")).expect("part of the repository")
 }
 
+/// Prints a line, or nothing: where the terminal is gone, `println!` panics, and the laser would never be looked after.
+fn say(line: &str) {
+    let _ = std::panic::catch_unwind(|| println!("{line}"));
+}
+
 /// Every check in its order; the last one switches the laser off, whatever happened to the others.
 fn run(bench: &Bench, checks: &[(&'static str, Check)]) -> Report {
     let mut report = Report::new(bench);
     for (name, check) in checks {
-        println!("checking {name}");
+        say(&format!("checking {name}"));
         bench.before(name);
         let outcome = checks::guarded(bench, name, *check);
         bench.after(name);
-        println!("{}", outcome.line());
+        say(&outcome.line());
         report.outcomes.push(outcome);
     }
     report

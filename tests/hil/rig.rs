@@ -144,6 +144,13 @@ impl Rig {
         material.map(Some).ok_or_else(|| format!("sample.reference: there is no material '{}'", sample.reference))
     }
 
+    /// For the driver, where it may only ask for the laser and switch it off, which needs nobody's leave.
+    pub(crate) fn settings_for_off(&self, port: &Path) -> Settings {
+        let laser_switch =
+            if self.laser.lamp_line { LaserSwitch::By(LaserControl::LampLine) } else { LaserSwitch::ByProfile };
+        Settings { laser_switch, ..self.settings(port) }
+    }
+
     /// For the driver. Where the laser is not allowed, nothing can switch it.
     pub(crate) fn settings(&self, port: &Path) -> Settings {
         let Spectrometer { baud, serial_number, laser_nm, exposure_min, .. } = &self.spectrometer;

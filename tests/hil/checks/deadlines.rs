@@ -40,11 +40,22 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     driver.laser_off()?;
     drop(driver);
     let conversation = Conversation::read(&path).map_err(|error| Trouble::Fail(error.to_string()))?;
-    let baud = conversation.moments.iter().rev().find_map(|moment| match moment.event {
+    judge(bench, &exchanges(&conversation.moments), baud(&conversation.moments), integration, repeated)
+}
+
+/// The last one.
+fn baud(moments: &[Moment]) -> u32 {
+    let baud = moments.iter().rev().find_map(|moment| match moment.event {
         Event::Open(baud) | Event::Baud(baud) => Some(baud),
         _ => None,
     });
-    judge(bench, &exchanges(&conversation.moments), baud.unwrap_or(1), integration, repeated)
+    baud.unwrap_or(1)
+}
+
+/// The time on the line of the longest exchange, which is a spectrum's.
+pub(super) fn longest_on_line(moments: &[Moment]) -> Duration {
+    let bytes = exchanges(moments).iter().map(|exchange| exchange.bytes).max();
+    line_time(bytes.unwrap_or(0), baud(moments))
 }
 
 fn judge(
@@ -70,7 +81,8 @@ fn judge(
             [MessageType::CORRECTED_SPECTRUM, MessageType::BUFFERED_SPECTRUM].contains(&exchange.message_type);
         let exposure = if exposes { integration } else { IntegrationTime::from_micros(0) };
         let line = line_time(exchange.bytes, baud);
-        let limit = exposure.duration() + line.mul_f64(LINE_FACTOR) + bench.rig.limits.line_allowance;
+        // Twice, as for the deadline: an exposure of a free-running detector may just have begun.
+        let limit = 2 * exposure.duration() + line.mul_f64(LINE_FACTOR) + bench.rig.limits.line_allowance;
         let until = deadline(exposure, 1, exchange.bytes, baud);
         headroom = headroom.min(1.0 - exchange.took.as_secs_f64() / until.as_secs_f64());
         if exchange.took > limit {

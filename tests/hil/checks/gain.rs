@@ -3,7 +3,7 @@
 use ramand::acquire::Spectrometer;
 use serde_json::json;
 
-use super::{Found, Trouble, exposure_max, integration, laser_allowed, light_counts};
+use super::{Found, Trouble, exposure_max, exposures, integration, laser_allowed, light_counts};
 use crate::bench::Bench;
 use crate::statistics::{electrons_per_count, photon_transfer};
 
@@ -25,8 +25,8 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     let longest = exposure_max(bench, &mut driver)?;
     let mean_max = MEAN_MAX * f64::from(driver.instrument().saturation.value());
     let mut points = Vec::new();
-    for level in LEVELS {
-        driver.set_exposure(integration(longest.mul_f64(level)), 1)?;
+    for exposure in exposures(bench, longest, &LEVELS)? {
+        driver.set_exposure(integration(exposure), 1)?;
         for _ in 0..PAIRS {
             let (a, b) = (light_counts(&mut driver)?, light_counts(&mut driver)?);
             points.extend(photon_transfer(&a, &b, STRETCH));

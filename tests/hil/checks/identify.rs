@@ -1,13 +1,18 @@
-//! Who is there: the instrument of the rig, its laser off.
+//! Who is there: the instrument of the rig, its laser off. One that is on, left so by whoever had it before, is switched off: the
+//! checks that follow take dark frames, and send people to the bench.
 
-use ramand::acquire::survey;
+use ramand::acquire::{Driver, Spectrometer, survey};
 use serde_json::json;
 
 use super::{Found, Trouble};
 use crate::bench::Bench;
 
 pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
-    let survey = survey(&bench.settings(), &bench.stop())?;
+    let settings = bench.settings_for_off();
+    let survey = survey(&settings, &bench.stop())?;
+    if survey.laser_on == Some(true) {
+        Driver::open(settings, &bench.stop())?.laser_off()?;
+    }
     let says = format!(
         "{} {} firmware {} at {} baud, {:.1} to {:.1} cm-1, laser {}",
         survey.model,
@@ -16,7 +21,7 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
         survey.baud,
         survey.axis.first().per_cm(),
         survey.axis.last().per_cm(),
-        survey.laser_on.map_or("not asked", |on| if on { "ON" } else { "off" }),
+        survey.laser_on.map_or("not asked", |on| if on { "WAS ON, switched off now" } else { "off" }),
     );
     let figures = json!({
         "model": survey.model,

@@ -3,7 +3,7 @@
 use ramand::acquire::Spectrometer;
 use serde_json::json;
 
-use super::{Found, Trouble, exposure_max, integration, laser_allowed, light_counts};
+use super::{Found, Trouble, exposure_max, exposures, integration, laser_allowed, light};
 use crate::bench::Bench;
 use crate::statistics::{band_factor, median_frame};
 
@@ -18,11 +18,16 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     let mut driver = bench.open()?;
     let longest = exposure_max(bench, &mut driver)?;
     let mut frames = Vec::new();
-    for level in LEVELS {
-        let exposure = longest.mul_f64(level);
+    for exposure in exposures(bench, longest, &LEVELS)? {
         driver.set_exposure(integration(exposure), 1)?;
-        let taken = (0..FRAMES).map(|_| light_counts(&mut driver)).collect::<Result<Vec<_>, _>>()?;
-        frames.push((exposure.as_secs_f64(), median_frame(&taken)));
+        let (mut taken, mut seconds) = (Vec::new(), 0.0);
+        for _ in 0..FRAMES {
+            let (counts, exposed) = light(&mut driver)?;
+            taken.push(counts);
+            // Some instruments round what they are asked for.
+            seconds = exposed.duration().as_secs_f64();
+        }
+        frames.push((seconds, median_frame(&taken)));
     }
     driver.laser_off()?;
     let reference = frames.last().map(|(_, frame)| frame.clone()).unwrap_or_default();

@@ -138,6 +138,11 @@ fn dark_counts(driver: &mut Driver) -> Result<Vec<f64>, Trouble> {
 
 /// Counts above dark of one light frame, straightened by the device's own polynomial.
 fn light_counts(driver: &mut Driver) -> Result<Vec<f64>, Trouble> {
+    Ok(light(driver)?.0)
+}
+
+/// The same, and the exposure that the device made of the one asked for.
+fn light(driver: &mut Driver) -> Result<(Vec<f64>, IntegrationTime), Trouble> {
     let spectrum = driver.measure()?;
     let acquisition = spectrum.acquisition().ok_or_else(|| Trouble::Fail("not measured".to_owned()))?;
     if acquisition.laser != Laser::On {
@@ -148,10 +153,11 @@ fn light_counts(driver: &mut Driver) -> Result<Vec<f64>, Trouble> {
     }
     let straight = driver.instrument().nonlinearity.clone();
     let above = above_dark(&spectrum);
-    Ok(match straight {
+    let counts = match straight {
         Some(polynomial) => above.into_iter().map(|counts| f64::from(polynomial.correct(counts as f32))).collect(),
         None => above,
-    })
+    };
+    Ok((counts, acquisition.integration))
 }
 
 fn above_dark(spectrum: &RawSpectrum) -> Vec<f64> {
@@ -159,6 +165,22 @@ fn above_dark(spectrum: &RawSpectrum) -> Vec<f64> {
     let pairs = spectrum.light().iter().zip(dark);
     pairs.map(|(light, dark)| f64::from(light - dark)).collect()
 }
+
+/// These parts of the longest exposure, none shorter than the rig's shortest.
+fn exposures(bench: &Bench, longest: Duration, parts: &[f64]) -> Result<Vec<Duration>, Trouble> {
+    let shortest = bench.rig.spectrometer.exposure_min;
+    if longest < RANGE_MIN * shortest {
+        return Err(Trouble::Skip(format!(
+            "half of full scale takes {} ms, and the rig's shortest exposure is {} ms: less light, or a smaller exposure_min",
+            longest.as_millis(),
+            shortest.as_millis()
+        )));
+    }
+    Ok(parts.iter().map(|part| longest.mul_f64(*part).max(shortest)).collect())
+}
+
+/// The longest exposure must be this many times the shortest for anything to be seen to grow.
+const RANGE_MIN: u32 = 2;
 
 /// Brightest pixel at the longest exposure, as a part of full scale.
 const BRIGHTEST: f64 = 0.5;

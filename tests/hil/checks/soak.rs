@@ -17,6 +17,7 @@ use ramand::spectrum::RawSpectrum;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use serde_json::{Value, json};
 
+use super::deadlines::longest_on_line;
 use super::{Found, Trouble, laser_allowed};
 use crate::bench::Bench;
 
@@ -105,22 +106,24 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     }
     wait(Instant::now() + soak.lasts, &|| false)?;
     let ended_well = daemon.end()?;
-    let seconds_each = soak.period.max(bench.rig.spectrometer.exposure_min).as_secs_f64();
-    let wanted = RESULTS_MIN * soak.lasts.as_secs_f64() / seconds_each;
+    let path = folder.path().join(CONVERSATION);
+    let conversation =
+        Conversation::read(&path).map_err(|error| Trouble::Fail(format!("the conversation: {error}")))?;
+    let each = soak.period.max(bench.rig.spectrometer.exposure_min + longest_on_line(&conversation.moments));
+    let wanted = RESULTS_MIN * soak.lasts.as_secs_f64() / each.as_secs_f64();
     let found = account(&journal, &heard.seqs(), wanted, ended_well)?;
-    Ok(Found { says: format!("{}; {}", found.says, replayed(&folder.path().join(CONVERSATION))?), ..found })
+    Ok(Found { says: format!("{}; {}", found.says, replayed(&conversation)?), ..found })
 }
 
 /// What the daemon said on the line, played back: the driver must do the same again and come to the same spectra.
-fn replayed(path: &Path) -> Result<String, Trouble> {
-    let told = |error: &dyn std::error::Error| Trouble::Fail(format!("the conversation does not replay: {error}"));
-    let conversation = Conversation::read(path).map_err(|error| told(&error))?;
+fn replayed(conversation: &Conversation) -> Result<String, Trouble> {
     if conversation.moments.last().is_some_and(|last| last.event == capture::Event::Full) {
         return Ok("the conversation is longer than its file".to_owned());
     }
     let mut spectra = 0;
     let counted = |outcome: Result<&RawSpectrum, &AcquireError>| spectra += usize::from(outcome.is_ok());
-    capture::replay(&conversation, counted).map_err(|error| told(&error))?;
+    capture::replay(conversation, counted)
+        .map_err(|error| Trouble::Fail(format!("the conversation does not replay: {error}")))?;
     Ok(format!("{spectra} spectra replayed from the conversation"))
 }
 
