@@ -161,7 +161,9 @@ pub enum AcquireError {
     #[error("at least one scan makes a spectrum")]
     NoScans,
     /// The configured way to switch the laser does not exist.
-    #[error("the device has no {control}: configure how the laser is switched (light source, lamp line or none)")]
+    #[error(
+        "the device has no {control}: set `laser` of [spectrometer] to \"lamp-line\", or `profile` to the one that fits"
+    )]
     NoLaser {
         /// Configured.
         control: &'static str,

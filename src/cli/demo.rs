@@ -165,8 +165,8 @@ fn line(inspection: &Inspection) -> String {
         let mut loudest: Vec<_> = conclusion.attribution.bands.iter().collect();
         loudest.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
         let spoken = loudest.iter().take(2).map(|band| {
-            let middle = 0.5 * (band.band.from.per_cm() + band.band.to.per_cm());
-            format!("{:+.2} {} ({middle:.0})", band.contribution, band.band.name)
+            let (from, to) = (band.band.from.per_cm(), band.band.to.per_cm());
+            format!("{:+.2} {} ({from:.0}-{to:.0})", band.contribution, band.band.name)
         });
         bands = spoken.collect::<Vec<_>>().join(", ");
     }

@@ -81,6 +81,11 @@ pub(super) fn run(command: &EvaluateCommand) -> Result<(), CommandError> {
 fn evaluate_model(args: &EvaluateArgs) -> Result<(), CommandError> {
     let reports: Vec<(&Path, Format)> =
         args.report.iter().map(|path| Ok((path.as_path(), Format::of(path)?))).collect::<Result<_, CommandError>>()?;
+    if let Some(folder) = &args.figures {
+        // Before the work: where it cannot be made, nothing was computed in vain.
+        std::fs::create_dir_all(folder)
+            .map_err(|error| CommandError::operator(format!("failed to make {}: {error}", folder.display())))?;
+    }
     let model = Model::open(&args.model)?;
     let recording = Recording::read(&args.spectra)?;
     let request =

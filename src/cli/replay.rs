@@ -29,7 +29,7 @@ const PAGE: usize = 256;
 /// recorded conversation to the driver: the instrument answers again as it did, and its spectra are printed.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// The journal, of a running daemon too
+    /// The journal, of a running daemon too; or give --capture
     #[arg(long, required_unless_present = "capture", requires = "model", conflicts_with = "axis_check")]
     journal: Option<PathBuf>,
     /// A conversation that `ramand capture` or the daemon has recorded

@@ -86,8 +86,8 @@ pub(super) struct TrainArgs {
     /// Whose mean the difference map subtracts: all, or the spectra with a label, as in sunflower_pct=0
     #[arg(long, value_name = "all|COLUMN=VALUE", default_value = "all", value_parser = parse_reference)]
     reference: Reference,
-    /// Unit of the quantity, for regression
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    /// Unit of the quantity; a regression needs one
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     unit: String,
     #[command(flatten)]
     description: DescriptionArgs,

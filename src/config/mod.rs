@@ -48,7 +48,7 @@ pub enum ConfigError {
         path: PathBuf,
     },
     /// Not TOML, an unknown key, or a value of the wrong type: the cause names line and column.
-    #[error("{}: {source}", path.display())]
+    #[error("the configuration {} cannot be understood", path.display())]
     Syntax {
         /// Which file.
         path: PathBuf,
@@ -408,7 +408,7 @@ mod tests {
             .collect();
         let config = parse(&uncommented).expect("valid");
         assert_eq!(config.models.len(), 2);
-        assert_eq!(config.models[1].above, Some(15.0));
+        assert_eq!(config.models[1].above, Some(25.0));
         assert_eq!(config.spectrometer.serial_number.as_deref(), Some("QEP01234"));
         assert!(config.mqtt.ca_file.is_some());
     }
@@ -432,7 +432,7 @@ mod tests {
             ("[mqtt]\npassword_file = \"p\"\n", ["mqtt.password_file", "mqtt.username"]),
         ];
         for (text, expected) in cases {
-            let message = parse(text).expect_err(text).to_string();
+            let message = crate::failure::chain(&parse(text).expect_err(text));
             for part in expected {
                 assert!(message.contains(part), "{text}: {message}");
             }

@@ -55,7 +55,7 @@ pub enum JournalError {
     /// The file is damaged.
     #[error(
         "the journal {} is damaged ({finding}): stop the service, move the file and its -wal away, save what is readable \
-         with `sqlite3 FILE .recover`, and set `first_seq` above the last number any subscriber has seen",
+         as docs/delivery.md says, and set `first_seq` above the last number any subscriber has seen",
         path.display()
     )]
     Damaged {

@@ -134,7 +134,7 @@ pub enum UpdateError {
     },
     /// A version never changes.
     #[error(
-        "{name} {version} is installed with other content: its manifest is {found}, this one is {new}; a change is a new version"
+        "{name} {version} is installed with other content: its manifest is {found}, this one is {new}; a change is a new version (--model-version of `ramand train` and `ramand model bundle`)"
     )]
     VersionTaken {
         /// The model.

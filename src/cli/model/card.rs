@@ -80,7 +80,7 @@ fn sentence(text: &str) -> String {
 
 fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let training = &manifest.training;
-    let kind = if training.measured { "measured" } else { "not measured" };
+    let kind = if training.measured { "measured" } else { "not stated to be measured" };
     let axis = &manifest.axis;
     let step = (axis.last - axis.first) / (axis.points as f64 - 1.0);
     let steps: Vec<String> = manifest.pipeline.iter().map(step_name).collect();
@@ -174,7 +174,7 @@ fn evaluation(manifest: &Manifest) -> String {
     match &manifest.adopted {
         Some(adopted) => format!("{}.", sentence(&adopted.evaluation)),
         None => {
-            let kind = if manifest.training.measured { "measured" } else { "simulated" };
+            let kind = if manifest.training.measured { "measured" } else { "not stated to be measured" };
             format!(
                 "Out of fold ({}): every spectrum was predicted by a model that saw no spectrum of its sample. The spectra are {kind}.",
                 manifest.training.split
@@ -215,7 +215,7 @@ const ROWS: [(&str, &str, bool); 23] = [
     ("accuracy_gain", "accuracy less PLS-DA's", false),
     ("accuracy_permuted", "accuracy with permuted labels", false),
     ("accuracy_majority", "accuracy of always naming the most frequent kind", false),
-    ("coverage", "coverage of intervals or sets, measured", false),
+    ("coverage", "coverage of intervals or sets, out of fold", false),
     ("interval_width", "mean width of an interval", true),
     ("set_size", "mean number of kinds in a set", false),
     ("set_single", "sets that name one kind", false),

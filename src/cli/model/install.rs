@@ -188,13 +188,13 @@ fn show(comparison: &Comparison, out: &mut impl Write) -> std::io::Result<()> {
     let sides = [("now", comparison.old.as_ref()), ("new", Some(&comparison.new))];
     writeln!(
         out,
-        "        {:<6}{:>9}{:>9}{:>9}{:>14}{:>12}",
+        "        {:<6}{:>9}{:>9}{:>9}{:>16}{:>12}",
         "model", "accept", "reject", "invalid", "not applicable", "median us"
     )?;
     for (word, side) in sides {
         let Some(Side { decisions: [accept, reject, invalid], gate_refusals, .. }) = side else { continue };
         let median = side.and_then(Side::median).map_or("-".to_owned(), |median| median.as_micros().to_string());
-        writeln!(out, "        {word:<6}{accept:>9}{reject:>9}{invalid:>9}{gate_refusals:>14}{median:>12}")?;
+        writeln!(out, "        {word:<6}{accept:>9}{reject:>9}{invalid:>9}{gate_refusals:>16}{median:>12}")?;
     }
     if comparison.old.is_some() {
         writeln!(out, "        {} spectra have another verdict or class", comparison.changed)?;
