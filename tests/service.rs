@@ -23,11 +23,21 @@ fn value_of<'a>(unit: &'a str, key: &str) -> &'a str {
     line.unwrap_or_else(|| panic!("the unit has no {key}"))
 }
 
+/// What a command line that cannot be understood ends with.
+const USAGE: i32 = 2;
+
+#[test]
+fn a_command_line_that_cannot_be_understood_ends_with_its_code() {
+    let status = Command::new(program()).args(["run", "--confg"]).output().expect("it runs").status;
+    assert_eq!(status.code(), Some(USAGE));
+}
+
 #[test]
 fn systemd_does_not_restart_what_only_an_operator_can_mend() {
     for unit in ["systemd/ramand.service", "systemd/ramand@.service"] {
         let unit = read(unit);
-        assert_eq!(value_of(&unit, "RestartPreventExitStatus"), Kind::Operator.exit_code().to_string());
+        let codes = format!("{USAGE} {}", Kind::Operator.exit_code());
+        assert_eq!(value_of(&unit, "RestartPreventExitStatus"), codes);
         assert_eq!(value_of(&unit, "Type"), "notify");
         assert_ne!(
             value_of(&unit, "TimeoutStartSec"),

@@ -33,6 +33,9 @@ pub(super) struct LaserSession {
     source: SpectrumSource,
     /// As last read back; [`Laser::Unknown`] from the moment it is being changed until it is confirmed.
     state: Laser,
+    /// Whether "on" is the last it was told. An interlock makes it read "off" all the same, and when it closes again the laser
+    /// may shine as it was told.
+    told_on: bool,
     /// Until when the device may be busy with an exposure that nobody waits for any more.
     exposing_until: Option<Instant>,
 }
@@ -44,7 +47,7 @@ impl LaserSession {
         control: Option<LaserControl>,
         source: SpectrumSource,
     ) -> Result<Self, AcquireError> {
-        let mut begun = Self { session, control, source, state: Laser::Unknown, exposing_until: None };
+        let mut begun = Self { session, control, source, state: Laser::Unknown, told_on: true, exposing_until: None };
         begun.off()?;
         Ok(begun)
     }
@@ -73,6 +76,7 @@ impl LaserSession {
             return Err(AcquireError::Stopped);
         }
         self.state = Laser::Unknown;
+        self.told_on = true;
         match self.switch(true) {
             Err(AcquireError::Refused { source, .. }) => return Err(AcquireError::LaserNotOn { source: Some(source) }),
             outcome => outcome?,
@@ -84,10 +88,10 @@ impl LaserSession {
         Ok(())
     }
 
-    /// Switches the laser off, and reads back that it is; nothing to do where that was the last thing it said.
+    /// Switches the laser off, and reads back that it is; nothing to do where that is what it was told and what it said.
     pub(super) fn off(&mut self) -> Result<(), AcquireError> {
         let Some(control) = self.control else { return Ok(()) };
-        if self.state == Laser::Off {
+        if self.state == Laser::Off && !self.told_on {
             return Ok(());
         }
         if self.source == SpectrumSource::Buffered && !self.busy().is_zero() {
@@ -139,6 +143,7 @@ impl LaserSession {
     fn confirm_off(&mut self) -> Result<(), AcquireError> {
         self.state = Laser::Unknown;
         self.switch(false)?;
+        self.told_on = false;
         if self.read()? == Laser::Off { Ok(()) } else { Err(AcquireError::LaserStillOn) }
     }
 

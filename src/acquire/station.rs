@@ -274,9 +274,12 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keepe
                 End::Failed(error) => error,
             };
             let why = failure::chain(&error);
+            // A device that is plugged in while somebody looks for it is root's alone until udev has seen it.
+            let looked_before = *opened == Opened::Once || lost_since.is_some();
+            let may_settle = looked_before && matches!(error, AcquireError::PortForbidden { .. });
             match error.kind() {
-                Kind::Operator | Kind::Bug => return Err(error),
-                Kind::Device | Kind::Transient => {}
+                Kind::Operator | Kind::Bug if !may_settle => return Err(error),
+                _ => {}
             }
             if self.stop.is_requested() {
                 tracing::warn!(%why, "the spectrometer failed on the way out");
@@ -380,4 +383,38 @@ fn pauses() -> impl Iterator<Item = Duration> {
         .with_max_delay(RETRY_PAUSE_MAX)
         .without_max_times()
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What acquisition ends with where opening fails with these, one after the other.
+    fn ends_with(mut failures: Vec<AcquireError>) -> String {
+        failures.reverse();
+        let open = |_: &Stop| -> Result<Driver, AcquireError> { Err(failures.pop().expect("it has ended before")) };
+        let ((spectra, _spectra), (events, _events)) = (bounded(1), bounded(EVENTS_WAITING_MAX));
+        let keeper = Keeper {
+            open,
+            beat: || {},
+            period: Duration::ZERO,
+            laser_warmup: Duration::ZERO,
+            laser_switch: LaserSwitch::ByProfile,
+            stop: Stop::never(),
+            spectra,
+            events,
+            laser: Laser::Unknown,
+        };
+        keeper.run().expect_err("it never opens").to_string()
+    }
+
+    #[test]
+    fn a_port_that_udev_has_not_seen_yet_is_tried_again_and_one_forbidden_from_the_start_is_not() {
+        let port = || "/dev/ttyACM0".into();
+        let (missing, forbidden) =
+            (|| AcquireError::PortMissing { port: port() }, || AcquireError::PortForbidden { port: port() });
+        let end = || AcquireError::NotAPort { port: port() };
+        assert_eq!(ends_with(vec![missing(), forbidden(), forbidden(), end()]), end().to_string());
+        assert_eq!(ends_with(vec![forbidden(), end()]), forbidden().to_string());
+    }
 }

@@ -138,6 +138,19 @@ fn an_open_interlock_is_named_and_the_laser_stays_off() {
 }
 
 #[test]
+fn a_laser_that_the_interlock_switched_off_is_told_so_too() {
+    let peer = Peer::new(&Profile::QEPRO);
+    let mut driver = open(&peer).expect("a good device");
+    driver.measure().expect("a good device");
+    // As long as the interlock is open, the device says that there is no light.
+    peer.world().laser = false;
+    driver.measure().expect("the exposure itself succeeds");
+    assert_eq!(driver.laser(), Laser::Off);
+    drop(driver);
+    assert_eq!(peer.world().laser_log, [false, true, false], "and stays off when it closes");
+}
+
+#[test]
 fn spectra_of_an_older_exposure_are_discarded_and_not_for_ever() {
     let peer = Peer::new(&Profile::QEPRO);
     let mut driver = open(&peer).expect("a good device");

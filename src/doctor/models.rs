@@ -4,7 +4,6 @@ use super::{Finding, State};
 use crate::config::Config;
 use crate::daemon;
 use crate::failure::{self, Failure, Kind};
-use crate::infer::Model;
 
 pub(super) fn examine(config: &Config) -> Vec<Finding> {
     if config.models.is_empty() {
@@ -12,7 +11,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     for configured in &config.models {
-        match Model::open(&configured.path) {
+        match daemon::trust(config).open(&configured.path) {
             Ok(model) => {
                 let identity = model.identity();
                 findings.push(Finding::good(

@@ -1,8 +1,10 @@
 //! Each check fails with the fault it is there for, and with that fault alone.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use ramand::acquire::Spectrometer;
@@ -11,6 +13,7 @@ use ramand::supervise::StopSignal;
 
 use crate::bench::{At, Bench, Planted};
 use crate::checks::{CHECKS, Check, Found, LASER_OFF, Trouble, Verdict};
+use crate::rig::Unplug;
 use crate::{run, simulated};
 
 use crate::root::root;
@@ -21,7 +24,7 @@ fn bench(paced: bool, faults: &[&str], planted: Option<Planted>) -> Bench {
     let simulator = rig.simulator.as_mut().expect("sim.toml has one");
     simulator.paced = paced;
     simulator.faults = faults.iter().map(|fault| (*fault).to_owned()).collect();
-    rig.soak.lasts = std::time::Duration::from_secs(2);
+    rig.soak.lasts = Duration::from_secs(2);
     Bench { planted, ..Bench::new(rig, StopSignal::new()).expect("a pseudo-terminal") }
 }
 
@@ -165,6 +168,93 @@ fn ctrl_c_ends_the_checks_with_the_laser_off_and_a_report() {
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2, "Markdown and JSON");
 }
 
+/// The check of that name.
+fn named(name: &str) -> (&'static str, Check) {
+    CHECKS.iter().copied().find(|(found, _)| *found == name).expect("a check")
+}
+
+#[test]
+fn a_plug_that_a_command_pulled_is_put_back_after_ctrl_c() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [off, on] = ["off", "on"].map(|name| folder.path().join(name));
+    let touch = |path: &std::path::Path| vec!["touch".to_owned(), path.display().to_string()];
+    let mut bench = bench(false, &[], None);
+    bench.rig.unplug = Unplug::Command { off: touch(&off), on: touch(&on) };
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !off.exists() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            bench.stop.request("as Ctrl-C does");
+        });
+        run(&bench, &[named("unplug"), named(LASER_OFF)])
+    });
+    assert!(report.outcomes[0].says.contains("stopped on request"), "{}", report.outcomes[0].says);
+    assert!(on.exists(), "the plug is back");
+    assert_eq!(report.outcomes[1].verdict, Verdict::Passed, "{}", report.outcomes[1].says);
+}
+
+#[test]
+fn nobody_pulls_a_plug_while_the_laser_is_on() {
+    let bench = bench(false, &[], None);
+    let report = run(&bench, &[named("unplug")]);
+    assert_eq!(report.outcomes[0].verdict, Verdict::Passed, "{}", report.outcomes[0].says);
+    assert!(bench.simulator.as_ref().expect("simulated").served().is_empty(), "no light frame");
+}
+
+#[test]
+fn an_instrument_that_is_just_coming_back_is_waited_for_and_its_laser_looked_after() {
+    let bench = bench(false, &[], None);
+    let simulator = bench.simulator.as_ref().expect("simulated");
+    simulator.hang_up();
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_secs(1));
+            simulator.come_back();
+        });
+        run(&bench, &[named(LASER_OFF)])
+    });
+    assert_eq!(report.outcomes[0].verdict, Verdict::Passed, "{}", report.outcomes[0].says);
+}
+
+#[test]
+fn a_laser_that_does_not_go_on_fails_the_last_check_and_is_read_back_all_the_same() {
+    let bench = bench(false, &["interlock-open"], None);
+    let report = run(&bench, &[named(LASER_OFF)]);
+    let outcome = &report.outcomes[0];
+    assert_eq!(outcome.verdict, Verdict::Failed);
+    assert!(outcome.says.contains("off now, read back anew") && outcome.says.contains("interlock"), "{}", outcome.says);
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_for_somebody_at_the_plug() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rig = std::fs::read_to_string(root().join("tests/hil/sim.toml")).expect("a rig");
+    let rig = rig.replace("how = \"simulated\"", "how = \"prompt\"").replace("paced = true", "paced = false");
+    std::fs::write(folder.path().join("rig.toml"), rig).expect("written");
+    let terminal = openpty(None, None).expect("a pseudo-terminal");
+    // A session of its own, so that the terminal is this program's, and Ctrl-C on it a signal.
+    let mut child = Command::new("setsid")
+        .arg("--ctty")
+        .arg(std::env::current_exe().expect("this test"))
+        .args(["--exact", "rig", "--nocapture"])
+        .env(crate::RIG, folder.path().join("rig.toml"))
+        .env(crate::REPORT, folder.path())
+        .stdin(terminal.slave)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with("Pull the spectrometer's plug")), "somebody is asked");
+    std::fs::File::from(terminal.master.try_clone().expect("a descriptor")).write_all(b"\x03").expect("typed");
+    let rest: Vec<String> = lines.collect();
+    let told = |check: &str, text: &str| rest.iter().any(|line| line.contains(check) && line.contains(text));
+    assert!(told("unplug", "stopped on request"), "{rest:#?}");
+    assert!(told("laser-off", "off now, read back anew"), "{rest:#?}");
+    assert!(!child.wait().expect("ended").success(), "what was not done has not passed");
+}
+
 /// As after SIGKILL: nobody has the port, and the laser is on.
 fn leave_on(bench: &Bench) -> Option<()> {
     let simulator = bench.simulator.as_ref()?;
@@ -193,8 +283,7 @@ fn a_laser_that_somebody_left_on_is_said_and_switched_off_before_anything_else()
 #[test]
 fn a_sample_too_bright_for_two_exposures_is_no_fault_of_the_instrument() {
     let mut bench = bench(false, &[], None);
-    bench.rig.spectrometer.exposure_min = std::time::Duration::from_millis(200);
-    let named = |name| CHECKS.iter().copied().find(|(found, _)| *found == name).expect("a check");
+    bench.rig.spectrometer.exposure_min = Duration::from_millis(200);
     let report = run(&bench, &[named("gain"), named("linearity")]);
     for outcome in &report.outcomes {
         assert!(outcome.verdict == Verdict::Skipped && outcome.says.contains("less light"), "{}", outcome.says);

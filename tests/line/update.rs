@@ -2,9 +2,9 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
@@ -82,6 +82,19 @@ fn refused(folder: &Path, arguments: &[&str], expected: &[&str]) {
 fn pack(folder: &Path, made: &str) {
     version(folder, made);
     let (from, to) = (format!("FOLDER/oil-type-{made}"), format!("FOLDER/{made}.tar"));
+    succeeds(folder, &["pack", &from, "--key", "FOLDER/key.pem", "--out", &to]);
+}
+
+/// The same of a bundle that answers another question under the name of this one.
+fn pack_other(folder: &Path, version: &str) {
+    let made = folder.join(format!("other-{version}"));
+    copy(&bundle("olive-adulteration"), &made);
+    let manifest = made.join("manifest.toml");
+    let text = fs::read_to_string(&manifest).expect("text");
+    let own = text.lines().find(|line| line.starts_with("version = ")).expect("a version");
+    let text = text.replacen("name = \"olive-adulteration\"", "name = \"oil-type\"", 1);
+    fs::write(&manifest, text.replacen(own, &format!("version = \"{version}\""), 1)).expect("written");
+    let (from, to) = (format!("FOLDER/other-{version}"), format!("FOLDER/{version}.tar"));
     succeeds(folder, &["pack", &from, "--key", "FOLDER/key.pem", "--out", &to]);
 }
 
@@ -210,14 +223,23 @@ fn a_model_is_replaced_while_the_line_runs_and_nothing_is_lost() {
     }
     assert_eq!(switches, 2);
 
-    let outcomes: Vec<Value> = trail(folder).iter().map(|line| line["outcome"].clone()).collect();
-    assert_eq!(outcomes, ["approved", "switched", "approved", "switched", "approved", "switched"]);
     let listed = succeeds(folder, &["list", "--config", config]);
     assert!(
         listed[0].contains("8.0.0") && listed[0].contains("current") && listed[0].contains("signed by"),
         "{listed:?}"
     );
     assert!(listed[1].contains("8.1.0") && !listed[1].contains("previous"), "{listed:?}");
+
+    // Another task, with a limit that fits the new model alone.
+    let text = fs::read_to_string(config).expect("text").replace("probability_min = 0.5", "above = 25.0");
+    fs::write(config, text).expect("written");
+    pack_other(folder, "9.0.0");
+    let other =
+        succeeds(folder, &["install", "FOLDER/9.0.0.tar", "--config", config, "--change-output", "--yes", "--json"]);
+    let other: Value = serde_json::from_str(other.last().expect("a line")).expect("JSON");
+    assert!(other["shadow"]["spectra"].as_u64() >= Some(SOME as u64), "{other}");
+    let outcomes: Vec<Value> = trail(folder).iter().map(|line| line["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["approved", "switched"].repeat(4));
 }
 
 /// The exit code of an installation on a terminal where somebody types that.
@@ -252,6 +274,39 @@ fn on_a_terminal_somebody_is_asked() {
 }
 
 #[test]
+fn ctrl_c_at_the_question_is_a_no() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    if station(folder).is_none() {
+        return;
+    }
+    let config = configuration(folder, Path::new("/nowhere"), &format!("[mqtt]\nenabled = false\n{}", updates(folder)));
+    pack(folder, "8.0.0");
+    let terminal = openpty(None, None).expect("a pseudo-terminal");
+    // A session of its own, so that Ctrl-C on its terminal is a signal.
+    let mut child = Command::new("setsid")
+        .arg("--ctty")
+        .arg(program())
+        .args(["model", "install", "--config"])
+        .arg(config)
+        .arg(folder.join("8.0.0.tar"))
+        .stdin(terminal.slave)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut said = Vec::new();
+    let mut diagnostics = BufReader::new(child.stderr.take().expect("piped"));
+    while !said.ends_with(b"? [y/N]") {
+        assert!(diagnostics.read_until(b']', &mut said).expect("readable") > 0, "{}", String::from_utf8_lossy(&said));
+    }
+    fs::File::from(terminal.master.try_clone().expect("a descriptor")).write_all(b"\x03").expect("typed");
+    assert_eq!(child.wait().expect("ended").code(), Some(78));
+    assert_eq!(trail(folder).last().expect("a line")["outcome"], "declined");
+    assert!(!folder.join("store/.incoming").exists(), "nothing is left of it");
+}
+
+#[test]
 fn what_does_not_fit_the_line_is_refused_and_the_trail_says_why() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
@@ -268,23 +323,14 @@ fn what_does_not_fit_the_line_is_refused_and_the_trail_says_why() {
     refused(folder, &["rollback", "oil-type", "--config", config], &["no version of oil-type to go back to"]);
 
     // An unsigned folder in a tar, a bundle of another kind, another laser.
-    copy(&bundle("olive-adulteration"), &folder.join("other"));
-    let manifest = folder.join("other/manifest.toml");
-    let text = fs::read_to_string(&manifest).expect("text");
-    let own = text.lines().find(|line| line.starts_with("version = ")).expect("a version");
-    let text = text.replacen("name = \"olive-adulteration\"", "name = \"oil-type\"", 1);
-    let numbered = |version: &str| text.replacen(own, &format!("version = \"{version}\""), 1);
-    let pack_other = ["pack", "FOLDER/other", "--key", "FOLDER/key.pem", "--out", "FOLDER/other.tar"];
     let mut tar = Command::new("tar");
-    tar.args(["-cf", "unsigned.tar", "-C", "other", "manifest.toml", "model.onnx"]).current_dir(folder);
+    tar.args(["-cf", "unsigned.tar", "-C", "oil-type-8.1.0", "manifest.toml", "model.onnx"]).current_dir(folder);
     assert!(tar.status().expect("tar runs").success());
     refused(folder, &["install", "FOLDER/unsigned.tar", "--config", config, "--yes"], &["not signed"]);
-    fs::write(&manifest, numbered("8.0.0")).expect("written");
-    succeeds(folder, &pack_other);
-    refused(folder, &["install", "FOLDER/other.tar", "--config", config, "--yes"], &["other content"]);
-    fs::write(&manifest, numbered("9.0.0")).expect("written");
-    succeeds(folder, &pack_other);
-    let other = ["install", "FOLDER/other.tar", "--config", config, "--yes"];
+    pack_other(folder, "8.0.0");
+    refused(folder, &["install", "FOLDER/8.0.0.tar", "--config", config, "--yes"], &["other content"]);
+    pack_other(folder, "9.0.0");
+    let other = ["install", "FOLDER/9.0.0.tar", "--config", config, "--yes"];
     refused(folder, &other, &["task: regression", "--change-output"]);
     let changed: Vec<&str> = other.iter().copied().chain(["--change-output"]).collect();
     refused(folder, &changed, &["least probability"]);

@@ -207,9 +207,12 @@ pub(super) fn shadow(
     // Where the configuration demands nothing yet, what a bundle lacks is only remarked.
     let undemanding = || Rules { ungated: Ungated::Remarked, ..Rules::default() };
     let rules = seat.place.as_ref().map_or_else(undemanding, daemon::rules);
-    let alone =
-        |model: &Arc<Model>| Inspector::new(vec![(model.clone(), rules.clone())], daemon::instrument_limits(config));
-    let (mut old, mut new) = (seat.old.as_ref().map(alone).transpose()?, alone(new)?);
+    let alone = |model: &Arc<Model>, rules: Rules| {
+        Inspector::new(vec![(model.clone(), rules)], daemon::instrument_limits(config))
+    };
+    // Where the task changes, the configuration's limits are the new model's already, and the old one is shown without any.
+    let old = seat.old.as_ref().map(|old| alone(old, rules.clone()).or_else(|_| alone(old, undemanding())));
+    let (mut old, mut new) = (old.transpose()?, alone(new, rules)?);
     let mut comparison = Comparison::default();
     for (seq, spectrum) in newest(journal, count)? {
         let mut show = |inspector: &mut Inspector| {

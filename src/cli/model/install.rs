@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::candidate::{self, Line, OutputChange, Report, Seat};
 use crate::cli::CommandError;
 use crate::config::Config;
+use crate::supervise::stop_on_signals;
 use crate::update::archive::ARCHIVE_BYTES_MAX;
 use crate::update::audit::{self, Action, ArchiveRecord, ModelRecord, Outcome, Subject};
 use crate::update::shadow::{Comparison, Side};
@@ -66,8 +67,8 @@ pub(super) fn run(args: &InstallArgs) -> Result<(), CommandError> {
     let package = match checked.and_then(|package| Ok((approved(args, &subject)?, package))) {
         Ok((true, package)) => package,
         Ok((false, _)) => {
-            store.discard()?;
             audit::append(store.root(), Action::Install, Outcome::Declined, None, &subject)?;
+            store.discard()?;
             return Err(CommandError::operator("nothing was changed: the answer was not yes"));
         }
         Err(error) => {
@@ -175,11 +176,24 @@ fn approved(args: &InstallArgs, subject: &Subject) -> Result<bool, CommandError>
     let named = |model: &Option<ModelRecord>| {
         model.as_ref().map_or("nothing".to_owned(), |model| format!("{} {}", model.name, model.version))
     };
+    let stop = stop_on_signals()?;
     eprint!("switch from {} to {}? [y/N] ", named(&subject.replaces), named(&subject.model));
-    let mut answer = String::new();
-    let read = std::io::stderr().flush().and_then(|()| stdin.lock().read_line(&mut answer));
-    read.map_err(|error| CommandError::operator(format!("failed to ask: {error}")))?;
-    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+    let (answered, answer) = crossbeam_channel::bounded(1);
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = std::io::stderr().flush().and_then(|()| stdin.lock().read_line(&mut line));
+        // Nobody waits for it any more after Ctrl-C.
+        let _ = answered.send(read.map(|_| line));
+    });
+    crossbeam_channel::select! {
+        recv(answer) -> read => {
+            let read = read.unwrap_or_else(|_| Err(std::io::ErrorKind::UnexpectedEof.into()));
+            let line = read.map_err(|error| CommandError::operator(format!("failed to ask: {error}")))?;
+            Ok(["y", "yes"].contains(&line.trim().to_lowercase().as_str()))
+        }
+        // Ctrl-C and a closed terminal are a no like any other, and the trail has it.
+        recv(stop.token().channel()) -> _ => Ok(false),
+    }
 }
 
 /// The comparison as a table.

@@ -1,21 +1,30 @@
 //! The plug is pulled and put back: the loss is noticed, and the same instrument measures again by itself.
+//!
+//! With the laser off: nobody could switch it off at an instrument that has power of its own and no plug.
 
 use std::io::BufRead;
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use ramand::acquire::{Event, Station};
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::unistd::{getpgrp, tcgetpgrp};
+use ramand::acquire::{Event, LaserSwitch, Settings, Station};
 use serde_json::json;
 
 use super::{Found, Trouble};
 use crate::bench::{At, Bench};
 use crate::rig::Unplug;
+use crate::say;
 
 /// For somebody to walk to the bench.
 const PROMPT_PATIENCE: Duration = Duration::from_secs(120);
 
 /// For a loss to be noticed, and a device to be found again: the station looks every 5 s at the latest.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks whether somebody wants to stop, while the terminal is waited for, ms.
+const BEAT: u16 = 100;
 
 pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     let how = &bench.rig.unplug;
@@ -24,15 +33,15 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
         Unplug::Prompt => PROMPT_PATIENCE,
         Unplug::Command { .. } | Unplug::Simulated => PATIENCE,
     };
-    let station = Station::start(bench.settings())?;
+    let station = Station::start(Settings { laser_switch: LaserSwitch::Elsewhere, ..bench.settings() })?;
     spectrum(bench, &station, PATIENCE)?;
-    pull(bench, how)?;
+    let plug = Pulled::pull(bench, how)?;
     let pulled = Instant::now();
     wait_for(bench, &station, patience, "the loss was not noticed", |event| matches!(event, Event::Lost { .. }))?;
     let noticed = pulled.elapsed();
     while station.spectra.try_recv().is_ok() {}
     bench.plant(At::Unplugged);
-    put_back(bench, how)?;
+    plug.put_back()?;
     let back = Instant::now();
     let recovered = |event: &Event| matches!(event, Event::Recovered { .. });
     let found = wait_for(bench, &station, patience, "the instrument was not found again", recovered);
@@ -47,22 +56,49 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     Ok(Found { passed: true, says, figures, table: Vec::new() })
 }
 
-fn pull(bench: &Bench, how: &Unplug) -> Result<(), Trouble> {
-    match (how, &bench.simulator) {
-        (Unplug::Simulated, Some(simulator)) => simulator.hang_up(),
-        (Unplug::Command { off, .. }, _) => command(off)?,
-        _ => prompt("Pull the spectrometer's plug now, then press Enter.")?,
-    }
-    Ok(())
+/// A plug that is out. It is put back by whoever lets go of it: without it the laser cannot be looked after.
+struct Pulled<'a> {
+    bench: &'a Bench,
+    how: &'a Unplug,
+    out: bool,
 }
 
-fn put_back(bench: &Bench, how: &Unplug) -> Result<(), Trouble> {
-    match (how, &bench.simulator) {
-        (Unplug::Simulated, Some(simulator)) => simulator.come_back(),
-        (Unplug::Command { on, .. }, _) => command(on)?,
-        _ => prompt("Put the plug back now, then press Enter.")?,
+impl<'a> Pulled<'a> {
+    fn pull(bench: &'a Bench, how: &'a Unplug) -> Result<Self, Trouble> {
+        // Out from the first attempt on: a command that failed may have done half of it.
+        let pulled = Self { bench, how, out: true };
+        match (how, &bench.simulator) {
+            (Unplug::Simulated, Some(simulator)) => simulator.hang_up(),
+            (Unplug::Command { off, .. }, _) => command(off)?,
+            _ => prompt(bench, "Pull the spectrometer's plug now, then press Enter.")?,
+        }
+        Ok(pulled)
     }
-    Ok(())
+
+    fn put_back(mut self) -> Result<(), Trouble> {
+        self.out = false;
+        match (self.how, &self.bench.simulator) {
+            (Unplug::Simulated, Some(simulator)) => simulator.come_back(),
+            (Unplug::Command { on, .. }, _) => command(on)?,
+            _ => prompt(self.bench, "Put the plug back now, then press Enter.")?,
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pulled<'_> {
+    fn drop(&mut self) {
+        match (self.out, self.how, &self.bench.simulator) {
+            (false, ..) => {}
+            (true, Unplug::Simulated, Some(simulator)) => simulator.come_back(),
+            (true, Unplug::Command { on, .. }, _) => {
+                if let Err(Trouble::Fail(why) | Trouble::Skip(why)) = command(on) {
+                    say(&format!("THE PLUG IS OUT: {why}"));
+                }
+            }
+            (true, ..) => say("If the plug is out, put it back: the laser is looked after at the end."),
+        }
+    }
 }
 
 fn command(words: &[String]) -> Result<(), Trouble> {
@@ -73,10 +109,19 @@ fn command(words: &[String]) -> Result<(), Trouble> {
 }
 
 /// From the terminal itself: test runners redirect standard input.
-fn prompt(text: &str) -> Result<(), Trouble> {
-    let terminal = std::fs::File::open("/dev/tty")
-        .map_err(|error| Trouble::Skip(format!("nobody can be asked to pull the plug: /dev/tty: {error}")))?;
-    println!("{text}");
+fn prompt(bench: &Bench, text: &str) -> Result<(), Trouble> {
+    let nobody = |why: &str| Trouble::Skip(format!("nobody can be asked to pull the plug: {why}"));
+    let terminal = std::fs::File::open("/dev/tty").map_err(|error| nobody(&format!("/dev/tty: {error}")))?;
+    // Whoever reads a terminal from its background is stopped there, and would look after nothing any more.
+    if tcgetpgrp(&terminal) != Ok(getpgrp()) {
+        return Err(nobody("this program runs in the background of its terminal"));
+    }
+    say(text);
+    while poll(&mut [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)], BEAT).map_err(std::io::Error::from)? == 0 {
+        if bench.stop().is_requested() {
+            return Err(Trouble::Fail("stopped on request".to_owned()));
+        }
+    }
     std::io::BufReader::new(terminal).read_line(&mut String::new())?;
     Ok(())
 }
