@@ -5,8 +5,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use ramand::preprocess::{Baseline, Despike, Normalise, Pipeline, Smooth, Step, Whittaker, Workspace};
-use ramand::spectrum::{Origin, RamanShift, RawSpectrum, ShiftAxis};
+use ramand_core::preprocess::{Baseline, Despike, Normalise, Pipeline, Smooth, Step, Whittaker, Workspace};
+use ramand_core::spectrum::{Origin, RamanShift, RawSpectrum, ShiftAxis};
 
 const WHITTAKER: Whittaker = Whittaker { lambda: 1e4, tolerance: 1e-3, iterations_max: 50 };
 const DESPIKE: Step = Step::Despike(Despike { threshold: 7.0, window: 3 });

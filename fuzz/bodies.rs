@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use ramand::acquire::capture::{self, Conversation};
-use ramand::gradient::{
+use ocean_binary_protocol::{Frame, Framer};
+use onnx_gradient::{
     Graph, MapOf, Seed, Target, Tensor, attach as attach_to, attach_map, auto_layer, dropped, earlier_layer, explained,
     proto,
 };
-use ramand::obp::{Frame, Framer};
-use ramand::recording::{self, Curve};
-use ramand::update::{Keyring, Package, archive};
+use ramand::acquire::capture::{self, Conversation};
+use ramand::update::{Keyring, Package};
+use ramand_core::archive;
+use ramand_recording::{self as recording, Curve};
 
 #[path = "networks.rs"]
 mod networks;

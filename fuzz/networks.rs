@@ -1,7 +1,7 @@
 //! Small ONNX networks out of arbitrary bytes: nodes that fit one another as often as not, with attributes that may be absurd.
 
-use ramand::gradient::{Graph, proto};
-use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
+use onnx_gradient::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
+use onnx_gradient::{Graph, proto};
 
 /// Nodes that are proposed. More only make a run slower.
 const NODES_MAX: usize = 12;

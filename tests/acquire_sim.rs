@@ -7,13 +7,12 @@ mod stretched;
 use std::time::{Duration, Instant};
 
 use ramand::acquire::{AcquireError, BaudRate, Driver, Event, Settings, Spectrometer, Station, Survey, survey};
-use ramand::failure::{Failure, Kind};
-use ramand::sim::faults::Fault;
-use ramand::sim::profile::Profile;
-use ramand::sim::{Pacing, Simulator};
-use ramand::spectrum::{Acquisition, IntegrationTime, Laser, RawSpectrum};
 use ramand::supervise::Stop;
-
+use ramand_core::failure::{Failure, Kind};
+use ramand_core::spectrum::{Acquisition, IntegrationTime, Laser, RawSpectrum};
+use ramand_sim::faults::Fault;
+use ramand_sim::profile::Profile;
+use ramand_sim::{Pacing, Simulator};
 use stretched::stretched;
 
 /// Long enough for three time-outs of the driver on a busy machine; only a failing test waits so long.
@@ -29,8 +28,7 @@ struct Bench {
 fn bench(profile: Profile, baud: u32) -> Bench {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let link = folder.path().join("spectrometer");
-    let settings =
-        ramand::sim::Settings { baud, pacing: Pacing::Immediate, ..ramand::sim::Settings::new(profile, link) };
+    let settings = ramand_sim::Settings { baud, pacing: Pacing::Immediate, ..ramand_sim::Settings::new(profile, link) };
     Bench { simulator: Simulator::start(settings).expect("a pseudo-terminal"), _folder: folder }
 }
 

@@ -12,16 +12,15 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use program::program;
 use ramand::acquire::capture::{Act, CaptureError, Conversation, Event as CaptureEvent, Recorder, Way, digest, replay};
 use ramand::acquire::{AcquireError, BaudRate, Driver, Event, Line, Settings, Spectrometer, Station};
-use ramand::failure;
-use ramand::sim::faults::Fault;
-use ramand::sim::profile::Profile;
-use ramand::sim::{Pacing, Simulator};
-use ramand::spectrum::{Acquisition, IntegrationTime, Laser, RawSpectrum};
 use ramand::supervise::Stop;
-
-use program::program;
+use ramand_core::failure;
+use ramand_core::spectrum::{Acquisition, IntegrationTime, Laser, RawSpectrum};
+use ramand_sim::faults::Fault;
+use ramand_sim::profile::Profile;
+use ramand_sim::{Pacing, Simulator};
 use stretched::stretched;
 
 /// Only a failing test waits so long.
@@ -39,7 +38,7 @@ impl Bench {
         let folder = tempfile::tempdir().expect("a folder");
         let link = folder.path().join("spectrometer");
         let settings =
-            ramand::sim::Settings { baud, pacing: Pacing::Immediate, ..ramand::sim::Settings::new(profile, link) };
+            ramand_sim::Settings { baud, pacing: Pacing::Immediate, ..ramand_sim::Settings::new(profile, link) };
         Self { simulator: Simulator::start(settings).expect("a pseudo-terminal"), folder }
     }
 
@@ -241,7 +240,7 @@ fn a_damaged_capture_says_on_which_line() {
 #[test]
 fn a_changed_pixel_is_another_spectrum() {
     let bench = Bench::new(Profile::Sts, 115_200);
-    let settings = Settings { checksum: ramand::obp::Checksum::None, ..bench.settings() };
+    let settings = Settings { checksum: ocean_binary_protocol::Checksum::None, ..bench.settings() };
     let mut driver = Driver::open(bench.recorded(settings), &Stop::never()).expect("a good device");
     driver.measure().expect("a good device");
     drop(driver);

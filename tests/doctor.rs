@@ -8,15 +8,14 @@ mod root;
 use std::path::Path;
 use std::process::Command;
 
+use program::program;
 use ramand::config::Config;
 use ramand::doctor::{Finding, Root, State, examine, gravest};
-use ramand::failure::Kind;
 use ramand::publish::broker;
-use ramand::sim::profile::Profile;
-use ramand::sim::{Pacing, Simulator};
-use ramand::spectrum::Laser;
-
-use program::program;
+use ramand_core::failure::Kind;
+use ramand_core::spectrum::Laser;
+use ramand_sim::profile::Profile;
+use ramand_sim::{Pacing, Simulator};
 use root::root;
 
 fn word(state: State) -> &'static str {
@@ -159,7 +158,7 @@ fn a_real_run_names_the_instrument_and_the_broker_and_leaves_the_laser_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let link = folder.path().join("spectrometer");
     let settings =
-        ramand::sim::Settings { pacing: Pacing::Immediate, ..ramand::sim::Settings::new(Profile::QePro, &link) };
+        ramand_sim::Settings { pacing: Pacing::Immediate, ..ramand_sim::Settings::new(Profile::QePro, &link) };
     let simulator = Simulator::start(settings).expect("a pseudo-terminal");
     let broker = broker::start("127.0.0.1:0".parse().expect("an address")).expect("listens");
     let config = folder.path().join("ramand.toml");

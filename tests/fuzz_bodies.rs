@@ -5,7 +5,6 @@ mod root;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
-
 use root::root;
 
 #[path = "../fuzz/bodies.rs"]

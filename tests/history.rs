@@ -8,11 +8,10 @@ mod root;
 use std::process::{Command, Output};
 use std::time::{Duration, UNIX_EPOCH};
 
+use program::program;
 use ramand::journal::{Journal, Settings};
 use ramand::publish::wire;
-use ramand::record::{Audience, Clock, Entry, Part, PartKey, PartKind, Seq};
-
-use program::program;
+use ramand_core::record::{Audience, Clock, Entry, Part, PartKey, PartKind, Seq};
 use root::root;
 
 fn history(arguments: &[&str]) -> Output {

@@ -9,13 +9,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use ramand::gradient::Graph;
-use ramand::gradient::proto::{self, floats, int, ints, node, value};
-use serde_json::Value;
-use tract_onnx::pb::{GraphProto, ModelProto};
-
+use onnx_gradient::Graph;
+use onnx_gradient::onnx::{GraphProto, ModelProto};
+use onnx_gradient::proto::{self, floats, int, ints, node, value};
 use program::program;
 use root::root;
+use serde_json::Value;
 
 /// The exit code for what somebody must mend.
 const OPERATOR: i32 = 78;

@@ -12,19 +12,18 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use ramand::gradient::proto::{self, floats, int, ints, node, value};
+use onnx_gradient::onnx::{GraphProto, ModelProto};
+use onnx_gradient::proto::{self, floats, int, ints, node, value};
+use program::program;
 use ramand::journal::{Journal, Settings};
 use ramand::publish::wire::{self, Clock, Stamp};
-use ramand::record::{Audience, Entry, Part, PartKind, Seq};
-use ramand::spectrum::{
+use ramand_core::record::{Audience, Entry, Part, PartKind, Seq};
+use ramand_core::spectrum::{
     Acquisition, Counts, Instrument, IntegrationTime, Laser, LineStatistics, Origin, RawSpectrum, Wavelength,
     WavelengthCalibration,
 };
-use serde_json::Value;
-use tract_onnx::pb::{GraphProto, ModelProto};
-
-use program::program;
 use root::root;
+use serde_json::Value;
 
 /// The exit code for what somebody must mend.
 const OPERATOR: i32 = 78;

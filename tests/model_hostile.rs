@@ -6,10 +6,9 @@ mod program;
 use std::fs;
 use std::process::Command;
 
-use ramand::gradient::proto::{self, floats, int, integers, ints, node, value};
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
-
+use onnx_gradient::onnx::tensor_proto::DataType;
+use onnx_gradient::onnx::{GraphProto, ModelProto, NodeProto, TensorProto};
+use onnx_gradient::proto::{self, floats, int, integers, ints, node, value};
 use program::program;
 
 /// Address space of the process, program and libraries included: 256 MB of weights as f64 and the file itself fit.

@@ -15,12 +15,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use ramand::journal::{self, Journal};
-use ramand::publish::forwarder::Pace;
 use ramand::publish::{
     BrokerAddress, ClientCertificate, Credentials, Delivery, Latest, Link, Publisher, Security, Settings, Topics,
     broker, wire,
 };
-use ramand::record::{Audience, Clock, Entry, Part, PartKind, Seq};
+use ramand_core::forwarder::Pace;
+use ramand_core::record::{Audience, Clock, Entry, Part, PartKind, Seq};
 use tokio::sync::mpsc;
 
 /// Far longer than anything here takes: a test that waits for it has failed.

@@ -8,9 +8,8 @@ mod root;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ramand::sim::profile::Profile;
-use ramand::sim::{Pacing, Settings, Simulator};
-
+use ramand_sim::profile::Profile;
+use ramand_sim::{Pacing, Settings, Simulator};
 use root::root;
 
 /// Ten bits a byte.

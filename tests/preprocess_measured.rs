@@ -5,9 +5,8 @@ mod root;
 
 use std::path::PathBuf;
 
-use ramand::preprocess::{Despike, Pipeline, Step, Workspace};
-use ramand::recording::Recording;
-
+use ramand_core::preprocess::{Despike, Pipeline, Step, Workspace};
+use ramand_recording::Recording;
 use root::root;
 
 fn shared_data() -> PathBuf {

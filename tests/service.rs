@@ -9,9 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use ramand::failure::Kind;
-
 use program::program;
+use ramand_core::failure::Kind;
 use root::root;
 
 fn read(path: &str) -> String {

@@ -7,13 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ramand::obp::{Checksum, Flags, Frame, Framer, MessageType, Version};
-use ramand::recording::Recording;
-use ramand::sim::profile::Profile;
-use ramand::sim::{OnStage, Pacing, ReplayNoise, Settings, Simulator, Source};
-use ramand::spectrum::Laser;
+use ocean_binary_protocol::{Checksum, Flags, Frame, Framer, MessageType, Version};
+use ramand_core::spectrum::Laser;
+use ramand_recording::Recording;
+use ramand_sim::profile::Profile;
+use ramand_sim::{OnStage, Pacing, ReplayNoise, Settings, Simulator, Source};
 use serialport::SerialPort;
-
 use stretched::stretched;
 
 /// Longer than any answer takes here, on a busy machine too.

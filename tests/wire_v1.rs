@@ -11,19 +11,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proptest::prelude::*;
-use ramand::outcome::{
-    Applicability, Attribution, Band, BandContribution, Completeness, Conclusion, Decision, Explained, Finding,
-    Inspection, Interval, LabelSet, ModelIdentity, Prediction, Reason, Timings, Verdict,
-};
 use ramand::publish::wire::{
     self, Alarm, AlarmState, Clock, Event, Health, Ne107, PaDimReadings, Presence, Stamp, Status, decode_spectrum,
 };
-use ramand::record::{Gap, Loss, LossReason, PartKind, PartKinds, Seq};
-use ramand::spectrum::{
+use ramand_core::outcome::{
+    Applicability, Attribution, Band, BandContribution, Completeness, Conclusion, Decision, Explained, Finding,
+    Inspection, Interval, LabelSet, ModelIdentity, Prediction, Reason, Timings, Verdict,
+};
+use ramand_core::record::{Gap, Loss, LossReason, PartKind, PartKinds, Seq};
+use ramand_core::spectrum::{
     Acquisition, Celsius, Counts, Instrument, IntegrationTime, Laser, LineStatistics, Nonlinearity, Origin, RamanShift,
     RawSpectrum, ShiftAxis, Wavelength, WavelengthCalibration,
 };
-
 use root::root;
 
 /// 2026-11-23T08:00:00.123456Z.

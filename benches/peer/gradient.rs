@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use ramand::gradient::{Graph, MapOf, Seed, Target, attach, attach_map, proto};
-use ramand::infer::optimised;
+use onnx_gradient::{Graph, MapOf, Seed, Target, attach, attach_map, proto};
+use ramand_model::optimised;
 use tract_onnx::prelude::{Datum, Framework, InferenceFact, IntoRunnable, TValue, Tensor, TypedSimpleState, tvec};
 use tract_onnx::tract_core::plan::eval;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use ramand::infer::{Model, Network};
-use ramand::preprocess::Workspace;
-use ramand::spectrum::{RamanShift, RawSpectrum, ShiftAxis};
+use ramand_core::preprocess::Workspace;
+use ramand_core::spectrum::{RamanShift, RawSpectrum, ShiftAxis};
+use ramand_model::{Model, Network};
 use serde_json::json;
 use tract_onnx::prelude::Framework;
 

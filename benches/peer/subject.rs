@@ -18,18 +18,18 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, bail};
-use ramand::decide::{InstrumentLimits, LaserProof, Rules, Ungated};
-use ramand::infer::Model;
-use ramand::inspect::Inspector;
-use ramand::outcome::Inspection;
 use ramand::publish::wire::{self, Clock, Stamp};
-use ramand::record::Seq;
-use ramand::recording::Recording;
-use ramand::sim::dataset::Recipe;
-use ramand::spectrum::{
+use ramand_core::decide::{InstrumentLimits, LaserProof, Rules, Ungated};
+use ramand_core::outcome::Inspection;
+use ramand_core::record::Seq;
+use ramand_core::spectrum::{
     Acquisition, Counts, Instrument, IntegrationTime, Laser, LineStatistics, Origin, RawSpectrum, ShiftAxis,
     Wavelength, WavelengthCalibration,
 };
+use ramand_model::Model;
+use ramand_model::inspect::Inspector;
+use ramand_recording::Recording;
+use ramand_sim::dataset::Recipe;
 
 /// The pixels of a QE Pro that see light.
 const PIXELS: usize = 1024;

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use ramand_core::spectrum::{Celsius, Counts, IntegrationTime};
+
 use super::settings::DarkRefresh;
-use crate::spectrum::{Celsius, Counts, IntegrationTime};
 
 /// A standard deviation is this many times the median absolute deviation of normally distributed values.
 const SIGMA_PER_MAD: f32 = 1.4826;

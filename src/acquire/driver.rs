@@ -3,28 +3,30 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use ocean_binary_protocol::request::calibration::{
+    NonlinearityCoefficient, NonlinearityCoefficientCount, WavelengthCoefficient, WavelengthCoefficientCount,
+};
+use ocean_binary_protocol::request::exposure::{
+    CurrentIntegrationTime, SetBoxcar, SetIntegrationTime, SetScansToAverage, SetTriggerMode,
+};
+use ocean_binary_protocol::request::spectrum::{
+    AbortAcquisition, BufferedSpectrum, ClearBuffer, CorrectedSpectrum, StartAcquisition,
+};
+use ocean_binary_protocol::request::temperature::{EnableTec, SetTecSetpoint, TecStable, TecTemperature, Temperatures};
+use ocean_binary_protocol::{Profile, SpectrumSource};
+use ramand_core::spectrum::{
+    Acquisition, Celsius, Counts, Instrument, IntegrationTime, Laser, Nonlinearity, Origin, RawSpectrum, ShiftAxis,
+    WavelengthCalibration,
+};
+
 use super::capture::{Act, Event, digest};
 use super::dark::DarkFrame;
 use super::identify::{Identified, ask_if_supported, identify};
 use super::laser::LaserSession;
 use super::session::{Reply, Session};
 use super::settings::Settings;
+use super::units::{exposure_for_device, exposure_of_device, temperature_for_device, temperature_of_device};
 use super::{AcquireError, Spectrometer};
-use crate::obp::request::calibration::{
-    NonlinearityCoefficient, NonlinearityCoefficientCount, WavelengthCoefficient, WavelengthCoefficientCount,
-};
-use crate::obp::request::exposure::{
-    CurrentIntegrationTime, SetBoxcar, SetIntegrationTime, SetScansToAverage, SetTriggerMode,
-};
-use crate::obp::request::spectrum::{
-    AbortAcquisition, BufferedSpectrum, ClearBuffer, CorrectedSpectrum, StartAcquisition,
-};
-use crate::obp::request::temperature::{EnableTec, SetTecSetpoint, TecStable, TecTemperature, Temperatures};
-use crate::obp::{Profile, SpectrumSource};
-use crate::spectrum::{
-    Acquisition, Celsius, Counts, Instrument, IntegrationTime, Laser, Nonlinearity, Origin, RawSpectrum, ShiftAxis,
-    WavelengthCalibration,
-};
 use crate::supervise::Stop;
 
 /// More coefficients than any device stores: eight, for the nonlinearity.
@@ -100,7 +102,7 @@ impl Driver {
             active: profile.active.clone(),
             calibration,
             nonlinearity,
-            saturation: profile.saturation,
+            saturation: Counts::new(profile.saturation.value() as f32),
         });
         let mut driver = Self {
             line,
@@ -149,8 +151,9 @@ impl Driver {
 
     fn expose_as_set(&mut self) -> Result<(), AcquireError> {
         let Settings { integration, scans, .. } = self.settings;
-        self.line.session.exchange(&SetIntegrationTime { integration })?;
-        self.exposure = ask_if_supported(&mut self.line.session, &CurrentIntegrationTime)?.unwrap_or(integration);
+        self.line.session.exchange(&SetIntegrationTime { integration: exposure_for_device(integration) })?;
+        let set = ask_if_supported(&mut self.line.session, &CurrentIntegrationTime)?;
+        self.exposure = set.map_or(integration, exposure_of_device);
         let on_device = ask_if_supported(&mut self.line.session, &SetScansToAverage { scans })?;
         self.averaging = if on_device.is_some() { Averaging::OnDevice } else { Averaging::OnHost };
         self.discard_next = true;
@@ -162,7 +165,7 @@ impl Driver {
         ask_if_supported(&mut self.line.session, &SetTriggerMode { mode: 0 })?;
         ask_if_supported(&mut self.line.session, &SetBoxcar { half_width: 0 })?;
         if let Some(setpoint) = self.settings.tec_setpoint.filter(|_| self.profile.cooled) {
-            ask_if_supported(&mut self.line.session, &SetTecSetpoint { setpoint })?;
+            ask_if_supported(&mut self.line.session, &SetTecSetpoint { setpoint: temperature_for_device(setpoint) })?;
             ask_if_supported(&mut self.line.session, &EnableTec { enabled: true })?;
         }
         if self.profile.cooled && ask_if_supported(&mut self.line.session, &TecStable)? == Some(false) {
@@ -285,7 +288,7 @@ impl Driver {
 
     /// One frame of all pixels, certainly exposed with the present settings and illumination.
     fn frame(&mut self, scans: u32) -> Result<Reply<Vec<u32>>, AcquireError> {
-        let (pixels, integration) = (self.profile.pixels, self.exposure);
+        let (pixels, integration) = (self.profile.pixels, exposure_for_device(self.exposure));
         match self.profile.spectrum {
             SpectrumSource::OnDemand => {
                 let request = CorrectedSpectrum { pixels, integration, scans };
@@ -306,7 +309,7 @@ impl Driver {
                         return Ok(Reply { value: reply.value.pixels, exception: reply.exception });
                     }
                 }
-                Err(AcquireError::OldSpectra { discarded: OLD_SPECTRA_MAX, asked: integration })
+                Err(AcquireError::OldSpectra { discarded: OLD_SPECTRA_MAX, asked: self.exposure })
             }
         }
     }
@@ -315,10 +318,10 @@ impl Driver {
         if self.profile.cooled
             && let Some(temperature) = ask_if_supported(&mut self.line.session, &TecTemperature)?
         {
-            return Ok(Some(temperature));
+            return Ok(Some(temperature_of_device(temperature)));
         }
         let readings = ask_if_supported(&mut self.line.session, &Temperatures)?.unwrap_or_default();
-        Ok(readings.get(self.profile.detector_sensor).copied().flatten())
+        Ok(readings.get(self.profile.detector_sensor).copied().flatten().map(temperature_of_device))
     }
 
     fn laser_on(&mut self) -> Result<(), AcquireError> {
@@ -360,7 +363,8 @@ impl Spectrometer for Driver {
 /// # Errors
 /// When it does not.
 pub fn check_limits(settings: &Settings, profile: &'static Profile) -> Result<(), AcquireError> {
-    let (min, max) = (profile.integration_min, profile.integration_max);
+    let min = exposure_of_device(profile.integration_min);
+    let max = exposure_of_device(profile.integration_max);
     if !(min..=max).contains(&settings.integration) {
         return Err(AcquireError::IntegrationTime { asked: settings.integration, min, max, model: profile.model });
     }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ocean_binary_protocol::{DeviceError, MessageType, ResponseError};
+use ramand_core::failure::{Failure, Kind};
+use ramand_core::spectrum::{AxisError, IntegrationTime, SpectrumError};
+
 use super::capture::CaptureError;
-use crate::failure::{Failure, Kind};
-use crate::obp::{DeviceError, MessageType, ResponseError};
-use crate::spectrum::{AxisError, IntegrationTime, SpectrumError};
 
 /// Why there is no spectrum.
 #[derive(Debug, thiserror::Error)]

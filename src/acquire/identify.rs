@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use ocean_binary_protocol::request::exposure::PixelCount;
+use ocean_binary_protocol::request::identity::{FirmwareRevision, SerialNumber, SerialNumberLength};
+use ocean_binary_protocol::request::rs232::{SaveRs232Settings, SetBaudRate};
+use ocean_binary_protocol::request::temperature::TecEnabled;
+use ocean_binary_protocol::{DeviceError, Profile, Request};
+
 use super::AcquireError;
 use super::link::Link;
 use super::session::Session;
 use super::settings::{BaudRate, Model, Settings};
-use crate::obp::request::exposure::PixelCount;
-use crate::obp::request::identity::{FirmwareRevision, SerialNumber, SerialNumberLength};
-use crate::obp::request::rs232::{SaveRs232Settings, SetBaudRate};
-use crate::obp::request::temperature::TecEnabled;
-use crate::obp::{DeviceError, Profile, Request};
 use crate::supervise::Stop;
 
 /// Tried where the rate is unknown, the usual first.

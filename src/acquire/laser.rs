@@ -2,16 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use ocean_binary_protocol::deadline::{BAUD_MIN, deadline};
+use ocean_binary_protocol::frame::FRAME_LEN_MIN;
+use ocean_binary_protocol::request::light::{EnableLightSource, LampLine, LightSourceEnabled, SetLampLine};
+use ocean_binary_protocol::request::spectrum::AbortAcquisition;
+use ocean_binary_protocol::{DeviceError, IntegrationTime, LaserControl, Request, SpectrumSource};
+use ramand_core::spectrum::Laser;
+
 use super::AcquireError;
 use super::capture::Act;
 use super::link::SILENCE;
 use super::session::{ATTEMPTS, Reply, Session};
-use crate::obp::deadline::{BAUD_MIN, deadline};
-use crate::obp::frame::FRAME_LEN_MIN;
-use crate::obp::request::light::{EnableLightSource, LampLine, LightSourceEnabled, SetLampLine};
-use crate::obp::request::spectrum::AbortAcquisition;
-use crate::obp::{DeviceError, LaserControl, Request, SpectrumSource};
-use crate::spectrum::{IntegrationTime, Laser};
 
 /// How often "off" is asked for before it counts as refused: each is itself repeated by the session.
 const OFF_ATTEMPTS: u32 = 2;

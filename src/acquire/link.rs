@@ -5,12 +5,12 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use ocean_binary_protocol::deadline::line_time;
 use serialport::{ClearBuffer, DataBits, Parity, SerialPort, StopBits, TTYPort};
 
 use super::AcquireError;
 use super::capture::{Act, Event, Player, Recorder, Way};
 use super::settings::{FlowControl, Line};
-use crate::obp::deadline::line_time;
 use crate::supervise::Stop;
 
 /// A line on which nothing came for this long is silent: longer than a USB adapter holds bytes back (16 ms), and shorter

@@ -11,10 +11,11 @@ pub mod session;
 pub mod settings;
 pub mod station;
 pub mod survey;
+mod units;
 
 use std::sync::Arc;
 
-use crate::spectrum::{Instrument, Laser, RawSpectrum};
+use ramand_core::spectrum::{Instrument, Laser, RawSpectrum};
 
 pub use driver::Driver;
 pub use error::AcquireError;

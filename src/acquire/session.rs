@@ -3,14 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::AcquireError;
-use super::link::Link;
-use crate::obp::deadline::{ALLOWANCE, line_time};
-use crate::obp::frame::FRAME_LEN_MIN;
-use crate::obp::{
+use ocean_binary_protocol::deadline::{ALLOWANCE, line_time};
+use ocean_binary_protocol::frame::FRAME_LEN_MIN;
+use ocean_binary_protocol::{
     Answer, Checksum, DeviceError, Flags, Frame, Framer, FramerStatistics, MessageType, Profile, Request, ResponseError,
 };
-use crate::spectrum::LineStatistics;
+use ramand_core::spectrum::LineStatistics;
+
+use super::AcquireError;
+use super::link::Link;
 use crate::supervise::Stop;
 
 /// How often a request is sent before its answer counts as lost: one damaged frame each way is bad luck, three are a

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ocean_binary_protocol::{Checksum, LaserControl, Profile};
+use ramand_core::spectrum::{Celsius, IntegrationTime, Wavelength};
+
 use super::capture::{Player, Recorder};
-use crate::obp::{Checksum, LaserControl, Profile};
-use crate::spectrum::{Celsius, IntegrationTime, Wavelength};
 
 /// What is at the other end of the link.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use ocean_binary_protocol::deadline::{BAUD_MIN, deadline};
+use ramand_core::failure::{self, Failure, Kind};
+use ramand_core::spectrum::{Instrument, Laser, RawSpectrum};
 
 use super::driver::Driver;
 use super::laser::off_max;
 use super::settings::{LaserSwitch, Settings};
+use super::units::exposure_for_device;
 use super::{AcquireError, Spectrometer};
-use crate::failure::{self, Failure, Kind};
-use crate::obp::deadline::{BAUD_MIN, deadline};
-use crate::spectrum::{Instrument, Laser, RawSpectrum};
 use crate::supervise::{Stop, StopSignal};
 
 /// Spectra waiting to be taken. Few, because a spectrum is worth most while it is new.
@@ -170,7 +171,8 @@ pub fn run(
 /// The longest time between two signs of life: identification at every baud rate, or a dark and a light frame with their
 /// retries on the slowest line, and the pause until the next.
 pub fn silence_max(settings: &Settings) -> Duration {
-    let frame = deadline(settings.integration, settings.scans.into(), SPECTRUM_BYTES_MAX, BAUD_MIN);
+    let frame =
+        deadline(exposure_for_device(settings.integration), settings.scans.into(), SPECTRUM_BYTES_MAX, BAUD_MIN);
     let work = (frame * FRAMES_MAX + settings.laser_warmup * 2).max(IDENTIFY_MAX);
     work.saturating_add(settings.period)
 }
@@ -179,7 +181,8 @@ pub fn silence_max(settings: &Settings) -> Duration {
 /// this is enough for a device that cannot abort to finish its exposure, then to be deaf to every attempt but the last, and
 /// to be looked for anew.
 pub fn end_within(settings: &Settings) -> Duration {
-    let exposure = deadline(settings.integration, settings.scans.into(), SPECTRUM_BYTES_MAX, BAUD_MIN);
+    let exposure =
+        deadline(exposure_for_device(settings.integration), settings.scans.into(), SPECTRUM_BYTES_MAX, BAUD_MIN);
     let off = off_max() * (SWITCHED_OFF_MAX + SWITCHED_OFF_ANEW_MAX);
     exposure + off + IDENTIFY_MAX + HANDOVER_WITHIN
 }

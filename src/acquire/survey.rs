@@ -1,14 +1,16 @@
 //! What a device says about itself, without changing what it does.
 
+use ocean_binary_protocol::LaserControl;
+use ocean_binary_protocol::request::exposure::{CurrentIntegrationTime, IntegrationTimeMax, IntegrationTimeMin};
+use ocean_binary_protocol::request::light::{LampLine, LightSourceEnabled};
+use ocean_binary_protocol::request::temperature::{TecSetpoint, TecStable, TecTemperature, Temperatures};
+use ramand_core::spectrum::{Celsius, IntegrationTime, ShiftAxis, WavelengthCalibration};
+
 use super::AcquireError;
 use super::driver::wavelength_coefficients;
 use super::identify::{Identified, ask_if_supported, identify};
 use super::settings::Settings;
-use crate::obp::LaserControl;
-use crate::obp::request::exposure::{CurrentIntegrationTime, IntegrationTimeMax, IntegrationTimeMin};
-use crate::obp::request::light::{LampLine, LightSourceEnabled};
-use crate::obp::request::temperature::{TecSetpoint, TecStable, TecTemperature, Temperatures};
-use crate::spectrum::{Celsius, IntegrationTime, ShiftAxis, WavelengthCalibration};
+use super::units::{exposure_of_device, temperature_of_device};
 use crate::supervise::Stop;
 
 /// A device's description of itself. `None` where it does not know the question.
@@ -72,6 +74,7 @@ pub fn survey(settings: &Settings, stop: &Stop) -> Result<Survey, AcquireError> 
         }
     };
     let temperatures = ask_if_supported(session, &Temperatures)?.unwrap_or_default();
+    let temperatures: Vec<_> = temperatures.into_iter().map(|reading| reading.map(temperature_of_device)).collect();
     let of_sensor = temperatures.get(profile.detector_sensor).copied().flatten();
     Ok(Survey {
         profile: profile.name,
@@ -84,13 +87,17 @@ pub fn survey(settings: &Settings, stop: &Stop) -> Result<Survey, AcquireError> 
         dark_pixels: profile.dark,
         calibration,
         axis,
-        integration: ask_if_supported(session, &CurrentIntegrationTime)?,
-        integration_min: ask_if_supported(session, &IntegrationTimeMin)?.unwrap_or(profile.integration_min),
-        integration_max: ask_if_supported(session, &IntegrationTimeMax)?.unwrap_or(profile.integration_max),
+        integration: ask_if_supported(session, &CurrentIntegrationTime)?.map(exposure_of_device),
+        integration_min: exposure_of_device(
+            ask_if_supported(session, &IntegrationTimeMin)?.unwrap_or(profile.integration_min),
+        ),
+        integration_max: exposure_of_device(
+            ask_if_supported(session, &IntegrationTimeMax)?.unwrap_or(profile.integration_max),
+        ),
         laser_control,
         laser_on,
-        detector_temperature: ask_if_supported(session, &TecTemperature)?.or(of_sensor),
-        tec_setpoint: ask_if_supported(session, &TecSetpoint)?,
+        detector_temperature: ask_if_supported(session, &TecTemperature)?.map(temperature_of_device).or(of_sensor),
+        tec_setpoint: ask_if_supported(session, &TecSetpoint)?.map(temperature_of_device),
         tec_stable: ask_if_supported(session, &TecStable)?,
         temperatures,
     })

@@ -6,12 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::*;
-use crate::failure::{Failure, Kind};
-use crate::obp::{MessageType, Profile};
-use crate::spectrum::{Counts, IntegrationTime, WavelengthCalibration};
-use crate::supervise::Stop;
+use ocean_binary_protocol::{MessageType, Profile};
 use peer::{DARK, Deed, Peer, SIGNAL};
+use ramand_core::failure::{Failure, Kind};
+use ramand_core::spectrum::{Counts, IntegrationTime, WavelengthCalibration};
+
+use super::*;
+use crate::supervise::Stop;
 
 /// For an event that takes a time-out of the driver's and a pause of the station's; only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -207,9 +208,9 @@ fn settings_a_model_does_not_take_are_the_operators() {
     check(Settings { integration: short, ..good() }, "outside 8000..=1600000000 us of the QE Pro");
     check(Settings { scans: 0, ..good() }, "at least one scan");
     check(Settings { model: Model::Profile(&Profile::STS), ..good() }, "has 1044 pixels, profile sts has 1024");
-    let lamp_line = LaserSwitch::By(crate::obp::LaserControl::LampLine);
+    let lamp_line = LaserSwitch::By(ocean_binary_protocol::LaserControl::LampLine);
     check(Settings { laser_switch: lamp_line, ..good() }, "has no lamp line");
-    let infrared = crate::spectrum::Wavelength::from_nm(0.0);
+    let infrared = ramand_core::spectrum::Wavelength::from_nm(0.0);
     check(Settings { laser: infrared, ..good() }, "give no axis of Raman shifts");
 }
 
@@ -266,7 +267,7 @@ fn a_survey_switches_nothing() {
     let survey = survey(&settings(&peer), &Stop::never()).expect("a good device");
     assert_eq!((survey.model, survey.serial.as_str(), survey.baud), ("QE Pro", "TEST0001", 230_400));
     assert_eq!(survey.laser_on, Some(true));
-    assert_eq!(survey.integration_min, Profile::QEPRO.integration_min);
+    assert_eq!(survey.integration_min.micros(), Profile::QEPRO.integration_min.micros());
     assert_eq!(survey.tec_stable, Some(true));
     assert!(peer.world().laser_log.is_empty());
 }
@@ -382,7 +383,7 @@ fn a_panic_in_the_thread_is_an_error_of_the_station() {
         active: 0..2,
         calibration: WavelengthCalibration {
             coefficients: vec![790.0, 1.0],
-            laser: crate::spectrum::Wavelength::from_nm(785.0),
+            laser: ramand_core::spectrum::Wavelength::from_nm(785.0),
         },
         nonlinearity: None,
         saturation: Counts::new(1.0),

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use ocean_binary_protocol::Profile;
+use ramand_core::failure;
+use ramand_core::spectrum::{IntegrationTime, RawSpectrum, Wavelength};
 
 use super::CommandError;
 use super::spectra::{self, AxisArgs, Frames};
@@ -11,9 +14,6 @@ use crate::acquire::capture::Recorder;
 use crate::acquire::{AcquireError, BaudRate, Driver, Line, Model, Settings, Spectrometer};
 use crate::config::Config;
 use crate::daemon;
-use crate::failure;
-use crate::obp::Profile;
-use crate::spectrum::{IntegrationTime, RawSpectrum, Wavelength};
 use crate::supervise::{Stop, stop_on_signals};
 
 /// Measure, and record the conversation on the serial line: the file belongs to every report of a fault.

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use ramand_core::outcome::{Decision, Inspection, Prediction};
+use ramand_core::spectrum::Laser;
+use ramand_sim::profile::Profile;
+use ramand_sim::{self as sim, Simulator};
 
 use super::{CommandError, logging};
 use crate::config::{Broker, Config, Journal, Log, LogFormat, Model, Mqtt, Place, Spectrometer, Web};
 use crate::daemon;
-use crate::outcome::{Decision, Inspection, Prediction};
-use crate::sim::profile::Profile;
-use crate::sim::{self, Simulator};
-use crate::spectrum::Laser;
 
 /// Where bundles are looked for, after `--models` and RAMAND_MODELS.
 const MODEL_FOLDERS: [&str; 2] = ["models", "/usr/share/ramand/models"];

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use ramand_lab::train::Provenance;
+use ramand_model::manifest::CardRecord;
+use ramand_recording::Recording;
 
 use super::CommandError;
 use super::train::request::{data_sha256, read_toml};
-use crate::infer::manifest::CardRecord;
-use crate::recording::Recording;
-use crate::train::Provenance;
 
 /// The options.
 #[derive(Debug, Args)]

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ramand_core::failure::Kind;
 use serde::Serialize;
 
 use super::CommandError;
 use crate::config::Config;
 use crate::doctor::{self, Finding, Root, State};
-use crate::failure::Kind;
 
 /// Look at port, instrument, clock, disk, broker, models and board, and say of each what to do. Changes nothing; the laser
 /// is never switched.

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use ramand_lab::evaluate::document::Document;
+use ramand_lab::evaluate::{Request, evaluate, render, shift, steps};
+use ramand_lab::train::Progress;
+use ramand_model::Model;
+use ramand_recording::Recording;
 
 use super::CommandError;
 use super::progress::{interrupt_on_request, watched};
 use super::train::request::data_sha256;
-use crate::evaluate::document::Document;
-use crate::evaluate::{Request, evaluate, render, shift, steps};
-use crate::infer::Model;
-use crate::recording::Recording;
-use crate::train::Progress;
 
 /// Test a model and its explanations on labelled spectra.
 ///

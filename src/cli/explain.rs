@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use ramand_core::decide::{InstrumentLimits, LaserProof, Rules, Ungated};
+use ramand_core::outcome::{
+    Applicability, Attribution, Completeness, Conclusion, Decision, Explained, Finding, Interval, Prediction, Reason,
+};
+use ramand_model::Model;
+use ramand_model::inspect::Inspector;
+use ramand_model::manifest::CompletenessRecord;
+use ramand_recording::Recording;
 use serde::Serialize;
 
 use super::CommandError;
-use crate::decide::{InstrumentLimits, LaserProof, Rules, Ungated};
-use crate::infer::Model;
-use crate::infer::manifest::CompletenessRecord;
-use crate::inspect::Inspector;
-use crate::outcome::{
-    Applicability, Attribution, Completeness, Conclusion, Decision, Explained, Finding, Interval, Prediction, Reason,
-};
-use crate::recording::Recording;
 
 /// Predict recorded spectra, and say which bands spoke.
 ///

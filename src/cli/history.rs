@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
+use ramand_core::record::{PartKind, PartKinds, Seq};
 use serde_json::{Value, json};
 
 use super::CommandError;
 use super::replay::kind;
 use crate::journal::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Window};
-use crate::record::{PartKind, PartKinds, Seq};
 
 /// Shows the results, events, alarms and gaps in a journal
 #[derive(Debug, Args)]

@@ -6,10 +6,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use super::CommandError;
 use crate::config::{Log, LogFormat};
 use crate::publish::broker;
-
-use super::CommandError;
 
 /// What embedded parts say about their own innards: only worth reading when something is wrong with them.
 const QUIET: [&str; 3] = [broker::LOG_DIRECTIVE, "tract_core=error", "tract_onnx=error"];

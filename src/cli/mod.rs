@@ -21,8 +21,7 @@ mod train;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-
-use crate::failure::{Failure, Kind};
+use ramand_core::failure::{Failure, Kind};
 
 /// Reads a Raman spectrometer beside the line, names the oil, says why, and loses nothing on the way to MQTT.
 #[derive(Debug, Parser)]

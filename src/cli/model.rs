@@ -19,12 +19,12 @@ use std::io::Read;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use tract_onnx::pb::ModelProto;
+use onnx_gradient::external::{side_files, take_in};
+use onnx_gradient::onnx::ModelProto;
+use onnx_gradient::{GradientError, proto};
+use ramand_model::{GradientFailure, ONNX_BYTES_MAX};
 
 use super::CommandError;
-use crate::gradient::external::{side_files, take_in};
-use crate::gradient::{GradientError, proto};
-use crate::infer::ONNX_BYTES_MAX;
 
 /// Look into model bundles and ONNX files, give networks their gradient, and replace the models of a line
 #[derive(Debug, Args)]
@@ -83,7 +83,8 @@ impl Loaded {
 /// Names the file, and what is wrong with it.
 pub(in crate::cli) fn load(path: &Path) -> Result<Loaded, CommandError> {
     let bytes = read(path)?;
-    let named = |error: GradientError| CommandError::from(error).context(path.display().to_string());
+    let named =
+        |error: GradientError| CommandError::from(GradientFailure::from(error)).context(path.display().to_string());
     let mut model = proto::decode(&bytes).map_err(named)?;
     let names = side_files(&model).map_err(named)?;
     let mut files = BTreeMap::new();

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ocean_binary_protocol::{LaserControl, Profile};
+use ramand_core::spectrum::{Celsius, Wavelength};
 use serde::Serialize;
 
 use super::CommandError;
 use crate::acquire::{BaudRate, FlowControl, Model, Settings, Survey, survey};
-use crate::obp::{LaserControl, Profile};
-use crate::spectrum::{Celsius, Wavelength};
 use crate::supervise::Stop;
 
 /// Ask the spectrometer at a serial port who it is.
@@ -198,7 +198,7 @@ fn table(survey: &Survey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spectrum::{IntegrationTime, WavelengthCalibration};
+    use ramand_core::spectrum::{IntegrationTime, WavelengthCalibration};
 
     fn survey() -> Survey {
         let laser = Wavelength::from_nm(785.0);
@@ -216,8 +216,8 @@ mod tests {
             axis: calibration.axis(profile.active.clone()).expect("increasing"),
             calibration,
             integration: Some(IntegrationTime::from_micros(100_000)),
-            integration_min: profile.integration_min,
-            integration_max: profile.integration_max,
+            integration_min: IntegrationTime::from_micros(8_000),
+            integration_max: IntegrationTime::from_micros(1_600_000_000),
             laser_control: Some(profile.laser),
             laser_on: Some(false),
             detector_temperature: Some(Celsius::new(-10.0)),

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use ramand_lab::train::Progress;
 use tokio::signal::unix::{SignalKind, signal};
-
-use crate::train::Progress;
 
 /// How often the progress bar looks at the work.
 const GLANCE: Duration = Duration::from_millis(100);

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use ramand_core::failure;
+use ramand_core::record::{PartKind, PartKinds, Seq};
+use ramand_core::spectrum::RawSpectrum;
+use ramand_model::inspect::Inspector;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,12 +19,8 @@ use crate::acquire::AcquireError;
 use crate::acquire::capture::{self, Conversation};
 use crate::config::{Config, Model};
 use crate::daemon;
-use crate::failure;
-use crate::inspect::Inspector;
 use crate::journal::{HistoryQuery, JournalReader, Window};
 use crate::publish::wire::{Clock, ResultRecord, Stamp, decode_spectrum};
-use crate::record::{PartKind, PartKinds, Seq};
-use crate::spectrum::RawSpectrum;
 
 /// Records read at a time: a few megabytes of spectra.
 const PAGE: usize = 256;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args};
+use ramand_recording::Recording;
+use ramand_sim::dataset::Recipe;
+use ramand_sim::faults::Fault;
+use ramand_sim::profile::Profile;
+use ramand_sim::scenario::Scenario;
+use ramand_sim::{Pacing, ReplayNoise, Settings, Simulator, Source};
 
 use super::CommandError;
-use crate::recording::Recording;
-use crate::sim::dataset::Recipe;
-use crate::sim::faults::Fault;
-use crate::sim::profile::Profile;
-use crate::sim::scenario::Scenario;
-use crate::sim::{Pacing, ReplayNoise, Settings, Simulator, Source};
 
 /// How often the light frames served since are reported.
 const REPORT_EVERY: Duration = Duration::from_millis(100);

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use clap::Args;
+use ramand_core::axis_check::{AxisCheck, Limits, Material};
+use ramand_core::failure::Kind;
+use ramand_core::spectrum::{Acquisition, Laser, RawSpectrum, ShiftAxis};
 use serde::Serialize;
 use serde_json::json;
 
 use super::CommandError;
 use crate::acquire::capture::digest;
-use crate::axis_check::{AxisCheck, Limits, Material};
-use crate::failure::Kind;
-use crate::spectrum::{Acquisition, Laser, RawSpectrum, ShiftAxis};
 
 /// One line of `--json`. A key is never renamed; new ones may come. No time stands in it, so that a conversation and its
 /// replay print the same.
@@ -151,13 +151,13 @@ impl Frames {
 }
 
 fn axis_json(check: &AxisCheck) -> String {
-    let line = |line: &crate::axis_check::Line| json!({ "tabulated_cm": line.tabulated.per_cm(), "found_cm": line.found.map(|found| found.per_cm()) });
+    let line = |line: &ramand_core::axis_check::Line| json!({ "tabulated_cm": line.tabulated.per_cm(), "found_cm": line.found.map(|found| found.per_cm()) });
     let lines: Vec<_> = check.lines.iter().map(line).collect();
     json!({ "axis_check": check.material.name(), "rms_cm": check.rms_per_cm(), "lines": lines }).to_string()
 }
 
 fn axis_table(check: &AxisCheck) -> String {
-    let line = |line: &crate::axis_check::Line| match (line.found, line.residual_per_cm()) {
+    let line = |line: &ramand_core::axis_check::Line| match (line.found, line.residual_per_cm()) {
         (Some(found), Some(off)) => {
             format!("{:>8.1} cm-1  found {:>8.2}  {off:+.2}", line.tabulated.per_cm(), found.per_cm())
         }

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use ramand_core::spectrum::ShiftAxis;
+use ramand_lab::train::{CONFIDENCE, Progress, Reference, STEPS, train};
+use ramand_model::manifest::{Manifest, Task};
 
 use self::request::{parse_axis, parse_reference, parse_share};
 use super::CommandError;
 use super::description::DescriptionArgs;
 use super::progress::{interrupt_on_request, watched};
-use crate::infer::manifest::{Manifest, Task};
-use crate::spectrum::ShiftAxis;
-use crate::train::{CONFIDENCE, Progress, Reference, STEPS, train};
 
 /// Train a model on labelled spectra and write it as a bundle
 #[derive(Debug, Args)]

@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-
+use ramand_core::failure::{Failure, Kind};
 use serde::Deserialize;
 
 pub use self::model::{Guard, Model, Updates};
-use crate::failure::{Failure, Kind};
 
 /// The reference: every key with its default, and what it means.
 pub const REFERENCE: &str = include_str!("../../ramand.toml");
@@ -432,7 +431,7 @@ mod tests {
             ("[mqtt]\npassword_file = \"p\"\n", ["mqtt.password_file", "mqtt.username"]),
         ];
         for (text, expected) in cases {
-            let message = crate::failure::chain(&parse(text).expect_err(text));
+            let message = ramand_core::failure::chain(&parse(text).expect_err(text));
             for part in expected {
                 assert!(message.contains(part), "{text}: {message}");
             }

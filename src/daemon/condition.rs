@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ramand_core::outcome::{Decision, Inspection};
 use tokio::sync::watch;
 
-use crate::outcome::{Decision, Inspection};
 use crate::publish::wire::{Health, Ne107, PaDimReadings};
 use crate::web;
 

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use ramand_core::failure::{Failure, Kind};
+use ramand_model::inspect::InspectError;
+
 use crate::acquire::AcquireError;
-use crate::failure::{Failure, Kind};
-use crate::inspect::InspectError;
 use crate::journal::JournalError;
 use crate::publish::broker::BrokerError;
 use crate::publish::{PublishError, TopicError};

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::clock::clock;
+use super::condition::{Condition, Part};
+use super::past::Past;
 use crate::publish::wire::{self, Ne107};
 use crate::publish::{Delivery, Latest, Link, Publisher};
 use crate::supervise::Supervisor;
 use crate::web::{Connection, Metrics, Peer};
-
-use super::clock::clock;
-use super::condition::{Condition, Part};
-use super::past::Past;
 
 /// How often `health` is published.
 const EVERY: Duration = Duration::from_secs(10);

@@ -2,6 +2,7 @@
 
 mod clock;
 mod condition;
+mod delivery;
 mod error;
 mod health;
 mod models;
@@ -14,21 +15,20 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
-
-use crate::acquire::capture::Recorder;
-use crate::acquire::{self, AcquireError, Line};
-use crate::config::Config;
-use crate::journal::Journal;
-use crate::publish::{self, Publisher, Topics};
-use crate::record::{PartKind, PartKinds};
-use crate::supervise::{SuperviseError, Supervisor, Systemd};
-use crate::web::{Live, Metrics, Server, Sources};
+use ramand_core::record::{PartKind, PartKinds};
 
 use self::condition::{Condition, Identified};
 use self::health::Reporter;
 use self::models::Watch;
 use self::past::Past;
 use self::stages::Keeper;
+use crate::acquire::capture::Recorder;
+use crate::acquire::{self, AcquireError, Line};
+use crate::config::Config;
+use crate::journal::Journal;
+use crate::publish::{self, Publisher, Topics};
+use crate::supervise::{SuperviseError, Supervisor, Systemd};
+use crate::web::{Live, Metrics, Server, Sources};
 
 pub use self::clock::clock;
 pub use self::error::DaemonError;

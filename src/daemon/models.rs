@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
-use crate::config::Config;
-use crate::failure;
-use crate::infer::Model;
-use crate::inspect::Inspector;
-use crate::outcome::ModelIdentity;
-use crate::update::{Trust, UpdateError};
+use ramand_core::failure;
+use ramand_core::outcome::ModelIdentity;
+use ramand_model::Model;
+use ramand_model::inspect::Inspector;
 
 use super::settings;
+use crate::config::Config;
+use crate::update::{Trust, UpdateError};
 
 /// What became of a model that was replaced in the store.
 #[derive(Debug)]
@@ -158,13 +158,12 @@ mod tests {
 
     use super::super::stages::{self, News};
     use super::*;
+    use crate::bundles::{limits, spectrum};
     use crate::config::Model as Place;
-    use crate::decide::{Limit, Rules};
-    use crate::infer::tests::bundles::spectrum;
-    use crate::inspect::tests::limits;
-    use crate::spectrum::Origin;
     use crate::supervise::Supervisor;
     use crate::update::tests::Station;
+    use ramand_core::decide::{Limit, Rules};
+    use ramand_core::spectrum::Origin;
 
     const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -2,8 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use ramand_core::record::{PartKind, PartKinds, Seq};
+
 use crate::journal::{HistoryQuery, JournalError, JournalReader, Statistics, Window};
-use crate::record::{PartKind, PartKinds, Seq};
 use crate::web;
 
 /// Older results, straight from the journal.

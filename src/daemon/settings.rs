@@ -3,20 +3,20 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::acquire;
-use crate::config::{self, Config};
-use crate::decide::{Guard, InstrumentLimits, LaserProof, Limit, Rules, Ungated};
-use crate::inspect::Inspector;
-use crate::journal;
-use crate::obp::{Checksum, LaserControl, Profile};
-use crate::publish::forwarder::Pace;
-use crate::publish::{self, BrokerAddress, ClientCertificate, Credentials, Security, Topics, wire};
-use crate::record::{Audience, Seq};
-use crate::spectrum::{IntegrationTime, Wavelength};
-use crate::update::Trust;
-use crate::web;
+use ocean_binary_protocol::{Checksum, LaserControl, Profile};
+use ramand_core::decide::{Guard, InstrumentLimits, LaserProof, Limit, Rules, Ungated};
+use ramand_core::forwarder::Pace;
+use ramand_core::record::{Audience, Seq};
+use ramand_core::spectrum::{IntegrationTime, Wavelength};
+use ramand_model::inspect::Inspector;
 
 use super::DaemonError;
+use crate::acquire;
+use crate::config::{self, Config};
+use crate::journal;
+use crate::publish::{self, BrokerAddress, ClientCertificate, Credentials, Security, Topics, wire};
+use crate::update::Trust;
+use crate::web;
 
 /// The models of the configuration with their limits, ready to inspect.
 ///

@@ -5,23 +5,22 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
-
-use crate::acquire;
-use crate::delivery::inspection_entry;
-use crate::failure;
-use crate::inspect::Inspector;
-use crate::journal::Journal;
-use crate::outcome::{Inspection, ModelIdentity};
-use crate::publish::wire::{self, AlarmState, Ne107, Stamp};
-use crate::publish::{Latest, Publisher};
-use crate::record::{Entry, Part as RecordPart, PartKind, PartKinds, Seq};
-use crate::spectrum::{PreparedSpectrum, RawSpectrum};
-use crate::supervise::Part;
-use crate::web::{Connection, Live, LiveUpdate, Metrics, ModelMaps, Peer};
+use ramand_core::failure;
+use ramand_core::outcome::{Inspection, ModelIdentity};
+use ramand_core::record::{Entry, Part as RecordPart, PartKind, PartKinds, Seq};
+use ramand_core::spectrum::{PreparedSpectrum, RawSpectrum};
+use ramand_model::inspect::Inspector;
 
 use super::clock::clock;
 use super::condition::{self, Condition};
 use super::models::{Change, Watch};
+use crate::acquire;
+use crate::daemon::delivery::inspection_entry;
+use crate::journal::Journal;
+use crate::publish::wire::{self, AlarmState, Ne107, Stamp};
+use crate::publish::{Latest, Publisher};
+use crate::supervise::Part;
+use crate::web::{Connection, Live, LiveUpdate, Metrics, ModelMaps, Peer};
 
 /// How often an idle thread gives a sign of life.
 const IDLE_BEAT: Duration = Duration::from_secs(1);

@@ -1,8 +1,9 @@
 //! The processor: how warm it is, whether it was slowed down, and which kernels of tract it gets.
 
+use ramand_core::failure::Kind;
+use ramand_model::{Kernels, kernels};
+
 use super::{Finding, Root};
-use crate::failure::Kind;
-use crate::infer::{Kernels, kernels};
 
 /// Boards slow themselves down from 80 °C (Raspberry Pi) or a little above.
 const WARM_MAX_C: f64 = 80.0;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use ramand_core::failure::Kind;
+
 use super::{Finding, Root, handed_over};
 use crate::config::Config;
 use crate::daemon;
-use crate::failure::Kind;
 use crate::publish;
 
 /// For a name to be resolved, a connection to be made and the broker to answer.
@@ -34,9 +35,9 @@ pub(super) fn examine(config: &Config, root: &Root) -> Vec<Finding> {
     vec![match publish::reach(&address, &client_id, PATIENCE) {
         Ok(()) => Finding::good("broker", format!("{place} takes the connection")),
         Err(error) => {
-            let kind = crate::failure::Failure::kind(&error);
+            let kind = ramand_core::failure::Failure::kind(&error);
             let hint = if kind == Kind::Operator { "" } else { "; results are kept until it does" };
-            Finding::mend("broker", kind, format!("{place}: {}{hint}", crate::failure::chain(&error)))
+            Finding::mend("broker", kind, format!("{place}: {}{hint}", ramand_core::failure::chain(&error)))
         }
     }]
 }

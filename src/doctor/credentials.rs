@@ -3,9 +3,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use ramand_core::failure::Kind;
+
 use super::{Finding, Root};
 use crate::config::Config;
-use crate::failure::Kind;
 
 /// Where systemd puts what a unit's LoadCredential names, while the unit runs.
 const HANDED_OVER: &str = "/run/credentials";

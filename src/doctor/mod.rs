@@ -11,8 +11,9 @@ mod port;
 mod root;
 mod station;
 
+use ramand_core::failure::Kind;
+
 use crate::config::Config;
-use crate::failure::Kind;
 
 pub use credentials::handed_over;
 pub use root::Root;

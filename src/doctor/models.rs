@@ -1,9 +1,10 @@
 //! The bundles: whether they load, down to the last hash, and whether the limits fit them.
 
+use ramand_core::failure::{self, Failure, Kind};
+
 use super::{Finding, State};
 use crate::config::Config;
 use crate::daemon;
-use crate::failure::{self, Failure, Kind};
 
 pub(super) fn examine(config: &Config) -> Vec<Finding> {
     if config.models.is_empty() {

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use nix::libc::{major, minor};
 use nix::unistd::{AccessFlags, access};
+use ramand_core::failure::{self, Failure, Kind};
 
 use super::{Finding, Root};
 use crate::acquire::{self, AcquireError, BaudRate};
 use crate::config::Config;
 use crate::daemon;
-use crate::failure::{self, Failure, Kind};
 use crate::supervise::Stop;
 
 /// Programs that open ports uninvited, and what to do.

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
+use ramand_core::failure::{self, Failure, Kind};
 
 use super::{Finding, Root};
 use crate::config::Config;
 use crate::daemon;
-use crate::failure::{self, Failure, Kind};
 use crate::journal::JournalReader;
 use crate::publish::wire::Clock;
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use ramand_core::record::{Audience, Clock, Entry, Gap, Loss, LossReason, Part, PartKind, PartKinds, Seq};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::reserve::Reserve;
 use super::schema::{is_full, restart_log};
 use super::{JournalError, PART_BYTES_MAX, Settings};
-use crate::record::{Audience, Clock, Entry, Gap, Loss, LossReason, Part, PartKind, PartKinds, Seq};
 
 /// Records deleted at once at most: each costs a walk over its pages, and an append waits for it.
 const RELEASE_RECORDS_MAX: usize = 256;

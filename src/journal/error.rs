@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
+use ramand_core::failure::{Failure, Kind};
+use ramand_core::record::Seq;
 use rusqlite::ErrorCode;
-
-use crate::failure::{Failure, Kind};
-use crate::record::Seq;
 
 /// Why the journal did not do what was asked.
 #[derive(Debug, thiserror::Error)]

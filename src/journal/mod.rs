@@ -19,14 +19,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rusqlite::Connection;
-
+use ramand_core::record::{Audience, Clock, Entry, Gap, PartKey, Seq};
 use reserve::Reserve;
+use rusqlite::Connection;
 
 pub use error::JournalError;
 pub use reader::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Statistics, Window};
-
-use crate::record::{Audience, Clock, Entry, Gap, PartKey, Seq};
 
 /// The largest part: a spectrum of 100,000 pixels with its maps is below a tenth of it.
 pub const PART_BYTES_MAX: usize = 16 << 20;

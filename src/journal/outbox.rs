@@ -1,11 +1,11 @@
 //! What is owed to the subscribers, and their acknowledgements.
 
+use ramand_core::record::{PartKey, PartKind, Seq};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::JournalError;
 use super::reserve::Reserve;
 use super::schema::{is_full, restart_log};
-use crate::record::{PartKey, PartKind, Seq};
 
 /// Payload bytes in one answer of [`owed`] at most, the first part excepted: memory stays bounded whatever the limit.
 const OWED_BYTES_MAX: usize = 4 << 20;

@@ -4,10 +4,10 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ramand_core::record::{PartKind, PartKinds, Seq};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{JournalError, schema};
-use crate::record::{PartKind, PartKinds, Seq};
 
 /// Records in one answer at most: a page of history, not the whole of it.
 pub const HISTORY_RECORDS_MAX: usize = 10_000;

@@ -14,10 +14,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ramand_core::record::{PartKind, Seq};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::JournalError;
-use crate::record::{PartKind, Seq};
 
 /// The newest schema this release writes; a newer file is refused, an older one would be migrated here.
 pub(super) const SCHEMA_VERSION: i32 = 1;

@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use std::time::UNIX_EPOCH;
 
 use proptest::prelude::*;
+use ramand_core::failure::{self, Failure, Kind};
+use ramand_core::record::{Audience, Clock, LossReason, Part, PartKind, PartKinds};
 
 use super::*;
-use crate::failure::{self, Failure, Kind};
-use crate::record::{Audience, Clock, LossReason, Part, PartKind, PartKinds};
 
 const ROOMY_BYTES: u64 = 1 << 30;
 

@@ -8,10 +8,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ramand_core::failure::{Failure, Kind};
 use rumqttd::{Broker, Config, ConnectionSettings, RouterConfig, ServerSettings};
 
 use super::connection::PAYLOAD_BYTES_MAX;
-use crate::failure::{Failure, Kind};
 
 /// What to append to a log filter: the broker reports every client that leaves as an error.
 pub const LOG_DIRECTIVE: &str = "rumqttd=off";

@@ -2,9 +2,6 @@
 
 pub mod broker;
 mod connection;
-pub mod forwarder;
-#[cfg(test)]
-mod forwarder_tests;
 mod mqtt;
 pub mod topics;
 pub mod wire;

@@ -9,16 +9,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use ramand_core::failure::{Failure, Kind};
+use ramand_core::forwarder::{Action, Forwarder, Pace};
+use ramand_core::record::{PartKey, Seq};
 use rumqttc::{LastWill, PublishNotice, QoS};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::connection::{BrokerAddress, Connection, ConnectionEvent, PAYLOAD_BYTES_MAX, Retained};
-use super::forwarder::{Action, Forwarder, Pace};
 use super::topics::{Latest, Topics};
 use super::wire::{self, Presence, Status};
-use crate::failure::{Failure, Kind};
-use crate::record::{PartKey, Seq};
 
 /// Publishes queued to a connection beyond the window: status, last and health.
 const LATEST_REQUESTS_MAX: usize = 16;

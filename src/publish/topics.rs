@@ -1,7 +1,7 @@
 //! Topic names: `ramand/v1/{site}/{line}/{device}/{what}`.
 
-use crate::failure::{Failure, Kind};
-use crate::record::PartKind;
+use ramand_core::failure::{Failure, Kind};
+use ramand_core::record::PartKind;
 
 /// The longest name of a site, line or device, bytes: the whole topic stays far below MQTT's 65,535 and brokers' usual
 /// 1,000.

@@ -9,18 +9,16 @@ mod result;
 
 use std::time::SystemTime;
 
+use ramand_core::record::Seq;
+use ramand_core::spectrum::Origin;
 use serde::Serialize;
 
 pub use cbor::{DecodeError, cam, decode_spectrum, spectrum};
 pub use notice::{
     Alarm, AlarmState, Event, Health, Ne107, PaDimReadings, Presence, Status, alarm, event, gap, health, status,
 };
+pub use ramand_core::record::Clock;
 pub use result::{ResultRecord, result};
-
-pub use crate::record::Clock;
-
-use crate::record::Seq;
-use crate::spectrum::Origin;
 
 /// The version of the contract, in every payload as `v`.
 pub const VERSION: u8 = 1;

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::failure::{Failure, Kind};
+use ramand_core::failure::{Failure, Kind};
 
 /// Why a part cannot be supervised.
 #[derive(Debug, thiserror::Error)]

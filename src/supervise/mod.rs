@@ -19,14 +19,14 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tracing::Instrument;
 
+use self::pulse::Pulses;
+use self::signals::first_signal;
+
 pub use self::ending::{End, Ending, IntoEnding, Shutdown, SuperviseError};
 pub use self::pulse::{Clock, Pulse, Silence};
 pub use self::signals::stop_on_signals;
 pub use self::stop::{Stop, StopSignal};
 pub use self::systemd::Systemd;
-
-use self::pulse::Pulses;
-use self::signals::first_signal;
 
 /// What a part is handed when it starts.
 pub struct Part {

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ramand_core::failure::{Failure, Kind};
+
 use super::*;
-use crate::failure::{Failure, Kind};
 
 /// Far longer than anything here takes; reached only when something hangs.
 const NEVER: Duration = Duration::from_secs(30);

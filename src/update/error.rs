@@ -3,11 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::archive::ArchiveError;
-use super::signature::SignatureError;
-use crate::failure::{Failure, Kind};
-use crate::infer::manifest::ManifestError;
-use crate::infer::{BundleError, ModelError};
+use ramand_core::archive::ArchiveError;
+use ramand_core::failure::{Failure, Kind};
+use ramand_core::signature::SignatureError;
+use ramand_model::manifest::ManifestError;
+use ramand_model::{BundleError, ModelError};
 
 /// Why a bundle is not packed, not installed, or not run.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use ramand_core::signature::{KeyId, PublicKey};
+
 use super::UpdateError;
-use super::signature::{KeyId, PublicKey};
 
 /// Keys one folder holds at most: each is tried.
 const KEYS_MAX: usize = 32;

@@ -1,16 +1,14 @@
 //! Models that are replaced without the package: signed archives, a store of versions, and what runs from it.
 //!
-//! [`archive`] and [`signature`] are pure; [`Package`] is an archive whose signature and hashes hold; a [`Store`] keeps
+//! Archives and signatures are read by `ramand_core::{archive, signature}`; [`Package`] is an archive whose signature and hashes hold; a [`Store`] keeps
 //! versions and switches between them so that a power cut leaves the old one or the new one; [`Trust`] opens bundles, and
 //! opens none from the store that nobody known has signed; [`audit`] is the trail of all of it.
 
-pub mod archive;
 pub mod audit;
 mod error;
 mod keyring;
 mod package;
 pub mod shadow;
-pub mod signature;
 mod store;
 pub mod suitability;
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::archive::{self, ARCHIVE_BYTES_MAX};
+use ramand_core::archive::{self, ARCHIVE_BYTES_MAX};
+use ramand_core::signature::{KeyId, SIGNATURE_BYTES, SigningKey};
+use ramand_model::manifest::{MANIFEST_BYTES_MAX, Manifest};
+use ramand_model::{Bundle, Model};
+
 use super::keyring::read_limited;
-use super::signature::{KeyId, SIGNATURE_BYTES, SigningKey};
 use super::{Keyring, UpdateError, sha256};
-use crate::infer::manifest::{MANIFEST_BYTES_MAX, Manifest};
-use crate::infer::{Bundle, Model};
 
 /// The file that names all others.
 pub const MANIFEST: &str = "manifest.toml";

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
+use ramand_core::outcome::{Decision, Finding, Prediction};
 use serde::Serialize;
-
-use crate::outcome::{Decision, Finding, Prediction};
 
 /// Changed verdicts that are listed; the others are only counted.
 pub const CHANGES_MAX: usize = 10;
@@ -176,11 +175,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::decide::{Limit, Rules};
-    use crate::infer::Model;
-    use crate::infer::tests::bundles::{draft, spectrum};
-    use crate::inspect::Inspector;
-    use crate::inspect::tests::limits;
+    use crate::bundles::{draft, limits, spectrum};
+    use ramand_core::decide::{Limit, Rules};
+    use ramand_model::Model;
+    use ramand_model::inspect::Inspector;
 
     #[test]
     fn the_comparison_counts_what_would_change() {

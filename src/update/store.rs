@@ -18,12 +18,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf, absolute};
 
+use ramand_core::failure;
+use ramand_model::Bundle;
+use ramand_model::manifest::MANIFEST_BYTES_MAX;
+
 use super::keyring::read_limited;
 use super::package::{MANIFEST, Package, SIGNATURE};
 use super::{UpdateError, audit, sha256};
-use crate::failure;
-use crate::infer::Bundle;
-use crate::infer::manifest::MANIFEST_BYTES_MAX;
 
 /// The link to the version that runs.
 pub(super) const CURRENT: &str = "current";

@@ -1,8 +1,9 @@
 //! Whether a model answers the question that is asked on this line, with the light this instrument gives.
 
+use ramand_core::spectrum::ShiftAxis;
+use ramand_model::manifest::{Manifest, Task};
+
 use super::UpdateError;
-use crate::infer::manifest::{Manifest, Task};
-use crate::spectrum::ShiftAxis;
 
 /// How far the laser may be from the one the model was made for, nm. The axis is in shifts and forgives a laser that is
 /// slightly off; sensitivity and fluorescence belong to a wavelength as diode lasers are sold: 532, 633, 785, 830 nm.

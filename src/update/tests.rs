@@ -7,15 +7,16 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::bundles::{draft, spectrum};
 use nix::sys::signal::{Signal, raise};
+use ramand_core::archive;
+use ramand_core::failure::{self, Failure};
+use ramand_core::signature::{PublicKey, SigningKey};
+use ramand_model::manifest::Manifest;
 use tempfile::TempDir;
 
 use super::audit::{self, Action, Outcome, Subject};
-use super::signature::{PublicKey, SigningKey};
 use super::*;
-use crate::failure::{self, Failure};
-use crate::infer::manifest::Manifest;
-use crate::infer::tests::bundles::{draft, spectrum};
 
 const ONE: &[u8] = include_bytes!("../../tests/fixtures/update/rfc8032-1.key.pem");
 const ONE_PUBLIC: &[u8] = include_bytes!("../../tests/fixtures/update/rfc8032-1.pem");

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf, absolute};
 
+use ramand_core::signature::KeyId;
+use ramand_model::{Bundle, Model};
+
 use super::package::read_signed;
-use super::signature::KeyId;
 use super::{Keyring, UpdateError, sha256};
-use crate::infer::{Bundle, Model};
 
 /// Opens bundles for the line.
 #[derive(Debug, Clone)]

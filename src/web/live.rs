@@ -3,11 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ramand_core::outcome::Finding;
+use ramand_core::spectrum::PreparedSpectrum;
 use serde::Serialize;
 use tokio::sync::broadcast;
-
-use crate::outcome::Finding;
-use crate::spectrum::PreparedSpectrum;
 
 /// Updates a client may be behind before it is dropped: a second or two of a fast line, a megabyte at most.
 const UPDATES_KEPT: usize = 16;

@@ -10,13 +10,13 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use ramand_core::failure::{Failure, Kind};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::connection::Impatient;
 use super::{Sources, routes};
-use crate::failure::{Failure, Kind};
 
 /// Bytes of a request's head: twice what the longest cookie-laden browser sends, and all a request has here.
 const REQUEST_HEAD_MAX: usize = 16 * 1024;

@@ -3,17 +3,17 @@
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
+use ramand_core::outcome::{Decision, Finding, Inspection, ModelIdentity, Timings, Verdict};
+use ramand_core::spectrum::{
+    Acquisition, Celsius, Counts, Instrument, IntegrationTime, Laser, LineStatistics, Origin, RawSpectrum, ShiftAxis,
+    Wavelength, WavelengthCalibration,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::outcome::{Decision, Finding, Inspection, ModelIdentity, Timings, Verdict};
-use crate::spectrum::{
-    Acquisition, Celsius, Counts, Instrument, IntegrationTime, Laser, LineStatistics, Origin, RawSpectrum, ShiftAxis,
-    Wavelength, WavelengthCalibration,
-};
 
 /// Far longer than any answer here takes; reached only when something hangs.
 const NEVER: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! Every exported network: its attached gradient is what the training framework's automatic differentiation gives.
 
-use ramand::gradient::Seed;
-use tract_onnx::pb::ModelProto;
+use onnx_gradient::Seed;
+use onnx_gradient::onnx::ModelProto;
 
 use crate::engine::{ACTIVATION, GRADIENT, Running, attached, distance, evaluated};
 use crate::files::{File, Row, files};

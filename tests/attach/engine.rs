@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use ramand::gradient::{Attached, CLASS_INDEX, Graph, Seed, Target, Tensor, attach, fix_shape};
-use ramand::infer::optimised;
-use tract_onnx::pb::ModelProto;
+use onnx_gradient::onnx::ModelProto;
+use onnx_gradient::{Attached, CLASS_INDEX, Graph, Seed, Target, Tensor, attach, fix_shape};
+use ramand_model::optimised;
 use tract_onnx::prelude::{Datum, Framework, InferenceFact, IntoRunnable, Tensor as Engine, TypedSimpleState, tensor0};
 
 use crate::files::{File, Module};

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use ramand::gradient::external::{side_files, take_in};
-use ramand::gradient::proto;
+use onnx_gradient::external::{side_files, take_in};
+use onnx_gradient::onnx::ModelProto;
+use onnx_gradient::proto;
 use serde::Deserialize;
-use tract_onnx::pb::ModelProto;
 
 use crate::root::root;
 

@@ -1,4 +1,4 @@
-//! Networks as PyTorch, Keras and MATLAB export them, through `ramand::gradient`: against automatic differentiation, in tract and
+//! Networks as PyTorch, Keras and MATLAB export them, through `onnx_gradient`: against automatic differentiation, in tract and
 //! in ONNX Runtime.
 
 #[path = "../support/program.rs"]

@@ -1,7 +1,7 @@
 //! Controls that must fail: what is wrong by little, or only looks right, is seen by the comparison with autograd.
 
-use ramand::gradient::Seed;
-use tract_onnx::pb::{ModelProto, TensorProto};
+use onnx_gradient::Seed;
+use onnx_gradient::onnx::{ModelProto, TensorProto};
 
 use crate::autograd::{F32_DISTANCE_MAX, off_by};
 use crate::engine::attached;

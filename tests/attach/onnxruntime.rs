@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use ramand::gradient::{Attached, Seed, proto};
+use onnx_gradient::{Attached, Seed, proto};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::autograd::{F32_DISTANCE_MAX, of_class};
 use crate::engine::{Running, attached};
 use crate::files::{File, files};
-
 use crate::root::root;
 
 /// What the peer says of one file.

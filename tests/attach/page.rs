@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::files::file;
-
 use crate::program::program;
 use crate::root::root;
 

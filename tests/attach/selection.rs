@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ramand::gradient::external::{side_files, take_in};
-use ramand::gradient::{
+use onnx_gradient::external::{side_files, take_in};
+use onnx_gradient::onnx::{StringStringEntryProto, TensorProto};
+use onnx_gradient::{
     GradientError, Graph, MapOf, Seed, Target, attach, attach_map, auto_layer, earlier_layer, explained, find_layer,
     fix_shape, proto,
 };
-use tract_onnx::pb::{StringStringEntryProto, TensorProto};
 
 use crate::engine::{ACTIVATION, GRADIENT, Running, attached, fixed};
 use crate::files::{File, file, files};
@@ -236,7 +236,7 @@ fn a_map_alone_is_autograds_product() {
 #[test]
 fn what_pytorch_writes_beside_the_graph_is_counted() {
     let bytes = std::fs::read(file("resnet-dynamo-18").path()).expect("the file is there");
-    let dropped = ramand::gradient::dropped(&bytes);
+    let dropped = onnx_gradient::dropped(&bytes);
     assert!(dropped.values().sum::<usize>() > 0, "metadata_props are newer than the records: {dropped:?}");
     assert_ne!(proto::encode(&file("resnet-dynamo-18").model()).len(), bytes.len());
 }

@@ -26,10 +26,9 @@ use std::process::Command;
 use common::{Process, mosquitto, patience, subscriber};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
-
 use program::program;
 use root::root;
+use serde_json::Value;
 
 /// The identity that systemd would give the user `ramand`: any that owns nothing.
 const USER: &str = "990";

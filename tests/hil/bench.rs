@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use ramand::acquire::{AcquireError, Driver, Settings};
-use ramand::sim::faults::Fault;
-use ramand::sim::oils::Substance;
-use ramand::sim::profile::Profile;
-use ramand::sim::scenario::Scenario;
-use ramand::sim::{Pacing, Simulator, Source};
 use ramand::supervise::{Stop, StopSignal};
+use ramand_sim::faults::Fault;
+use ramand_sim::oils::Substance;
+use ramand_sim::profile::Profile;
+use ramand_sim::scenario::Scenario;
+use ramand_sim::{Pacing, Simulator, Source};
 
 use crate::rig::Rig;
 
@@ -56,13 +56,13 @@ impl Bench {
             let profile = Profile::named(&rig.spectrometer.profile).ok_or("no such profile")?;
             let sample = rig.sample.as_ref().and_then(|sample| Substance::named(&sample.reference));
             let faults = simulated.faults.iter().map(|fault| fault.parse::<Fault>()).collect::<Result<_, _>>()?;
-            simulator = Some(Simulator::start(ramand::sim::Settings {
+            simulator = Some(Simulator::start(ramand_sim::Settings {
                 baud: simulated.baud,
                 seed: simulated.seed,
                 pacing: if simulated.paced { Pacing::Line } else { Pacing::Immediate },
                 source: Source::Scenario(Scenario::always(sample.into_iter().map(|what| (what, 1.0)).collect())),
                 faults,
-                ..ramand::sim::Settings::new(profile, &port)
+                ..ramand_sim::Settings::new(profile, &port)
             })?);
         }
         Ok(Self { rig, port, simulator, stop, planted: None, exposure_max: Mutex::new(None), folder })

@@ -8,15 +8,14 @@ use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use ramand::acquire::Spectrometer;
-use ramand::spectrum::Laser;
 use ramand::supervise::StopSignal;
+use ramand_core::spectrum::Laser;
 
 use crate::bench::{At, Bench, Planted};
 use crate::checks::{CHECKS, Check, Found, LASER_OFF, Trouble, Verdict};
 use crate::rig::Unplug;
-use crate::{run, simulated};
-
 use crate::root::root;
+use crate::{run, simulated};
 
 /// A bench without the line's speed and with a short soak, where the check does not ask for them.
 fn bench(paced: bool, faults: &[&str], planted: Option<Planted>) -> Bench {

@@ -17,13 +17,11 @@ mod statistics;
 
 use std::path::PathBuf;
 
-use ramand::supervise::{StopSignal, stop_on_signals};
-
 use bench::Bench;
 use checks::{CHECKS, Check, Verdict};
+use ramand::supervise::{StopSignal, stop_on_signals};
 use report::Report;
 use rig::Rig;
-
 use root::root;
 
 /// Names the rig's file; without it no instrument is touched.

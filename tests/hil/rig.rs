@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ocean_binary_protocol::{LaserControl, Profile};
 use ramand::acquire::{BaudRate, LaserSwitch, Model, Settings};
-use ramand::axis_check::Material;
-use ramand::obp::{LaserControl, Profile};
-use ramand::spectrum::Wavelength;
+use ramand_core::axis_check::Material;
+use ramand_core::spectrum::Wavelength;
 use serde::Deserialize;
 
 /// The whole file.

@@ -9,7 +9,6 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::common::{Process, shared_data};
-
 use crate::root::root;
 
 /// Slopes are sums of f64, of maps that were rounded to f32.

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::common::{Process, shared_data};
-
 use crate::root::root;
 
 #[test]

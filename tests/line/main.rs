@@ -18,13 +18,11 @@ mod update;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-use ramand::recording::Recording;
-use serde_json::Value;
-
 use common::{Process, mosquitto, shared_data, subscriber};
-
+use nix::sys::signal::Signal;
+use ramand_recording::Recording;
 use root::root;
+use serde_json::Value;
 
 /// A stop request is obeyed within this.
 const STOP_WITHIN: Duration = Duration::from_secs(5);

@@ -7,10 +7,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use ramand::sim::faults::Fault;
-use ramand::sim::profile::Profile;
-use ramand::sim::{Pacing, Settings, Simulator};
-use ramand::spectrum::Laser;
+use ramand_core::spectrum::Laser;
+use ramand_sim::faults::Fault;
+use ramand_sim::profile::Profile;
+use ramand_sim::{Pacing, Settings, Simulator};
 use rusqlite::Connection;
 
 use crate::common::{Process, patience};

@@ -9,15 +9,14 @@ use std::process::{Command, Stdio};
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
 use ramand::journal::{HistoryQuery, JournalReader, Window};
-use ramand::record::{PartKind, PartKinds, Seq};
 use ramand::update::SIGNATURE;
-use ramand::update::signature::{DOMAIN, PublicKey};
+use ramand_core::record::{PartKind, PartKinds, Seq};
+use ramand_core::signature::{DOMAIN, PublicKey};
 use serde_json::Value;
 
 use crate::common::{Process, mosquitto, subscriber};
-use crate::{STOP_WITHIN, bundle, configuration, copy, run, simulator};
-
 use crate::program::program;
+use crate::{STOP_WITHIN, bundle, configuration, copy, run, simulator};
 
 /// Results that are waited for before something else is tried.
 const SOME: usize = 3;
@@ -120,7 +119,7 @@ fn openssl_and_ramand_understand_each_others_signatures() {
         return;
     }
     pack(folder, "1.0.0-a");
-    let files = ramand::update::archive::read(fs::File::open(folder.join("1.0.0-a.tar")).expect("a file"));
+    let files = ramand_core::archive::read(fs::File::open(folder.join("1.0.0-a.tar")).expect("a file"));
     let files = files.expect("an archive");
     let manifest = &files["manifest.toml"];
     fs::write(folder.join("message"), [DOMAIN, manifest.as_slice()].concat()).expect("written");

@@ -14,11 +14,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ramand::update::signature::SigningKey;
-use ramand::update::{Keyring, Package, Store, Trust, UpdateError};
-
 use medium::{CALLS, Call, Medium};
 use program::program;
+use ramand::update::{Keyring, Package, Store, Trust, UpdateError};
+use ramand_core::signature::SigningKey;
 use root::root;
 
 const MODEL: &str = "oil-type";

@@ -12,11 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ramand::web::{Health, History, Live, LiveUpdate, Metrics, Server, Settings, Sources};
+use root::root;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-
-use root::root;
 
 /// For all of the browser's tests together, on a busy machine.
 const BROWSER_WITHIN: Duration = Duration::from_secs(240);

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use ramand_core::failure::{Failure, Kind};
+
 use super::format::FILE_BYTES_MAX;
-use crate::failure::{Failure, Kind};
 
 /// Why a conversation cannot be recorded or played back.
 #[derive(Debug, thiserror::Error)]

@@ -18,11 +18,12 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use ocean_binary_protocol::frame::FRAME_LEN_MAX;
+use ramand_core::spectrum::IntegrationTime;
+
 use super::CaptureError;
 use super::settings::Header;
 use crate::acquire::settings::Settings;
-use crate::obp::frame::FRAME_LEN_MAX;
-use crate::spectrum::IntegrationTime;
 
 /// The first line.
 pub(super) const MAGIC: &str = "ramand-capture 1";

@@ -15,7 +15,7 @@ pub use format::{Act, Conversation, Event, FILE_BYTES_MAX, Moment, Way};
 pub use play::{Player, replay};
 pub use record::Recorder;
 
-use crate::spectrum::RawSpectrum;
+use ramand_core::spectrum::RawSpectrum;
 
 /// What a spectrum is recognised by: SHA-256 of its counts as little-endian f32, light first, then dark where there is one.
 pub fn digest(spectrum: &RawSpectrum) -> [u8; 32] {

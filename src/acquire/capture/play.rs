@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use ocean_binary_protocol::Frame;
+use ramand_core::spectrum::RawSpectrum;
+
 use super::CaptureError;
 use super::format::{Act, Conversation, Event, Moment, Way, hex};
 use crate::acquire::settings::{Line, Settings};
 use crate::acquire::{AcquireError, Driver, Spectrometer};
-use crate::obp::Frame;
-use crate::spectrum::RawSpectrum;
 use crate::supervise::Stop;
 
 /// A conversation and how far it has been played. Copies play the same one.

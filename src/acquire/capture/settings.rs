@@ -3,12 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use ocean_binary_protocol::{Checksum, LaserControl, Profile};
+use ramand_core::spectrum::{Celsius, IntegrationTime, Wavelength};
 
 use super::CaptureError;
 use super::format::{MAGIC, printable, text_of, wrong};
 use crate::acquire::settings::{BaudRate, DarkRefresh, FlowControl, LaserSwitch, Line, Model, Settings};
-use crate::obp::{Checksum, LaserControl, Profile};
-use crate::spectrum::{Celsius, IntegrationTime, Wavelength};
 
 /// The longest pause or age that a setting can say: a day, as in the configuration.
 const MICROS_MAX: u64 = 86_400_000_000;

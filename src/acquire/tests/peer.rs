@@ -10,10 +10,8 @@ use std::thread::JoinHandle;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::pty::{OpenptyResult, openpty};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
-
-use crate::obp::request::spectrum::Metadata;
-use crate::obp::{Checksum, Flags, Frame, Framer, LaserControl, MessageType, Profile, Version};
-use crate::spectrum::IntegrationTime;
+use ocean_binary_protocol::request::spectrum::Metadata;
+use ocean_binary_protocol::{Checksum, Flags, Frame, Framer, LaserControl, MessageType, Profile, Version};
 
 /// Counts of every pixel without light, plus 0..7 by pixel.
 pub(in crate::acquire) const DARK: u32 = 1_000;
@@ -288,7 +286,8 @@ impl World {
                 self.spectra_sent += 1;
                 let old = u32::from(self.old_spectra > 0);
                 self.old_spectra -= old;
-                let integration = IntegrationTime::from_micros((self.integration_us + old).into());
+                let integration =
+                    ocean_binary_protocol::IntegrationTime::from_micros((self.integration_us + old).into());
                 let metadata = Metadata { spectrum_count: self.spectra_sent, tick_us: 0, integration, trigger_mode: 0 };
                 let pixels = (0..self.profile.pixels).flat_map(|i| self.count(i).to_le_bytes());
                 metadata.encode().into_iter().chain(pixels).collect()

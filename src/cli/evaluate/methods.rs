@@ -4,20 +4,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use ramand_core::preprocess::{Normalise, Pipeline, Step};
+use ramand_core::spectrum::ShiftAxis;
+use ramand_lab::evaluate::methods::{Compared, Effort, Kind, Material, Plan, compare};
+use ramand_lab::evaluate::render;
+use ramand_lab::train::{CONFIDENCE, Preparation, Progress, Provenance, Reference, Request, STEPS, Skip, Split};
+use ramand_model::manifest::Task;
+use ramand_recording::Recording;
+use ramand_sim::dataset::Recipe;
 
 use super::{Format, write};
 use crate::cli::CommandError;
 use crate::cli::progress::{interrupt_on_request, watched};
 use crate::cli::train::TaskName;
 use crate::cli::train::request::{PipelineFile, parse_axis, parse_reference, pipeline, read_pipeline};
-use crate::evaluate::methods::{Compared, Effort, Kind, Material, Plan, compare};
-use crate::evaluate::render;
-use crate::infer::manifest::Task;
-use crate::preprocess::{Normalise, Pipeline, Step};
-use crate::recording::Recording;
-use crate::sim::dataset::Recipe;
-use crate::spectrum::ShiftAxis;
-use crate::train::{CONFIDENCE, Preparation, Progress, Provenance, Reference, Request, STEPS, Skip, Split};
 
 /// The pipelines that the shipped models for simulated oils were trained with.
 const PIPELINE_KINDS: &str = include_str!("../../../models/pipeline-raw-raman.toml");

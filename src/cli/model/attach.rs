@@ -6,15 +6,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde::Serialize;
-use tract_onnx::pb::ModelProto;
-
-use super::{Loaded, load};
-use crate::cli::CommandError;
-use crate::gradient::{
+use onnx_gradient::onnx::ModelProto;
+use onnx_gradient::{
     ACTIVATION, AttachedTarget, Explained, GRADIENT, Graph, MAP, MapOf, Seed, Target, attach, attach_map, auto_layer,
     dropped, earlier_layer, explained, find_layer, fix_shape, proto,
 };
+use ramand_model::GradientFailure;
+use serde::Serialize;
+
+use super::{Loaded, load};
+use crate::cli::CommandError;
 
 /// Give an ONNX network its gradient: one run then yields the output, a layer's activation A and dy/dA
 #[derive(Debug, Args)]
@@ -174,17 +175,18 @@ fn refuse_overwriting(args: &AttachArgs) -> Result<(), CommandError> {
 
 fn attached(args: &AttachArgs, model: &mut ModelProto, bytes: &[u8]) -> Result<(Vec<u8>, Report), CommandError> {
     for InputShape { name, shape } in &args.shape {
-        fix_shape(model, name.as_deref(), shape)?;
+        fix_shape(model, name.as_deref(), shape).map_err(GradientFailure::from)?;
     }
     let own = (proto::encode(model).len() as u64).max(bytes.len() as u64);
-    let graph = Graph::new(model)?;
-    let Explained { value, output, before } = explained(&graph, args.output.as_deref())?;
+    let graph = Graph::new(model).map_err(GradientFailure::from)?;
+    let Explained { value, output, before } =
+        explained(&graph, args.output.as_deref()).map_err(GradientFailure::from)?;
     let (layer, chosen_by) = match args.layer.as_str() {
         "auto" => {
-            let layer = auto_layer(&graph, &value)?;
+            let layer = auto_layer(&graph, &value).map_err(GradientFailure::from)?;
             (layer.value, layer.role.in_words())
         }
-        name => (find_layer(&graph, name)?, "its name"),
+        name => (find_layer(&graph, name).map_err(GradientFailure::from)?, "its name"),
     };
     let target = Target { tensor: &layer, activation: ACTIVATION, gradient: GRADIENT };
     let attached = match args.seed {
@@ -194,7 +196,8 @@ fn attached(args: &AttachArgs, model: &mut ModelProto, bytes: &[u8]) -> Result<(
         SeedName::All => attach(model, &value, Seed::All, &[target]),
         SeedName::Linear => attach_map(model, &value, MapOf::Winner, &layer, MAP),
         SeedName::LinearAll => attach_map(model, &value, MapOf::All, &layer, MAP),
-    }?;
+    }
+    .map_err(GradientFailure::from)?;
     let found = attached.targets.first().expect("one target was asked for");
     let AttachedTarget { maps, cells, shape, positions, reach, constant, .. } = found;
     let gradient = match constant {
@@ -203,11 +206,11 @@ fn attached(args: &AttachArgs, model: &mut ModelProto, bytes: &[u8]) -> Result<(
         None => Behaviour::DependsOnInput,
     };
     let earlier = match gradient {
-        Behaviour::SameAtEveryCell => earlier_layer(&graph, &value, &layer)?,
+        Behaviour::SameAtEveryCell => earlier_layer(&graph, &value, &layer).map_err(GradientFailure::from)?,
         _ => None,
     };
     let written = proto::encode(&attached.model);
-    let grown = Graph::new(&attached.model)?;
+    let grown = Graph::new(&attached.model).map_err(GradientFailure::from)?;
     let named = |names: &[String]| {
         let shape = |name: &String| grown.shape(name).ok().map(<[usize]>::to_vec);
         names.iter().map(|name| Named { name: name.clone(), shape: shape(name) }).collect()

@@ -5,6 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use ramand_core::outcome::ModelIdentity;
+use ramand_core::spectrum::ShiftAxis;
+use ramand_lab::train::{Adoption, Reference, adopt};
+use ramand_model::manifest::{AdoptedRecord, CompletenessRecord, Manifest, Task};
+use ramand_model::verify::{Check, verify};
+use ramand_recording::Recording;
 use serde::Serialize;
 
 use super::attach::{InputShape, parse_shape};
@@ -14,12 +20,6 @@ use crate::cli::CommandError;
 use crate::cli::description::{DescriptionArgs, file_name};
 use crate::cli::train::TaskName;
 use crate::cli::train::request::{BandsFile, parse_axis, parse_reference, pipeline, read_pipeline, read_toml};
-use crate::infer::manifest::{AdoptedRecord, CompletenessRecord, Manifest, Task};
-use crate::infer::verify::{Check, verify};
-use crate::outcome::ModelIdentity;
-use crate::recording::Recording;
-use crate::spectrum::ShiftAxis;
-use crate::train::{Adoption, Reference, adopt};
 
 /// What may be said about a network that nobody judged.
 const NOT_EVALUATED: &str = "trained elsewhere, not evaluated here";
@@ -142,7 +142,7 @@ pub(super) fn run(args: &BundleArgs) -> Result<(), CommandError> {
     };
     let trained = adopt(&bytes, &recording, &adoption).map_err(|error| {
         let place = match &error {
-            crate::train::AdoptError::Reference(_) => &args.reference,
+            ramand_lab::train::AdoptError::Reference(_) => &args.reference,
             _ => &args.network,
         };
         CommandError::from(error).context(place.display().to_string())

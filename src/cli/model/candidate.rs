@@ -4,20 +4,20 @@ use std::path::{Path, absolute};
 use std::sync::Arc;
 use std::time::Instant;
 
+use ramand_core::decide::{Rules, Ungated};
+use ramand_core::record::{PartKind, PartKinds};
+use ramand_core::signature::KeyId;
+use ramand_model::inspect::Inspector;
+use ramand_model::{Model, verify};
 use serde::Serialize;
 
 use crate::cli::CommandError;
 use crate::config::{self, Config};
 use crate::daemon;
-use crate::decide::{Rules, Ungated};
-use crate::infer::{Model, verify};
-use crate::inspect::Inspector;
 use crate::journal::{HistoryQuery, JournalReader, Window};
 use crate::publish::wire::decode_spectrum;
-use crate::record::{PartKind, PartKinds};
 use crate::update::audit::ModelRecord;
 use crate::update::shadow::Comparison;
-use crate::update::signature::KeyId;
 use crate::update::suitability;
 
 /// Spectra read at a time: a few megabytes.
@@ -125,7 +125,7 @@ pub(super) fn journal(config: &Config, report: &mut Report) -> Option<JournalRea
     match JournalReader::open(&config.journal.path) {
         Ok(reader) => Some(reader),
         Err(error) => {
-            report.note("journal", crate::failure::chain(&error));
+            report.note("journal", ramand_core::failure::chain(&error));
             None
         }
     }
@@ -227,7 +227,7 @@ pub(super) fn shadow(
     Ok(comparison)
 }
 
-type Numbered = (u64, Arc<crate::spectrum::RawSpectrum>);
+type Numbered = (u64, Arc<ramand_core::spectrum::RawSpectrum>);
 
 /// The newest `count` spectra, oldest first.
 fn newest(journal: &JournalReader, count: usize) -> Result<Vec<Numbered>, CommandError> {

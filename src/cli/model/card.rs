@@ -4,11 +4,11 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use ramand_core::outcome::ModelIdentity;
+use ramand_model::Bundle;
+use ramand_model::manifest::{Manifest, StepRecord, Task};
 
 use crate::cli::CommandError;
-use crate::infer::Bundle;
-use crate::infer::manifest::{Manifest, StepRecord, Task};
-use crate::outcome::ModelIdentity;
 
 /// Print the model card of a bundle as Markdown: what it is for and what not, how well it does, and on what
 #[derive(Debug, Args)]

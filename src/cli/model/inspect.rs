@@ -5,19 +5,19 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use tract_onnx::pb::ModelProto;
-use tract_onnx::pb::tensor_proto::DataType;
+use onnx_gradient::geometry::{Reach, reaches};
+use onnx_gradient::onnx::ModelProto;
+use onnx_gradient::onnx::tensor_proto::DataType;
+use onnx_gradient::{
+    Attached, Explained, GradientError, Graph, Layer, Positions, Role, Seed, Target, Tensor, attach, auto_layer,
+    explained, fix_shape, layers, multiplications, proto, unruled, whole_axis,
+};
+use ramand_model::{Bundle, GradientFailure, NetworkError, Runner};
 
 use super::attach::{InputShape, parse_shape};
 use super::load;
 use super::report::{BundleLine, LayerLine, Median, Report, Shaped, Unruled, print};
 use crate::cli::CommandError;
-use crate::gradient::geometry::{Reach, reaches};
-use crate::gradient::{
-    Attached, Explained, GradientError, Graph, Layer, Positions, Role, Seed, Target, Tensor, attach, auto_layer,
-    explained, fix_shape, layers, multiplications, proto, unruled, whole_axis,
-};
-use crate::infer::{Bundle, NetworkError, Runner};
 
 /// Runs of each network that a median is taken of.
 const RUNS: usize = 31;
@@ -84,16 +84,16 @@ fn report(args: &InspectArgs) -> Result<Report, CommandError> {
         false => (load(&args.path)?.model, None),
     };
     for InputShape { name, shape } in &args.shape {
-        fix_shape(&mut model, name.as_deref(), shape)?;
+        fix_shape(&mut model, name.as_deref(), shape).map_err(GradientFailure::from)?;
     }
-    let graph = Graph::new(&model)?;
+    let graph = Graph::new(&model).map_err(GradientFailure::from)?;
     let Explained { value: output, before, .. } = match &bundle {
         Some(bundle) => Explained {
             value: bundle.manifest.network.output.clone(),
             output: bundle.manifest.network.output.clone(),
             before: None,
         },
-        None => explained(&graph, args.output.as_deref())?,
+        None => explained(&graph, args.output.as_deref()).map_err(GradientFailure::from)?,
     };
     let cuts = bundle.iter().flat_map(|bundle| &bundle.manifest.network.targets);
     let cuts = cuts.map(|target| (graph.source(&target.activation).to_owned(), target.linear)).collect();
@@ -142,9 +142,9 @@ fn lines(
     let Network { graph, input, output, cuts, .. } = network;
     let found = match graph.inputs().first() {
         Some(input) => {
-            let rank = graph.shape(input)?.len();
+            let rank = graph.shape(input).map_err(GradientFailure::from)?.len();
             let axis = Positions::of(graph, input).map_or(rank.saturating_sub(1), |positions| positions.cell_axis);
-            reaches(graph, input, axis)?
+            reaches(graph, input, axis).map_err(GradientFailure::from)?
         }
         None => HashMap::new(),
     };
@@ -165,13 +165,13 @@ fn lines(
     for (node, operator, name, positions) in chosen.into_iter().skip(left_out) {
         let role = offered.get(name).copied();
         let is_cut = cuts.iter().any(|(cut, _)| cut == name);
-        let shape = graph.shape(name)?.to_vec();
+        let shape = graph.shape(name).map_err(GradientFailure::from)?.to_vec();
         let reach = found.get(name).filter(|reach| reach.axis == positions.cell_axis);
         let (before, behind) = (multiplications(graph, &[name], &[]), multiplications(graph, &[output], &[name]));
         let attached = attached(network, name);
         let cost = match &attached {
             Ok(attached) => {
-                let grown = Graph::new(&attached.model)?;
+                let grown = Graph::new(&attached.model).map_err(GradientFailure::from)?;
                 Some(multiplications(&grown, &[output, TRIED[0], TRIED[1]], &[]))
             }
             Err(_) => None,
@@ -258,7 +258,7 @@ fn parameters(model: &ModelProto) -> usize {
 fn time(network: &Network, lines: &mut [LayerLine]) -> Result<Option<f64>, CommandError> {
     let mut given = HashMap::new();
     for name in network.graph.inputs() {
-        let shape = network.graph.shape(name)?.to_vec();
+        let shape = network.graph.shape(name).map_err(GradientFailure::from)?.to_vec();
         let count: usize = shape.iter().product();
         // Any numbers will do, except zeros, which a processor may treat faster.
         given.insert(name.clone(), Tensor::new(shape, (0..count).map(|place| (place % 7) as f64 - 3.0).collect()));
@@ -267,7 +267,10 @@ fn time(network: &Network, lines: &mut [LayerLine]) -> Result<Option<f64>, Comma
     if let Some(graph) = forward.graph.as_mut() {
         graph.output.retain(|output| output.name == network.output);
         if graph.output.is_empty() {
-            graph.output.push(proto::value(&network.output, network.graph.shape(&network.output)?));
+            graph.output.push(proto::value(
+                &network.output,
+                network.graph.shape(&network.output).map_err(GradientFailure::from)?,
+            ));
         }
     }
     let mut runners = vec![(usize::MAX, runner(&forward, &given)?)];
@@ -301,6 +304,6 @@ fn time(network: &Network, lines: &mut [LayerLine]) -> Result<Option<f64>, Comma
 }
 
 fn runner(model: &ModelProto, given: &HashMap<String, Tensor>) -> Result<Runner, CommandError> {
-    let graph = Graph::new(model)?;
+    let graph = Graph::new(model).map_err(GradientFailure::from)?;
     Runner::new(model, &graph, given).map_err(|error: NetworkError| error.into())
 }

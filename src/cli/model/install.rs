@@ -4,13 +4,13 @@ use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
 
 use clap::Args;
+use ramand_core::archive::ARCHIVE_BYTES_MAX;
 use serde::Serialize;
 
 use super::candidate::{self, Line, OutputChange, Report, Seat};
 use crate::cli::CommandError;
 use crate::config::Config;
 use crate::supervise::stop_on_signals;
-use crate::update::archive::ARCHIVE_BYTES_MAX;
 use crate::update::audit::{self, Action, ArchiveRecord, ModelRecord, Outcome, Subject};
 use crate::update::shadow::{Comparison, Side};
 use crate::update::{Keyring, Package, Store, sha256};

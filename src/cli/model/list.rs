@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ramand_core::failure;
 use serde::Serialize;
 
 use super::candidate;
 use crate::cli::CommandError;
 use crate::config::Config;
 use crate::daemon;
-use crate::failure;
 use crate::update::audit::ModelRecord;
 use crate::update::{Version, versions};
 

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use ramand_core::signature::SigningKey;
 
 use crate::cli::CommandError;
 use crate::update::Package;
-use crate::update::signature::SigningKey;
 
 /// A private key in PEM has 119 bytes.
 const KEY_BYTES_MAX: usize = 16 << 10;

@@ -1,10 +1,9 @@
 //! What `ramand model inspect` says, as JSON and as a table.
 
+use onnx_gradient::Graph;
+use ramand_model::Bundle;
+use ramand_model::manifest::{AdoptedRecord, CompletenessRecord};
 use serde::Serialize;
-
-use crate::gradient::Graph;
-use crate::infer::Bundle;
-use crate::infer::manifest::{AdoptedRecord, CompletenessRecord};
 
 /// What is known about a graph and, for a bundle, its targets.
 #[derive(Debug, Serialize)]

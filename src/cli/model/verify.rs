@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use onnx_gradient::{Explained, GRADIENT, Graph, MAP, auto_layer, explained, find_layer};
+use ramand_model::GradientFailure;
+use ramand_model::verify::{Check, verify, verify_file};
 use serde::Serialize;
 
 use super::load;
 use crate::cli::CommandError;
-use crate::gradient::{Explained, GRADIENT, Graph, MAP, auto_layer, explained, find_layer};
-use crate::infer::verify::{Check, verify, verify_file};
 
 /// A check as JSON.
 #[derive(Debug, Serialize)]
@@ -79,7 +80,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<(), CommandError> {
 
 fn file(args: &VerifyArgs) -> Result<Vec<Check>, CommandError> {
     let model = load(&args.path)?.model;
-    let graph = Graph::new(&model)?;
+    let graph = Graph::new(&model).map_err(GradientFailure::from)?;
     let forward_only = || {
         let path = args.path.display();
         CommandError::operator(format!(
@@ -89,10 +90,10 @@ fn file(args: &VerifyArgs) -> Result<Vec<Check>, CommandError> {
     if ![GRADIENT, MAP].iter().any(|name| graph.outputs().iter().any(|output| output == name)) {
         return Err(forward_only());
     }
-    let Explained { value, .. } = explained(&graph, args.output.as_deref())?;
+    let Explained { value, .. } = explained(&graph, args.output.as_deref()).map_err(GradientFailure::from)?;
     let layer = match args.layer.as_str() {
         "auto" => auto_layer(&graph, &value).map(|layer| layer.value).unwrap_or_default(),
-        name => find_layer(&graph, name)?,
+        name => find_layer(&graph, name).map_err(GradientFailure::from)?,
     };
-    verify_file(model, &value, &layer)?.ok_or_else(forward_only)
+    verify_file(model, &value, &layer).map_err(GradientFailure::from)?.ok_or_else(forward_only)
 }

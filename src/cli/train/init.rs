@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ramand_lab::train::{Adoption, Calibrating, STEPS, Trained, calibrate};
+use ramand_model::manifest::Task;
+use ramand_model::verify::verify;
+use ramand_recording::Recording;
+
 use super::request::{BandsFile, pipeline, read_pipeline, read_toml};
 use super::{ChannelsName, SkipName, TrainArgs};
 use crate::cli::CommandError;
 use crate::cli::description::file_name;
 use crate::cli::model::load;
-use crate::infer::manifest::Task;
-use crate::infer::verify::verify;
-use crate::recording::Recording;
-use crate::train::{Adoption, Calibrating, STEPS, Trained, calibrate};
 
 /// What may be said about a network that was given, and of which nothing else is known.
 const JUDGED: &str = "trained elsewhere, judged here on spectra it may have seen";

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use ramand_core::decide::SIGNIFICANCE;
+use ramand_model::manifest::{Manifest, MetricsRecord};
+
 use crate::cli::CommandError;
-use crate::decide::SIGNIFICANCE;
-use crate::infer::manifest::{Manifest, MetricsRecord};
 
 /// One line of JSON.
 ///

@@ -3,16 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ramand_core::preprocess::{Pipeline, Step};
+use ramand_core::spectrum::{RamanShift, ShiftAxis, Wavelength};
+use ramand_lab::train::{Preparation, Reference, Request, Skip, Split};
+use ramand_model::manifest::{BandRecord, ChannelRecord, NormaliseMethod, StepRecord, Task};
+use ramand_recording::{Abscissa, Recording, Source, Unit};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{AbscissaName, ChannelsName, SkipName, TrainArgs};
 use crate::cli::CommandError;
-use crate::infer::manifest::{BandRecord, ChannelRecord, NormaliseMethod, StepRecord, Task};
-use crate::preprocess::{Pipeline, Step};
-use crate::recording::{Abscissa, Recording, Source, Unit};
-use crate::spectrum::{RamanShift, ShiftAxis, Wavelength};
-use crate::train::{Preparation, Reference, Request, Skip, Split};
 
 /// What may be said about a model of which nothing else is known.
 const CROSS_VALIDATED: &str = "cross-validated on its own training data only";
@@ -196,8 +196,8 @@ pub(in crate::cli) fn parse_axis(text: &str) -> Result<ShiftAxis, String> {
     };
     let shift = |text: &str| text.parse().map(RamanShift::from_per_cm).map_err(|error| format!("'{text}': {error}"));
     let points = points.parse().map_err(|error| format!("'{points}': {error}"))?;
-    if points > crate::preprocess::POINTS_MAX {
-        return Err(format!("at most {} points", crate::preprocess::POINTS_MAX));
+    if points > ramand_core::preprocess::POINTS_MAX {
+        return Err(format!("at most {} points", ramand_core::preprocess::POINTS_MAX));
     }
     ShiftAxis::even(shift(first)?, shift(last)?, points).map_err(|error| error.to_string())
 }

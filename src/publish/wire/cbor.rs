@@ -11,15 +11,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use minicbor::data::{Tag, Type};
 use minicbor::{Decoder, Encoder};
-
-use super::result::{label, laser_state};
-use super::{Stamp, VERSION, record_id, time_text};
-use crate::failure::{Failure, Kind};
-use crate::outcome::{Explained, Inspection};
-use crate::spectrum::{
+use ramand_core::failure::{Failure, Kind};
+use ramand_core::outcome::{Explained, Inspection};
+use ramand_core::spectrum::{
     Acquisition, AxisError, Celsius, Counts, Instrument, IntegrationTime, Laser, LineStatistics, Nonlinearity, Origin,
     RawSpectrum, ShiftAxis, Wavelength, WavelengthCalibration,
 };
+
+use super::result::{label, laser_state};
+use super::{Stamp, VERSION, record_id, time_text};
 
 /// RFC 8746: IEEE 754 binary32, little-endian.
 const F32_ARRAY: u64 = 85;
@@ -170,7 +170,7 @@ pub enum DecodeError {
     Axis(#[source] AxisError),
     /// Counts and axis do not fit.
     #[error("the counts of a spectrum record do not fit")]
-    Spectrum(#[source] crate::spectrum::SpectrumError),
+    Spectrum(#[source] ramand_core::spectrum::SpectrumError),
 }
 
 impl Failure for DecodeError {

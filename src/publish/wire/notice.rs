@@ -2,12 +2,12 @@
 
 use std::time::SystemTime;
 
+use ramand_core::outcome::{Applicability, Inspection};
+use ramand_core::record::{Gap, Seq};
+use ramand_core::spectrum::{Celsius, Counts};
 use serde::Serialize;
 
 use super::{Clock, Stamp, VERSION, json, time_text};
-use crate::outcome::{Applicability, Inspection};
-use crate::record::{Gap, Seq};
-use crate::spectrum::{Celsius, Counts};
 
 /// Whether the program is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
-
-use super::{Clock, Stamp, VERSION, json, record_id, time_text};
-use crate::outcome::{
+use ramand_core::outcome::{
     Applicability, Attribution, BandContribution, Completeness, Decision, Explained, Finding, Inspection, Prediction,
     Reason, Timings, Verdict,
 };
-use crate::spectrum::{Acquisition, Celsius, Counts, Instrument, Laser};
+use ramand_core::spectrum::{Acquisition, Celsius, Counts, Instrument, Laser};
+use serde::Serialize;
+
+use super::{Clock, Stamp, VERSION, json, record_id, time_text};
 
 /// The payload of `result` and `last`.
 pub fn result(stamp: &Stamp, inspection: &Inspection) -> Vec<u8> {

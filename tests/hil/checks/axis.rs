@@ -1,7 +1,7 @@
 //! The bands of the reference on the stage, where ASTM E1840 has them.
 
 use ramand::acquire::Spectrometer;
-use ramand::axis_check::{AxisCheck, Limits};
+use ramand_core::axis_check::{AxisCheck, Limits};
 use serde_json::json;
 
 use super::{Found, Trouble, exposure_max, integration, laser_allowed, light_counts};

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ocean_binary_protocol::deadline::{deadline, line_time};
+use ocean_binary_protocol::{Frame, MessageType};
 use ramand::acquire::capture::{Conversation, Event, Moment, Recorder};
 use ramand::acquire::{Driver, Line, Settings, Spectrometer};
-use ramand::obp::deadline::{deadline, line_time};
-use ramand::obp::{Frame, MessageType};
-use ramand::spectrum::IntegrationTime;
+use ramand_core::spectrum::IntegrationTime;
 use serde_json::json;
 
 use super::{Found, Trouble};
@@ -83,7 +83,8 @@ fn judge(
         let line = line_time(exchange.bytes, baud);
         // Twice, as for the deadline: an exposure of a free-running detector may just have begun.
         let limit = 2 * exposure.duration() + line.mul_f64(LINE_FACTOR) + bench.rig.limits.line_allowance;
-        let until = deadline(exposure, 1, exchange.bytes, baud);
+        let until =
+            deadline(ocean_binary_protocol::IntegrationTime::from_micros(exposure.micros()), 1, exchange.bytes, baud);
         headroom = headroom.min(1.0 - exchange.took.as_secs_f64() / until.as_secs_f64());
         if exchange.took > limit {
             late.push(exchange.message_type.to_string());

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use backon::{BlockingRetryable, ConstantBuilder};
 use ramand::acquire::{AcquireError, Driver, Settings, Spectrometer, Survey, survey};
-use ramand::failure::{self, Failure, Kind};
-use ramand::spectrum::Laser;
 use ramand::supervise::Stop;
+use ramand_core::failure::{self, Failure, Kind};
+use ramand_core::spectrum::Laser;
 use serde_json::json;
 
 use super::{Found, Trouble};

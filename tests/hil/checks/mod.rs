@@ -14,8 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use ramand::acquire::{AcquireError, Driver, Spectrometer};
-use ramand::failure;
-use ramand::spectrum::{IntegrationTime, Laser, RawSpectrum};
+use ramand_core::failure;
+use ramand_core::spectrum::{IntegrationTime, Laser, RawSpectrum};
 use serde_json::Value;
 
 use crate::bench::Bench;

@@ -12,15 +12,14 @@ use nix::unistd::Pid;
 use ramand::acquire::AcquireError;
 use ramand::acquire::capture::{self, Conversation};
 use ramand::journal::{HistoryQuery, JournalReader, Window};
-use ramand::record::{PartKind, PartKinds, Seq};
-use ramand::spectrum::RawSpectrum;
+use ramand_core::record::{PartKind, PartKinds, Seq};
+use ramand_core::spectrum::RawSpectrum;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use serde_json::{Value, json};
 
 use super::deadlines::longest_on_line;
 use super::{Found, Trouble, laser_allowed};
 use crate::bench::Bench;
-
 use crate::program::program;
 
 /// For the first result to come.
@@ -203,7 +202,7 @@ impl Heard {
 }
 
 fn account(journal: &Path, heard: &BTreeSet<u64>, wanted: f64, ended_well: bool) -> Result<Found, Trouble> {
-    let told = |error: ramand::journal::JournalError| Trouble::Fail(ramand::failure::chain(&error));
+    let told = |error: ramand::journal::JournalError| Trouble::Fail(ramand_core::failure::chain(&error));
     let reader = JournalReader::open(journal).map_err(told)?;
     let statistics = reader.statistics().map_err(told)?;
     let produced = statistics.last.map_or(0, Seq::number);
@@ -252,7 +251,7 @@ mod tests {
 
     use ramand::journal::{Journal, Settings};
     use ramand::publish::wire;
-    use ramand::record::{Audience, Clock, Entry, Part, PartKey};
+    use ramand_core::record::{Audience, Clock, Entry, Part, PartKey};
 
     use super::*;
 

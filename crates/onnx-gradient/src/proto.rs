@@ -1,0 +1,133 @@
+//! ONNX's protobuf records: reading and writing bytes, and short ways to make the records a network needs.
+//!
+//! Fields newer than the protobuf definitions of `crate::onnx` are dropped on the way through.
+
+use prost::Message;
+
+use super::GradientError;
+use super::dropped::records;
+use super::graph::Fact;
+use super::tensor::Element;
+use crate::onnx::attribute_proto::AttributeType;
+use crate::onnx::tensor_proto::DataType;
+use crate::onnx::tensor_shape_proto::{Dimension, dimension};
+use crate::onnx::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, type_proto,
+};
+
+/// The operator set this crate writes: tract is tested up to it, every runtime of the last years reads it.
+pub const OPERATOR_SET: i64 = 17;
+/// ONNX's number for f32, as Cast takes it.
+pub(super) const FLOAT: i64 = DataType::Float as i64;
+/// The file format version that goes with [`OPERATOR_SET`].
+const IR_VERSION: i64 = 8;
+
+/// Nodes, names, attributes, tensors, dimensions of a file together: each takes memory once it is decoded, however few bytes it has in the
+/// file.
+const RECORDS_MAX: usize = 1 << 18;
+
+/// Reads an ONNX file.
+///
+/// # Errors
+/// When the bytes are no protobuf message of that kind, or one of more records than a network has.
+pub fn decode(bytes: &[u8]) -> Result<ModelProto, GradientError> {
+    let records = records(bytes);
+    if records > RECORDS_MAX {
+        let (found, limit) = (records as u64, RECORDS_MAX as u64);
+        return Err(GradientError::TooMany { what: "records in the file", found, limit });
+    }
+    ModelProto::decode(bytes).map_err(GradientError::Decode)
+}
+
+/// Writes an ONNX file.
+pub fn encode(model: &ModelProto) -> Vec<u8> {
+    model.encode_to_vec()
+}
+
+/// A model around a graph, of [`OPERATOR_SET`].
+pub fn model(graph: GraphProto) -> ModelProto {
+    ModelProto {
+        ir_version: IR_VERSION,
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPERATOR_SET }],
+        producer_name: env!("CARGO_PKG_NAME").into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        graph: Some(graph),
+        ..ModelProto::default()
+    }
+}
+
+/// A node with one output, which is also the node's name.
+pub fn node(op_type: &str, inputs: &[&str], output: &str, attributes: Vec<AttributeProto>) -> NodeProto {
+    NodeProto {
+        input: inputs.iter().map(ToString::to_string).collect(),
+        output: vec![output.into()],
+        name: output.into(),
+        op_type: op_type.into(),
+        attribute: attributes,
+        ..NodeProto::default()
+    }
+}
+
+/// An integer attribute.
+pub fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { name: name.into(), r#type: AttributeType::Int.into(), i: value, ..AttributeProto::default() }
+}
+
+/// An attribute of several integers.
+pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    let values = values.to_vec();
+    AttributeProto { name: name.into(), r#type: AttributeType::Ints.into(), ints: values, ..AttributeProto::default() }
+}
+
+/// A floating-point attribute.
+pub fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { name: name.into(), r#type: AttributeType::Float.into(), f: value, ..AttributeProto::default() }
+}
+
+/// An f32 initialiser, row-major.
+pub fn floats(name: &str, shape: &[usize], data: &[f32]) -> TensorProto {
+    let raw_data = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+    tensor(name, shape, DataType::Float, raw_data)
+}
+
+/// A one-dimensional i64 initialiser: a shape, axes.
+pub fn integers(name: &str, data: &[i64]) -> TensorProto {
+    shaped_integers(name, &[data.len()], data)
+}
+
+/// An i64 initialiser, row-major.
+pub fn shaped_integers(name: &str, shape: &[usize], data: &[i64]) -> TensorProto {
+    let raw_data = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+    tensor(name, shape, DataType::Int64, raw_data)
+}
+
+/// A boolean initialiser, row-major, a byte a value.
+pub fn booleans(name: &str, shape: &[usize], raw_data: Vec<u8>) -> TensorProto {
+    tensor(name, shape, DataType::Bool, raw_data)
+}
+
+/// An f32 input or output of a graph.
+pub fn value(name: &str, shape: &[usize]) -> ValueInfoProto {
+    typed_value(name, &Fact { shape: shape.to_vec(), element: Element::Float })
+}
+
+/// An input or output of a graph.
+pub(super) fn typed_value(name: &str, fact: &Fact) -> ValueInfoProto {
+    let dimension =
+        |&size: &usize| Dimension { value: Some(dimension::Value::DimValue(size as i64)), ..Dimension::default() };
+    let shape = TensorShapeProto { dim: fact.shape.iter().map(dimension).collect() };
+    let elem_type = match fact.element {
+        Element::Float => DataType::Float,
+        Element::Integer => DataType::Int64,
+        Element::Boolean => DataType::Bool,
+    };
+    let tensor = type_proto::Tensor { elem_type: elem_type.into(), shape: Some(shape) };
+    let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
+    ValueInfoProto { name: name.into(), r#type: Some(r#type), ..ValueInfoProto::default() }
+}
+
+fn tensor(name: &str, shape: &[usize], data_type: DataType, raw_data: Vec<u8>) -> TensorProto {
+    let dims = shape.iter().map(|&size| size as i64).collect();
+    TensorProto { name: name.into(), dims, data_type: data_type.into(), raw_data, ..TensorProto::default() }
+}

@@ -1,0 +1,203 @@
+//! The occlusion audit: the network's own answer to what goes when a band or a piece between bands goes.
+
+use ramand_core::outcome::Explained;
+use ramand_model::Model;
+
+use super::EvaluateError;
+use super::document::{Cell, Content, Section, Table};
+use super::effect;
+use super::observe::{Observations, Truth};
+use super::occlusion::{correlation, occluded, window};
+use super::partition::ELSEWHERE;
+use crate::train::Progress;
+
+/// Outside the band the replacement fades out over this width, so that no step is cut into the spectrum that no sample has.
+const TAPER_CM: f64 = 10.0;
+/// More spectra would not change what is seen, and every probe of each is a run of the network.
+const SPECTRA_MAX: usize = 400;
+/// Pieces between the bands that are occluded one by one: the most reacted to.
+pub(super) const PIECES_MAX: usize = 6;
+
+/// What was taken away, and what came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Occlusion {
+    /// Everything that was taken away: its name, and its places.
+    probes: Vec<(String, Vec<usize>)>,
+    /// Of each spectrum looked at: its row, O_B and D_B of each probe.
+    spectra: Vec<(usize, Vec<f64>, Vec<f64>)>,
+    /// Of each probe and each of [`Observations::subjects`], E of O_B to E of y itself, the mean over the subject's questions.
+    effects: Vec<Vec<Option<f64>>>,
+    /// Whose spectrum stands in.
+    reference: &'static str,
+}
+
+/// How many spectra are looked at: the length of a progress bar.
+pub(super) fn spectra(rows: usize) -> usize {
+    rows.min(SPECTRA_MAX)
+}
+
+/// Which of so many rows: evenly from all.
+pub(super) fn looked_at(rows: usize) -> impl Iterator<Item = usize> {
+    (0..spectra(rows)).map(move |index| index * rows / spectra(rows))
+}
+
+impl Occlusion {
+    /// Occludes `pieces` beside the bands; one step of `progress` for each spectrum.
+    pub(super) fn make(
+        observations: &Observations,
+        model: &Model,
+        pieces: &[usize],
+        progress: &Progress,
+    ) -> Result<Self, EvaluateError> {
+        let partition = &observations.partition;
+        let bands = partition.bands();
+        let all = partition.places();
+        let one = |place: usize| (all[place].name.clone(), vec![place]);
+        let mut probes: Vec<(String, Vec<usize>)> = (0..bands).map(one).collect();
+        probes.push((ELSEWHERE.into(), (bands..all.len()).collect()));
+        probes.extend(pieces.iter().map(|&piece| one(piece)));
+        let axis = model.pipeline().axis();
+        let windows = probes
+            .iter()
+            .map(|(_, members)| window(axis, |point| members.contains(&partition.owner()[point]), TAPER_CM));
+        let windows: Vec<Vec<f32>> = windows.collect();
+        let (reference, whose) = match model.gate() {
+            Some(gate) => (gate.mean().to_vec(), "the mean of the training spectra, as the gate holds it"),
+            None => (mean(&observations.prepared), "the mean of the given spectra, as the bundle holds none"),
+        };
+        let mut session = model.session()?;
+        let points = axis.len();
+        let (_, maps) = model.output_maps(&mut session, &reference)?;
+        let of_reference: Vec<f64> =
+            maps.map.chunks(points).flat_map(|row| partition.sums(row.iter().copied())).collect();
+        let (mut spectra, mut each) = (Vec::new(), Vec::new());
+        for row in looked_at(observations.rows.len()) {
+            progress.step()?;
+            let observed = &observations.rows[row];
+            let explained = observed.explained;
+            let base = super::observe::pick(&of_reference, all.len(), explained);
+            let apart = super::contribution::difference(&observed.contributions(explained), &base);
+            let said = probes.iter().map(|(_, members)| members.iter().map(|&place| apart[place]).sum());
+            let said = said.collect();
+            // What occlusion takes away from every output: any contrast follows from it.
+            let mut taken = Vec::new();
+            for window in &windows {
+                let scores = model.scores(&mut session, &occluded(&observations.prepared[row], &reference, window))?;
+                taken.push(
+                    observed.scores.iter().zip(scores).map(|(y, score)| y - f64::from(score)).collect::<Vec<f64>>(),
+                );
+            }
+            let effects = taken.iter().map(|taken| super::observe::pick(taken, 1, explained)[0]).collect();
+            spectra.push((row, effects, said));
+            each.push(taken);
+        }
+        let subjects = observations.subjects();
+        let of = |probe| {
+            let share = |(_, questions): &(String, Vec<Explained>)| {
+                effect_share(observations, &spectra, &each, questions, probe)
+            };
+            subjects.iter().map(share).collect()
+        };
+        let effects = (0..probes.len()).map(of).collect();
+        Ok(Self { probes, spectra, effects, reference: whose })
+    }
+
+    /// The correlation of O_B with D_B, and the mean |O_B| and |D_B|.
+    fn agreement(&self, probe: usize) -> (Option<f64>, f64, f64) {
+        let taken: Vec<f64> = self.spectra.iter().map(|(_, taken, _)| taken[probe]).collect();
+        let said: Vec<f64> = self.spectra.iter().map(|(.., said)| said[probe]).collect();
+        let magnitude = |values: &[f64]| values.iter().map(|value| value.abs()).sum::<f64>() / values.len() as f64;
+        (correlation(&taken, &said), magnitude(&taken), magnitude(&said))
+    }
+}
+
+/// E of O_B to E of y, the mean over `questions`: how much of what tells truths apart goes with a probe.
+fn effect_share(
+    observations: &Observations,
+    spectra: &[(usize, Vec<f64>, Vec<f64>)],
+    taken: &[Vec<Vec<f64>>],
+    questions: &[Explained],
+    probe: usize,
+) -> Option<f64> {
+    let shares = questions.iter().filter_map(|&explained| {
+        let of = |(row, taken): (usize, &Vec<Vec<f64>>)| {
+            let truth = match (&observations.truth, explained) {
+                (Ok(Truth::Values(values)), Explained::Value) => values[row],
+                (Ok(Truth::Classes(classes)), Explained::Contrast { class, against }) => match classes[row]? {
+                    found if found == class => 1.0,
+                    found if found == against => -1.0,
+                    _ => return None,
+                },
+                _ => return None,
+            };
+            let went = super::observe::pick(&taken[probe], 1, explained)[0];
+            Some((truth, vec![went, observations.rows[row].output(explained)]))
+        };
+        let samples: Vec<effect::Sample> =
+            spectra.iter().zip(taken).filter_map(|((row, ..), taken)| of((*row, taken))).collect();
+        let effects = effect::effects(&samples, &vec![1; samples.len()], explained)?;
+        let share = effects[0] / effects[1];
+        share.is_finite().then_some(share)
+    });
+    let shares: Vec<f64> = shares.collect();
+    (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
+}
+
+fn mean(spectra: &[Vec<f32>]) -> Vec<f32> {
+    let mut sums = vec![0.0_f64; spectra.first().map_or(0, Vec::len)];
+    for spectrum in spectra {
+        sums.iter_mut().zip(spectrum).for_each(|(sum, &value)| *sum += f64::from(value));
+    }
+    sums.iter().map(|sum| (sum / spectra.len() as f64) as f32).collect()
+}
+
+/// A row per place.
+pub(super) fn section(observations: &Observations, found: &Result<Occlusion, String>) -> Section {
+    let content = found.as_ref().map_err(Clone::clone).map(|found| {
+        let rows = found.probes.iter().enumerate().map(|(index, (name, _))| {
+            let (agreement, taken, said) = found.agreement(index);
+            let known: Vec<f64> = found.effects[index].iter().copied().flatten().collect();
+            let mean = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
+            let cells: [Cell; 5] = [name.as_str().into(), taken.into(), said.into(), agreement.into(), mean.into()];
+            cells.to_vec()
+        });
+        let columns = [
+            ("place", "place"),
+            ("occlusion", "mean |O_B|"),
+            ("difference", "mean |D_B|"),
+            ("correlation", "correlation of O_B and D_B"),
+            ("effect", "part of y's effect that goes"),
+        ];
+        let subjects = observations.subjects();
+        let keys: Vec<String> = (0..subjects.len()).map(|subject| format!("subject_{subject}")).collect();
+        let mut effect_columns = vec![("place", "effect that goes with")];
+        effect_columns.extend(keys.iter().zip(&subjects).map(|(key, (name, _))| (key.as_str(), name.as_str())));
+        let effect_rows = found.probes.iter().zip(&found.effects).map(|((name, _), effects)| {
+            [Cell::from(name.as_str())].into_iter().chain(effects.iter().map(|&effect| effect.into())).collect()
+        });
+        let effects = Table::new("effects", &effect_columns, effect_rows.collect()).data_only();
+        let mut notes = vec![format!(
+            "The reference is {}. {} of {} spectra, evenly from the file.",
+            found.reference,
+            found.spectra.len(),
+            observations.rows.len()
+        )];
+        notes.extend(super::contribution::NON_CLAIMS.map(String::from));
+        Content {
+            tables: vec![Table::new("occlusion", &columns, rows.collect()), effects],
+            notes,
+            ..Content::default()
+        }
+    });
+    Section {
+        key: "occlusion",
+        title: "Occlusion audit (D9)",
+        explains: format!(
+            "O_B = y(x) - y(x with the band replaced by a reference spectrum), replaced in the prepared spectrum, fading out \
+             over {TAPER_CM} cm-1 on either side. D_B here is compared with the same reference spectrum. A map that is right about \
+             the network has a correlation near 1. The last column is the part of the slope of y on the truth, or of the \
+             distance between classes, that goes with the place (mean over pairs of classes)."
+        ),
+        content,
+    }
+}

@@ -1,0 +1,215 @@
+//! What the methods are compared on: spectra to train with, others to explain, and where those truly differ.
+
+use std::collections::BTreeMap;
+
+use ramand_core::outcome::Explained;
+use ramand_core::preprocess::{Pipeline, Step, Workspace};
+use ramand_model::manifest::Task;
+use ramand_recording::Recording;
+use ramand_sim::dataset::Recipe;
+
+use super::error::MethodsError;
+use super::measures::where_different;
+use crate::train::{Request, TrainError};
+
+/// Share of the squared difference of two noise-free spectra that the points hold where they truly differ.
+pub(super) const TRUTH_SHARE: f64 = 0.9;
+
+/// One task.
+#[derive(Debug, Clone)]
+pub struct Material {
+    /// What it is called in the tables.
+    pub title: String,
+    /// The networks see these.
+    pub training: Recording,
+    /// Other samples, which are explained.
+    pub explained: Recording,
+    /// How networks are trained; its seed and its skips are replaced.
+    pub request: Request,
+    /// Of simulated spectra: each kind, or both ends of a blend, without noise.
+    pub noise_free: Option<Recording>,
+}
+
+/// Spectra as the network sees them, with what is explained of each.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// [channels · points] of each spectrum to explain.
+    pub spectra: Vec<Vec<f32>>,
+    /// Of each, which sample it belongs to, from 0 in the order of appearance.
+    pub samples: Vec<usize>,
+    /// Of each, the scalar.
+    pub explained: Vec<Explained>,
+    /// Of each, the label or value that is true: index of the class or the quantity.
+    pub truth: Vec<f64>,
+    /// Of each, the points that truly differ; nothing for measured spectra.
+    pub differs: Vec<Option<Vec<bool>>>,
+    /// Prepared training spectra of the reference population.
+    pub population: Vec<Vec<f32>>,
+}
+
+impl Material {
+    /// A simulated task from a recipe, `samples` of it for training and `explained` more to be explained, both drawn from `seed`.
+    ///
+    /// # Errors
+    /// When the set cannot be made or is too small.
+    pub fn simulated(
+        mut recipe: Recipe,
+        samples: usize,
+        explained: usize,
+        seed: u64,
+        request: Request,
+    ) -> Result<Self, MethodsError> {
+        recipe.samples = samples + explained;
+        let folder = tempfile::tempdir().map_err(MethodsError::Folder)?;
+        let path = folder.path().join("simulated.csv");
+        recipe.write(&path, seed)?;
+        let noise_free = Some(recipe.noise_free());
+        Ok(Self { noise_free, ..Self::new(request.name.clone(), &Recording::read(&path)?, explained, request)? })
+    }
+
+    /// A task of recorded spectra: `explained` samples, spread evenly over the file, are explained; the others are trained on.
+    ///
+    /// # Errors
+    /// When there are too few samples.
+    pub fn new(title: String, recording: &Recording, explained: usize, request: Request) -> Result<Self, MethodsError> {
+        let samples = samples(recording, request.split.group.as_deref())?;
+        let count = samples.iter().max().map_or(0, |last| last + 1);
+        if explained == 0 || count < 2 * explained {
+            return Err(MethodsError::TooFewSamples { samples: count, explained });
+        }
+        // Sample s is explained where s · explained / count passes a whole number.
+        let held_out = |sample: usize| (sample + 1) * explained / count > sample * explained / count;
+        let part = |wanted: bool| {
+            let rows = recording.spectra.iter().zip(&samples);
+            let mut rows: Vec<_> = rows.filter(|(_, sample)| held_out(**sample) == wanted).collect();
+            // Replicates beside each other.
+            rows.sort_by_key(|(_, sample)| **sample);
+            let spectra = rows.into_iter().map(|(row, _)| row.clone()).collect();
+            Recording { path: recording.path.clone(), files: recording.files.clone(), spectra }
+        };
+        Ok(Self { title, training: part(false), explained: part(true), request, noise_free: None })
+    }
+
+    /// Prepares everything, with the outputs of the network in the order of `labels`.
+    ///
+    /// # Errors
+    /// Names the row that cannot be prepared.
+    pub(super) fn prepare(&self, labels: &[String], reference_rows: &[usize]) -> Result<Prepared, MethodsError> {
+        let pipeline = &self.request.preparations[0].pipeline;
+        let training = prepared(&self.training, pipeline)?;
+        let spectra = prepared(&self.explained, pipeline)?;
+        let samples = samples(&self.explained, self.request.split.group.as_deref())?;
+        let target = &self.request.target;
+        let (truth, explained): (Vec<f64>, Vec<Explained>) = match self.request.task {
+            Task::Regression => {
+                let values = self.explained.number_column(target)?;
+                let explained = vec![Explained::Value; values.len()];
+                (values, explained)
+            }
+            Task::Classification => {
+                let rivals = rivals(&training, &classes(&self.training, target, labels)?, labels.len());
+                let own = classes(&self.explained, target, labels)?;
+                let contrast = |&class: &usize| Explained::Contrast { class, against: rivals[class] };
+                (own.iter().map(|&class| class as f64).collect(), own.iter().map(contrast).collect())
+            }
+        };
+        let differs = self.differs(labels, &explained)?;
+        let population = reference_rows.iter().map(|&row| training[row].clone()).collect();
+        Ok(Prepared { spectra, samples, explained, truth, differs, population })
+    }
+
+    fn differs(&self, labels: &[String], explained: &[Explained]) -> Result<Vec<Option<Vec<bool>>>, MethodsError> {
+        let Some(noise_free) = &self.noise_free else { return Ok(vec![None; explained.len()]) };
+        let given = &self.request.preparations[0].pipeline;
+        // What removes cosmic rays takes sharp bands for them where there is no noise to compare with.
+        let steps = given.steps().iter().copied().filter(|step| !matches!(step, Step::Despike(_))).collect();
+        let pipeline = Pipeline::new(given.axis().clone(), steps, given.channel_steps().to_vec())
+            .map_err(MethodsError::TruthPipeline)?;
+        let mut workspace = Workspace::default();
+        let prepared = noise_free.raw_spectra().map(|raw| pipeline.prepare(&raw, &mut workspace));
+        let prepared = prepared.collect::<Result<Vec<_>, _>>().map_err(MethodsError::Truth)?;
+        let points = pipeline.axis().len();
+        let between = |one: usize, other: usize| {
+            let (one, other) = (prepared[one].values(), prepared[other].values());
+            let squares = |point| {
+                let channels = one.iter().zip(other).skip(point).step_by(points);
+                channels.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
+            };
+            where_different(&(0..points).map(|point| squares(point).sqrt()).collect::<Vec<_>>(), TRUTH_SHARE)
+        };
+        let rows = match self.request.task {
+            Task::Regression => Vec::new(),
+            Task::Classification => classes(noise_free, &self.request.target, labels)?,
+        };
+        let row_of = |class: usize| rows.iter().position(|&row| row == class).unwrap_or(0);
+        let of = |explained: &Explained| match *explained {
+            Explained::Value => between(0, prepared.len() - 1),
+            Explained::Contrast { class, against } => between(row_of(class), row_of(against)),
+        };
+        Ok(explained.iter().map(|explained| Some(of(explained))).collect())
+    }
+}
+
+/// Which sample each row belongs to, from 0 in the order of appearance; without a column of samples, every row is one.
+fn samples(recording: &Recording, group: Option<&str>) -> Result<Vec<usize>, MethodsError> {
+    let Some(column) = group else { return Ok((0..recording.spectra.len()).collect()) };
+    let mut places = BTreeMap::new();
+    let texts = recording.label_column(column)?;
+    Ok(texts
+        .into_iter()
+        .map(|text| {
+            let next = places.len();
+            *places.entry(text).or_insert(next)
+        })
+        .collect())
+}
+
+/// Which output each row belongs to; a label no network was trained on counts as the first.
+fn classes(recording: &Recording, column: &str, labels: &[String]) -> Result<Vec<usize>, MethodsError> {
+    let place = |text: &str| labels.iter().position(|label| label == text).unwrap_or(0);
+    Ok(recording.label_column(column)?.into_iter().map(place).collect())
+}
+
+fn prepared(recording: &Recording, pipeline: &Pipeline) -> Result<Vec<Vec<f32>>, MethodsError> {
+    let mut workspace = Workspace::default();
+    let rows = recording.raw_spectra().zip(&recording.spectra);
+    rows.map(|(raw, row)| {
+        let failed = |source| TrainError::Prepare { line: row.line, id: row.id.clone(), source };
+        Ok(pipeline.prepare(&raw, &mut workspace).map_err(failed)?.values().to_vec())
+    })
+    .collect()
+}
+
+/// For each class the one whose mean training spectrum is nearest: the one it is most easily taken for. It does not depend on any
+/// network, so that all networks and all replicates explain the same.
+fn rivals(spectra: &[Vec<f32>], classes: &[usize], count: usize) -> Vec<usize> {
+    let features = spectra.first().map_or(0, Vec::len);
+    let mut means = vec![vec![0.0_f64; features]; count];
+    let mut counts = vec![0.0_f64; count];
+    for (spectrum, &class) in spectra.iter().zip(classes) {
+        counts[class] += 1.0;
+        means[class].iter_mut().zip(spectrum).for_each(|(sum, &value)| *sum += f64::from(value));
+    }
+    for (mean, count) in means.iter_mut().zip(&counts) {
+        mean.iter_mut().for_each(|value| *value /= count.max(1.0));
+    }
+    let distance =
+        |one: usize, other: usize| -> f64 { means[one].iter().zip(&means[other]).map(|(a, b)| (a - b).powi(2)).sum() };
+    let nearest = |class: usize| {
+        let others = (0..count).filter(|&other| other != class);
+        others.min_by(|&a, &b| distance(class, a).total_cmp(&distance(class, b))).unwrap_or(class)
+    };
+    (0..count).map(nearest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rival_is_the_class_with_the_nearest_mean() {
+        let spectra = [[0.0, 0.0], [2.0, 0.0], [1.0, 1.0], [9.0, 9.0], [4.0, 4.0]].map(|s: [f32; 2]| s.to_vec());
+        // Means (1, 0), (1, 1), (6.5, 6.5).
+        assert_eq!(rivals(&spectra, &[0, 0, 1, 2, 2], 3), [1, 0, 1]);
+    }
+}

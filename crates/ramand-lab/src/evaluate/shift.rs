@@ -1,0 +1,409 @@
+//! How gate, intervals and sets fail where spectra are not like the training's: good spectra refused, foreign ones noticed.
+//!
+//! The same spectra are shown again after each change. Shares are means over samples, each with the mean over its spectra, and
+//! a spectrum counts as refused where its verdict is invalid under the rules of a line without limits.
+
+pub mod change;
+mod drawn;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ramand_core::decide::{Output, Rules, Ungated, verdict};
+use ramand_core::outcome::{Conclusion, Decision, Finding, Prediction, Reason, Verdict};
+use ramand_core::preprocess::Workspace;
+use ramand_core::spectrum::RawSpectrum;
+use ramand_model::{Model, Session};
+use ramand_recording::Recording;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+
+use super::document::{Cell, Content, Document, Section, Table};
+use super::subject::{group_column, is_training_data};
+use super::{EvaluateError, Request};
+use crate::train::Progress;
+
+pub use self::change::Change;
+
+/// Of the noise that fluorescence adds.
+const SEED: u64 = 1;
+/// An axis that is off by this is noticed by nobody who looks at a spectrum, cm⁻¹.
+const AXIS_PER_CM: f64 = 3.0;
+/// A laser that drifted, or another one of the same kind, nm.
+const LASER_NM: f64 = 1.0;
+/// Of the spectrum's median.
+const FLUORESCENCE: [f64; 2] = [2.0, 5.0];
+
+/// What a line without limits concludes from one spectrum, against the truth.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Seen {
+    /// By anything.
+    refused: bool,
+    /// By T² or Q.
+    by_gate: bool,
+    /// By the p-value.
+    by_p_value: bool,
+    /// By an empty set, or one of every kind.
+    by_set: bool,
+    /// Whether interval or set held the truth, where there is one.
+    covered: Option<bool>,
+    /// Width of the interval, or size of the set.
+    size: Option<f64>,
+    /// It may be used as the answer, and is not the truth: another kind, or an interval beside it.
+    wrong: bool,
+    /// T² and Q, each over its limit; `None` where there is no gate or nothing to show it.
+    shares: Option<(f64, f64)>,
+}
+
+/// Spectra after one change, or of one thing the model does not know: in words, and what was seen of each with its sample.
+struct Group {
+    words: String,
+    seen: Vec<(usize, Seen)>,
+}
+
+/// The truth of each spectrum.
+enum Truths<'a> {
+    Values(Vec<f64>),
+    Kinds(Vec<&'a str>),
+    None,
+}
+
+/// What the spectra are shown after.
+fn changes(model: &Model) -> Vec<Change> {
+    let mut changes = vec![Change::None, Change::Axis(AXIS_PER_CM)];
+    let laser_nm = model.manifest().laser_nm;
+    if laser_nm > 0.0 {
+        changes.extend([Change::Laser { laser_nm, longer_nm: LASER_NM }, Change::Heights1064]);
+    }
+    changes.extend(FLUORESCENCE.map(Change::Fluorescence));
+    changes
+}
+
+/// How many steps [`shift`] takes at most: the length of a progress bar.
+pub fn steps(recording: &Recording, unknown: Option<&Recording>, model: &Model) -> u64 {
+    let unknown = unknown.map_or(0, |unknown| unknown.spectra.len());
+    (recording.spectra.len() * changes(model).len() + unknown) as u64
+}
+
+/// Shows `recording` again after each change, and `unknown`, spectra of something the model was never shown, as they are. Of a
+/// classification, spectra of `recording` whose kind is none of the model's are unknown too.
+///
+/// # Errors
+/// Names the column or row that cannot be used; [`EvaluateError::Interrupted`] when `progress` was told to stop.
+pub fn shift(
+    recording: &Recording,
+    unknown: Option<&Recording>,
+    model: &Model,
+    request: &Request,
+    progress: &Progress,
+) -> Result<Document, EvaluateError> {
+    let identity = model.identity();
+    let own = if is_training_data(model, request) {
+        "These are the spectra the bundle was trained on: its false alarms and errors here are not those of new samples."
+    } else {
+        "The file is not the one the bundle was trained on."
+    };
+    Ok(Document {
+        title: format!("{} {} on {}", identity.name, identity.version, recording.path.display()),
+        notes: vec![format!("The bundle says of itself: {}.", identity.claim), own.to_owned()],
+        sections: vec![section(recording, unknown, model, request, progress)?],
+    })
+}
+
+fn section(
+    recording: &Recording,
+    unknown: Option<&Recording>,
+    model: &Model,
+    request: &Request,
+    progress: &Progress,
+) -> Result<Section, EvaluateError> {
+    let kinds = match model.output() {
+        Output::Class(labels) => Some(labels),
+        Output::Value => None,
+    };
+    let truths = match (&request.label, kinds) {
+        (None, _) => Truths::None,
+        (Some(column), None) => Truths::Values(recording.number_column(column)?),
+        (Some(column), Some(_)) => Truths::Kinds(recording.label_column(column)?),
+    };
+    let samples = samples(recording, model, request)?;
+    let foreign = |row: usize| match (&truths, kinds) {
+        (Truths::Kinds(found), Some(known)) => !known.iter().any(|kind| kind == found[row]),
+        _ => false,
+    };
+    let mut judge = Judge::new(model)?;
+    let mut groups = Vec::new();
+    for change in changes(model) {
+        let mut random = ChaCha8Rng::seed_from_u64(SEED);
+        let mut seen = Vec::new();
+        for (row, raw) in recording.raw_spectra().enumerate().filter(|(row, _)| !foreign(*row)) {
+            progress.step()?;
+            seen.push((samples[row], judge.see(&raw, change, Some((&truths, row)), &mut random)?));
+        }
+        groups.push(Group { words: change.in_words(), seen });
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let mut strangers: BTreeMap<String, Vec<(usize, Seen)>> = BTreeMap::new();
+    for (row, raw) in recording.raw_spectra().enumerate().filter(|(row, _)| foreign(*row)) {
+        let Truths::Kinds(found) = &truths else { continue };
+        progress.step()?;
+        let seen = judge.see(&raw, Change::None, None, &mut random)?;
+        strangers.entry(format!("not in the training: {}", found[row])).or_default().push((samples[row], seen));
+    }
+    if let Some(unknown) = unknown {
+        let samples = self::samples(unknown, model, request)?;
+        for (row, raw) in unknown.raw_spectra().enumerate() {
+            progress.step()?;
+            let seen = judge.see(&raw, Change::None, None, &mut random)?;
+            let kind = request.label.as_ref().and_then(|column| unknown.spectra[row].labels.get(column));
+            let words = match (kinds, kind) {
+                (Some(_), Some(kind)) => format!("not in the training: {kind}"),
+                _ => "not in the training".to_owned(),
+            };
+            strangers.entry(words).or_default().push((samples[row], seen));
+        }
+    }
+    let changed = groups.len();
+    groups.extend(strangers.into_iter().map(|(words, seen)| Group { words, seen }));
+    Ok(written(&groups, changed, model, kinds.is_some()))
+}
+
+/// The first `changed` of the groups are the same spectra again; what comes after them the model does not know.
+fn written(groups: &[Group], changed: usize, model: &Model, kinds: bool) -> Section {
+    let rows: Vec<Vec<Cell>> = groups.iter().map(|group| table_row(group.words.clone(), &group.seen)).collect();
+    let size = if kinds { "kinds in a set" } else { "width of an interval" };
+    let columns = [
+        ("change", "change"),
+        ("spectra", "spectra"),
+        ("samples", "samples"),
+        ("refused", "refused"),
+        ("gate", "by T2 or Q"),
+        ("p_value", "by p-value"),
+        ("set", "by set"),
+        ("coverage", "coverage"),
+        ("size", size),
+        ("wrong", "wrong and not refused"),
+    ];
+    let confidence = model.manifest().conformal.as_ref().map(|conformal| conformal.confidence);
+    let nominal = confidence.map_or_else(String::new, |share| format!(" Nominal coverage: {share}."));
+    let lacks = model.lacks();
+    let notes = (!lacks.is_empty()).then(|| format!("The bundle has no {}.", lacks.join(" and no ")));
+    Section {
+        key: "shift",
+        title: "Spectra that are not like the training's",
+        explains: format!(
+            "Shares of spectra, means over samples. Refused in the first row are false alarms, in every other the changes that \
+             were noticed. Coverage counts refused spectra too; wrong and not refused is what a line would believe.{nominal}"
+        ),
+        content: Ok(Content {
+            figures: drawn::figures(&rows, groups, changed, confidence),
+            tables: vec![Table::new("shift", &columns, rows), drawn::plane_table(groups, changed)],
+            notes: notes.into_iter().collect(),
+        }),
+    }
+}
+
+/// Which sample each row belongs to.
+fn samples(recording: &Recording, model: &Model, request: &Request) -> Result<Vec<usize>, EvaluateError> {
+    let Some(column) = group_column(recording, model, request) else {
+        return Ok((0..recording.spectra.len()).collect());
+    };
+    let mut numbers = BTreeMap::new();
+    let texts = recording.label_column(column)?;
+    Ok(texts
+        .into_iter()
+        .map(|text| {
+            let next = numbers.len();
+            *numbers.entry(text).or_insert(next)
+        })
+        .collect())
+}
+
+/// A model as a line without limits asks it.
+struct Judge<'a> {
+    model: &'a Model,
+    session: Session,
+    workspace: Workspace,
+    rules: Rules,
+}
+
+impl<'a> Judge<'a> {
+    fn new(model: &'a Model) -> Result<Self, EvaluateError> {
+        let rules = Rules { ungated: Ungated::Remarked, ..Rules::default() };
+        Ok(Self { model, session: model.session()?, workspace: Workspace::default(), rules })
+    }
+
+    /// `truth` is that of a row, or `None` of something the model does not know.
+    fn see(
+        &mut self,
+        raw: &RawSpectrum,
+        change: Change,
+        truth: Option<(&Truths<'_>, usize)>,
+        random: &mut ChaCha8Rng,
+    ) -> Result<Seen, EvaluateError> {
+        let light = change.of(raw, random);
+        let changed =
+            RawSpectrum::new(raw.axis().clone(), light, raw.dark().map(<[f32]>::to_vec), raw.origin().clone());
+        let prepared =
+            changed.ok().and_then(|changed| self.model.pipeline().prepare(&changed, &mut self.workspace).ok());
+        // What cannot be prepared is refused before any model sees it.
+        let Some(prepared) = prepared else { return Ok(Seen { refused: true, ..Seen::default() }) };
+        let judged = self.model.judge(&mut self.session, &prepared)?;
+        let applicability = self.model.gate().map(|gate| gate.assess(&prepared));
+        let completeness = (judged.attribution.completeness, judged.attribution.completeness_error);
+        let verdict = verdict(Vec::new(), applicability.as_ref(), &judged.prediction, completeness, &self.rules);
+        let conclusion =
+            Some(Conclusion { prediction: judged.prediction, attribution: judged.attribution, applicability });
+        Ok(seen(&Finding { model: self.model.identity().clone(), conclusion, verdict }, truth))
+    }
+}
+
+fn seen(finding: &Finding, truth: Option<(&Truths<'_>, usize)>) -> Seen {
+    let Verdict { decision, reasons } = &finding.verdict;
+    let because = |of: fn(&Reason) -> bool| reasons.iter().any(of);
+    let refused = *decision == Decision::Invalid;
+    let prediction = finding.conclusion.as_ref().map(|conclusion| &conclusion.prediction);
+    let labels = matches!(prediction, Some(Prediction::Class { .. }));
+    let (covered, size) = match prediction {
+        Some(Prediction::Value { interval: Some(interval), .. }) => {
+            let held = |value: f64| (f64::from(interval.lower)..=f64::from(interval.upper)).contains(&value);
+            let covered = match truth {
+                Some((Truths::Values(values), row)) => Some(held(values[row])),
+                _ => None,
+            };
+            (covered, Some(f64::from(interval.upper - interval.lower)))
+        }
+        Some(Prediction::Class { labels, set: Some(set), .. }) => {
+            let covered = match truth {
+                Some((Truths::Kinds(kinds), row)) => {
+                    Some(set.members.iter().any(|&member| labels[member] == kinds[row]))
+                }
+                _ => None,
+            };
+            (covered, Some(set.members.len() as f64))
+        }
+        _ => (None, None),
+    };
+    let applicability = finding.conclusion.as_ref().and_then(|conclusion| conclusion.applicability);
+    let shares = applicability.map(|of| (f64::from(of.t2 / of.t2_limit), f64::from(of.q / of.q_limit)));
+    let wrong = match truth {
+        // Whatever is said of something the model does not know is wrong: a name, or a value.
+        None if labels => finding.named().is_some(),
+        None => !refused,
+        Some((Truths::Kinds(kinds), row)) => finding.named().is_some_and(|named| named != kinds[row]),
+        Some((Truths::Values(_), _)) => !refused && covered == Some(false),
+        Some((Truths::None, _)) => false,
+    };
+    Seen {
+        refused,
+        by_gate: because(|reason| matches!(reason, Reason::UnknownSample { .. } | Reason::UnusualSample { .. })),
+        by_p_value: because(|reason| matches!(reason, Reason::ImprobableSample { .. })),
+        by_set: because(|reason| matches!(reason, Reason::UnknownKind { .. })),
+        covered,
+        size,
+        wrong,
+        shares,
+    }
+}
+
+fn table_row(what: String, seen: &[(usize, Seen)]) -> Vec<Cell> {
+    let share =
+        |holds: fn(&Seen) -> Option<f64>| mean_over_samples(seen.iter().map(|(sample, seen)| (*sample, holds(seen))));
+    let samples: BTreeSet<usize> = seen.iter().map(|(sample, _)| *sample).collect();
+    vec![
+        what.into(),
+        seen.len().into(),
+        samples.len().into(),
+        share(|seen| Some(f64::from(u8::from(seen.refused)))).into(),
+        share(|seen| Some(f64::from(u8::from(seen.by_gate)))).into(),
+        share(|seen| Some(f64::from(u8::from(seen.by_p_value)))).into(),
+        share(|seen| Some(f64::from(u8::from(seen.by_set)))).into(),
+        share(|seen| Some(f64::from(u8::from(seen.covered?)))).into(),
+        share(|seen| seen.size).into(),
+        share(|seen| Some(f64::from(u8::from(seen.wrong)))).into(),
+    ]
+}
+
+/// The mean over samples of the mean over a sample's spectra; `None` where no spectrum has a value.
+fn mean_over_samples(values: impl Iterator<Item = (usize, Option<f64>)>) -> Option<f64> {
+    let mut sums: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+    for (sample, value) in values {
+        let Some(value) = value else { continue };
+        let (sum, count) = sums.entry(sample).or_default();
+        (*sum, *count) = (*sum + value, *count + 1.0);
+    }
+    let means: Vec<f64> = sums.values().map(|(sum, count)| sum / count).collect();
+    (!means.is_empty()).then(|| means.iter().sum::<f64>() / means.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::tests::{generated, request, trained};
+    use ramand_model::manifest::Task;
+
+    fn asked(label: Option<&str>) -> Request {
+        Request { label: label.map(str::to_owned), group: Some("sample".into()), data_sha256: "ab".repeat(32) }
+    }
+
+    /// The table as numbers, by change and column.
+    fn table(document: &Document) -> BTreeMap<String, BTreeMap<String, Option<f64>>> {
+        let table = &document.sections[0].content.as_ref().expect("computed").tables[0];
+        let number = |cell: &Cell| match cell {
+            Cell::Number(value) => Some(*value),
+            Cell::Count(count) => Some(*count as f64),
+            _ => None,
+        };
+        let row = |row: &Vec<Cell>| {
+            let Cell::Text(change) = &row[0] else { panic!("a name") };
+            let cells = table.columns.iter().zip(row).skip(1).map(|(column, cell)| (column.key.clone(), number(cell)));
+            (change.clone(), cells.collect())
+        };
+        table.rows.iter().map(row).collect()
+    }
+
+    fn with_a_foreign_band(recording: &Recording) -> Recording {
+        let mut foreign = recording.clone();
+        for row in &mut foreign.spectra {
+            for (value, shift) in row.intensities.iter_mut().zip(row.axis.per_cm()) {
+                *value += (60.0 * (-0.5 * ((shift - 1110.0) / 8.0).powi(2)).exp()) as f32;
+            }
+        }
+        foreign
+    }
+
+    #[test]
+    fn good_spectra_pass_and_foreign_ones_are_noticed() {
+        let recording = generated(100);
+        let trained = trained(&recording, &request(Task::Classification, "kind"));
+        let folder = tempfile::tempdir().expect("a folder");
+        trained.write(&folder.path().join("bundle")).expect("written");
+        let model = Model::open(&folder.path().join("bundle")).expect("a bundle");
+        let mut foreign = with_a_foreign_band(&recording);
+        for row in &mut foreign.spectra {
+            row.labels.insert("kind".into(), "middle".into());
+        }
+        let mut mixed = recording.clone();
+        mixed.spectra.extend(foreign.spectra.iter().take(20).cloned());
+        let progress = Progress::default();
+        let document = shift(&mixed, Some(&foreign), &model, &asked(Some("kind")), &progress).expect("computed");
+        assert_eq!(progress.steps(), (200 * 6 + 20 + 200) as u64);
+        let table = table(&document);
+        let as_they_are = &table["as they are"];
+        assert_eq!((as_they_are["spectra"], as_they_are["samples"]), (Some(200.0), Some(100.0)));
+        assert!(as_they_are["refused"].is_some_and(|share| share < 0.2), "{as_they_are:?}");
+        assert!(as_they_are["coverage"].is_some_and(|share| share > 0.8), "{as_they_are:?}");
+        let unknown = &table["not in the training: middle"];
+        assert_eq!((unknown["spectra"], unknown["coverage"]), (Some(220.0), None));
+        assert_eq!((unknown["refused"], unknown["gate"], unknown["wrong"]), (Some(1.0), Some(1.0), Some(0.0)));
+        // Bands 16 cm-1 from their place are another spectrum.
+        let laser = table.iter().find(|(change, _)| change.starts_with("laser +1 nm")).expect("a row").1;
+        assert!(laser["refused"].is_some_and(|share| share > 0.9), "{laser:?}");
+    }
+
+    #[test]
+    fn a_sample_counts_once() {
+        let values = [(0, Some(1.0)), (0, Some(0.0)), (0, Some(0.5)), (7, Some(1.0)), (9, None)];
+        assert_eq!(mean_over_samples(values.into_iter()), Some(0.75));
+        assert_eq!(mean_over_samples([(1, None)].into_iter()), None);
+    }
+}

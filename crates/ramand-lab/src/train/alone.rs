@@ -1,0 +1,80 @@
+//! One fit to a whole recording, as a graph without any figures: for whoever judges explanations, not predictions.
+
+use onnx_gradient::onnx::ModelProto;
+
+use super::candidate::Candidate;
+use super::choose::{Choices, Nested};
+use super::crossvalidate::{Purpose, random};
+use super::dataset::Dataset;
+use super::error::TrainError;
+use super::fit::Head;
+use super::network::BLOCK_MAPS;
+use super::progress::Progress;
+use super::request::Request;
+use super::{Skip, bundle, onnx};
+
+/// A network fitted to every row of a recording, with nothing held out.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// From a prepared spectrum to the output, without gradients.
+    pub graph: ModelProto,
+    /// Name of the output in the graph, f32 [1, outputs].
+    pub output: &'static str,
+    /// The layers behind which all is linear, one after the other: y depends on the spectrum through these alone.
+    pub cuts: Vec<&'static str>,
+    /// The centred, scaled spectrum, f32 [1, channels, points]: an affine function of the input that all else is made of.
+    pub scaled: &'static str,
+    /// The constants that hold the weights behind the cuts, and how many weights in a row are one: the cells of a map, where the
+    /// head sees their mean.
+    pub heads: Vec<(&'static str, usize)>,
+    /// What the model says where all cuts are zero, one per output.
+    pub offset: Vec<f32>,
+    /// Which class each output is; none for a quantity.
+    pub labels: Vec<String>,
+    /// Rows of the reference population.
+    pub reference_rows: Vec<usize>,
+}
+
+/// Fits the first candidate of `request` to all of `recording`: the same recording, request and version give the same graph.
+///
+/// # Errors
+/// Names the row or column that cannot be used; [`TrainError::Interrupted`] when `progress` was told to stop.
+pub fn fit(
+    recording: &ramand_recording::Recording,
+    request: &Request,
+    head: Head,
+    progress: &Progress,
+) -> Result<Fitted, TrainError> {
+    let truth = request.truth(recording)?;
+    let (groups, _) = request.groups(recording, &truth)?;
+    let (reference_rows, _) = request.reference_rows(recording)?;
+    let data = [Dataset::prepare(recording, &request.preparations[0].pipeline, truth, groups)?];
+    let candidates = [Candidate { preparation: 0, skip: request.skips[0] }];
+    let choices = Choices {
+        preparations: &data,
+        candidates: &candidates,
+        networks: request.networks,
+        recipe: &|skip| request.recipe(skip).with_head(head),
+        progress,
+    };
+    let everything: Vec<usize> = (0..data[0].len()).collect();
+    let fit = Nested::new(&choices, &everything, &mut random(request.seed, Purpose::Last))?.fit;
+    let tied = match head {
+        Head::Flat => 1,
+        Head::Pooled => fit.network.head.features / BLOCK_MAPS,
+    };
+    let heads = match fit.skip {
+        Skip::Pls => vec![(onnx::HEAD_WEIGHT, tied), (onnx::SKIP_WEIGHT, 1)],
+        Skip::None => vec![(onnx::HEAD_WEIGHT, tied)],
+    };
+    Ok(Fitted {
+        graph: onnx::forward_graph(&fit),
+        output: onnx::OUTPUT,
+        cuts: bundle::cuts(fit.skip).iter().map(|cut| cut.activation).collect(),
+        scaled: onnx::SKIP_ACTIVATION,
+        heads,
+        offset: fit.offset(),
+        labels: data[0].truth.labels().to_vec(),
+        reference_rows,
+    })
+}

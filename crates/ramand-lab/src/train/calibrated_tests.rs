@@ -1,0 +1,86 @@
+//! What training measures about intervals, sets and the gate, and what a bundle makes of it.
+
+use ramand_core::outcome::Prediction;
+use ramand_core::preprocess::Workspace;
+use ramand_model::manifest::Task;
+
+use super::tests::{generated, opened, request, trained};
+use super::*;
+
+/// Standard errors of a share of samples that coverage may be below the nominal one.
+const STANDARD_ERRORS: f64 = 4.0;
+
+#[test]
+fn intervals_cover_what_they_say_and_the_bundle_applies_them() {
+    let recording = generated(60);
+    let trained = trained(&recording, &request(Task::Regression, "fraction"));
+    let (metrics, conformal) = (&trained.manifest.metrics, trained.manifest.conformal.as_ref().expect("scores"));
+    let coverage = metrics.coverage.expect("measured");
+    let least = CONFIDENCE - STANDARD_ERRORS * (CONFIDENCE * (1.0 - CONFIDENCE) / 60.0).sqrt();
+    assert!(coverage > least, "{coverage}");
+    let half_width = conformal.half_width.expect("sixty samples");
+    let width = metrics.interval_width.expect("measured");
+    assert!((width / (2.0 * half_width) - 1.0).abs() < 0.3, "mean width {width}, half width {half_width}");
+    assert!(metrics.interval["coverage"][0] <= coverage);
+    assert_eq!(metrics.refused, None, "no p-value of sixty samples is as small as 0.01");
+    assert_eq!((conformal.samples, conformal.without.as_ref()), (60, None));
+
+    let (_folder, _, model) = opened(&trained);
+    assert!(model.lacks().is_empty(), "{:?}", model.lacks());
+    let mut session = model.session().expect("buffers");
+    let raw = recording.raw_spectra().next().expect("spectra");
+    let prepared = model.pipeline().prepare(&raw, &mut Workspace::default()).expect("covered");
+    let judged = model.judge(&mut session, &prepared).expect("runs");
+    let Prediction::Value { value, interval: Some(interval), .. } = judged.prediction else { panic!("an interval") };
+    assert_eq!(interval.upper, value + half_width as f32);
+    let p_value = model.gate().expect("a gate").assess(&prepared).p_value.expect("scores");
+    assert!(p_value > 0.01, "a training spectrum is like the training's: {p_value}");
+}
+
+#[test]
+fn what_is_unlike_the_training_set_has_the_smallest_p_value() {
+    let recording = generated(120);
+    let trained = trained(&recording, &request(Task::Classification, "kind"));
+    let gate = trained.manifest.gate.as_ref().expect("a gate");
+    assert!(gate.variates.is_some(), "120 samples settle where two kinds lie");
+    let (_folder, _, model) = opened(&trained);
+    let mut raw: Vec<_> = recording.spectra.clone();
+    let strange = &mut raw[0];
+    let shifts = strange.axis.per_cm().to_vec();
+    for (value, shift) in strange.intensities.iter_mut().zip(shifts) {
+        *value += (60.0 * (-0.5 * ((shift - 1110.0) / 8.0).powi(2)).exp()) as f32;
+    }
+    let strange = ramand_recording::Recording { spectra: raw, ..recording };
+    let raw = strange.raw_spectra().next().expect("spectra");
+    let prepared = model.pipeline().prepare(&raw, &mut Workspace::default()).expect("covered");
+    let p_value = model.gate().expect("a gate").assess(&prepared).p_value.expect("scores");
+    assert!((p_value - 1.0 / 121.0).abs() < 1e-6, "{p_value}");
+}
+
+#[test]
+fn sets_hold_the_true_kind_as_often_as_they_say() {
+    let recording = generated(60);
+    let trained = trained(&recording, &request(Task::Classification, "kind"));
+    let (metrics, conformal) = (&trained.manifest.metrics, trained.manifest.conformal.as_ref().expect("scores"));
+    let least = CONFIDENCE - STANDARD_ERRORS * (CONFIDENCE * (1.0 - CONFIDENCE) / 60.0).sqrt();
+    assert!(metrics.coverage.expect("measured") > least, "{metrics:?}");
+    assert_eq!((conformal.limits.as_ref().map(Vec::len), conformal.by_kind), (Some(2), Some(true)));
+    let shares = metrics.set_single.expect("measured") + metrics.set_empty.expect("measured");
+    let several = 1.0 - shares;
+    let size = metrics.set_size.expect("measured");
+    assert!((size - (metrics.set_single.expect("measured") + 2.0 * several)).abs() < 1e-9, "two kinds: {metrics:?}");
+}
+
+#[test]
+fn too_few_samples_make_no_interval_and_the_manifest_says_why() {
+    let recording = generated(8);
+    let request = request(Task::Regression, "fraction");
+    let trained = trained(&recording, &request);
+    let conformal = trained.manifest.conformal.as_ref().expect("scores");
+    assert_eq!(conformal.half_width, None);
+    let why = conformal.without.as_deref().expect("a reason");
+    assert_eq!(why, "8 independent samples, 90 % confidence needs at least 9");
+    assert_eq!(trained.manifest.metrics.coverage, None, "nothing was measured");
+    let (_folder, _, model) = opened(&trained);
+    assert_eq!(model.lacks(), ["prediction interval"]);
+}

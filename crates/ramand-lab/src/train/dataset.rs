@@ -1,0 +1,158 @@
+//! The labelled spectra as training sees them: prepared once, and disturbed afresh for every step.
+
+use std::sync::Arc;
+
+use nalgebra::DMatrix;
+use ramand_core::preprocess::{Pipeline, PrepareError, Workspace};
+use ramand_recording::Recording;
+use rand::rngs::ChaCha8Rng;
+
+use super::augment::{Augmentation, deviation};
+use super::error::TrainError;
+
+/// What each spectrum is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Truth {
+    /// A quantity, one number per spectrum.
+    Values(Vec<f64>),
+    /// A kind: index into the labels, one per spectrum.
+    Classes {
+        /// In the order of the network's outputs.
+        labels: Vec<String>,
+        /// One per spectrum.
+        indices: Vec<usize>,
+    },
+}
+
+impl Truth {
+    /// Numbers the network predicts for a spectrum.
+    pub(super) fn outputs(&self) -> usize {
+        match self {
+            Self::Values(_) => 1,
+            Self::Classes { labels, .. } => labels.len(),
+        }
+    }
+
+    /// The classes in the order of the outputs; none for a quantity.
+    pub(super) fn labels(&self) -> &[String] {
+        match self {
+            Self::Values(_) => &[],
+            Self::Classes { labels, .. } => labels,
+        }
+    }
+
+    /// What output `output` of the network should say about a spectrum: its value, or 1 for its own class and 0 for others.
+    pub(super) fn target(&self, spectrum: usize, output: usize) -> f64 {
+        match self {
+            Self::Values(values) => values[spectrum],
+            Self::Classes { indices, .. } => f64::from(u8::from(indices[spectrum] == output)),
+        }
+    }
+}
+
+/// Labelled spectra, prepared.
+pub(super) struct Dataset<'a> {
+    pipeline: &'a Pipeline,
+    /// Before the first normalisation, on the model's axis.
+    rows: Arc<[Vec<f64>]>,
+    /// `[spectra][channels · points]`.
+    prepared: Arc<[f32]>,
+    /// Channels · points.
+    pub(super) features: usize,
+    /// What each spectrum is.
+    pub(super) truth: Truth,
+    /// Which independent sample each spectrum belongs to, counted from 0 in the order of appearance.
+    pub(super) groups: Vec<usize>,
+}
+
+impl<'a> Dataset<'a> {
+    /// Prepares every spectrum of a recording; `truth` and `groups` have one entry per row.
+    ///
+    /// # Errors
+    /// Names the row that cannot be prepared.
+    pub(super) fn prepare(
+        recording: &Recording,
+        pipeline: &'a Pipeline,
+        truth: Truth,
+        groups: Vec<usize>,
+    ) -> Result<Self, TrainError> {
+        let mut workspace = Workspace::default();
+        let features = pipeline.channels() * pipeline.axis().len();
+        let mut rows = Vec::with_capacity(recording.spectra.len());
+        let mut prepared = Vec::new();
+        for (raw, recorded) in recording.raw_spectra().zip(&recording.spectra) {
+            let failed = |source| TrainError::Prepare { line: recorded.line, id: recorded.id.clone(), source };
+            let row = pipeline.before_normalise(&raw, &mut workspace).map_err(failed)?;
+            prepared.resize(prepared.len() + features, 0.0);
+            let last = prepared.len() - features;
+            pipeline.finish(&row, &mut workspace, &mut prepared[last..]).map_err(failed)?;
+            rows.push(row);
+        }
+        Ok(Self { pipeline, rows: rows.into(), prepared: prepared.into(), features, truth, groups })
+    }
+
+    /// The same spectra, said to be something else.
+    pub(super) fn relabelled(&self, truth: Truth) -> Self {
+        let (rows, prepared) = (self.rows.clone(), self.prepared.clone());
+        Self { pipeline: self.pipeline, rows, prepared, features: self.features, truth, groups: self.groups.clone() }
+    }
+
+    /// How many spectra.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// How many independent samples.
+    pub(super) fn samples(&self) -> usize {
+        self.groups.iter().max().map_or(0, |last| last + 1)
+    }
+
+    /// One prepared spectrum, `[channels · points]`.
+    pub(super) fn prepared(&self, spectrum: usize) -> &[f32] {
+        &self.prepared[spectrum * self.features..][..self.features]
+    }
+
+    /// Input channels of the network.
+    pub(super) fn channels(&self) -> usize {
+        self.pipeline.channels()
+    }
+
+    /// Prepared spectra as a matrix, `[members × channels · points]`.
+    pub(super) fn spectra(&self, members: &[usize]) -> DMatrix<f64> {
+        DMatrix::from_fn(members.len(), self.features, |i, j| f64::from(self.prepared(members[i])[j]))
+    }
+
+    /// What the network should say, `[members × outputs]`.
+    pub(super) fn targets(&self, members: &[usize]) -> DMatrix<f64> {
+        DMatrix::from_fn(members.len(), self.truth.outputs(), |i, j| self.truth.target(members[i], j))
+    }
+
+    /// Mean over `members` of a spectrum's standard deviation before normalisation: the unit of augmentation.
+    pub(super) fn mean_deviation(&self, members: &[usize]) -> f64 {
+        members.iter().map(|&spectrum| deviation(&self.rows[spectrum])).sum::<f64>() / members.len() as f64
+    }
+
+    /// Disturbs one spectrum, prepares it to the end: `[channels · points]`.
+    ///
+    /// # Errors
+    /// When a disturbed spectrum cannot be prepared, which a spectrum that could be prepared itself hardly brings about.
+    pub(super) fn draw(
+        &self,
+        spectrum: usize,
+        augmentation: &Augmentation,
+        unit: f64,
+        random: &mut ChaCha8Rng,
+        workspace: &mut DrawWorkspace,
+        prepared: &mut [f32],
+    ) -> Result<(), PrepareError> {
+        augmentation.disturb(&self.rows[spectrum], unit, random, &mut workspace.disturbed);
+        self.pipeline.finish(&workspace.disturbed, &mut workspace.preprocess, prepared)
+    }
+}
+
+/// Buffers that [`Dataset::draw`] reuses.
+#[derive(Default)]
+pub(super) struct DrawWorkspace {
+    disturbed: Vec<f64>,
+    preprocess: Workspace,
+}

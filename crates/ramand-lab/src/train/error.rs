@@ -1,0 +1,162 @@
+//! What can go wrong between a file of labelled spectra and a bundle.
+
+use onnx_gradient::GradientError;
+use ramand_core::failure::{Failure, Kind};
+use ramand_core::preprocess::PrepareError;
+use ramand_model::NetworkError;
+use ramand_recording::RecordingError;
+
+use super::progress::Interrupted;
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The file of spectra is at fault.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+    /// A row cannot be prepared.
+    #[error("line {line}, id '{id}': the spectrum cannot be prepared")]
+    Prepare {
+        /// Line in the file, from 1.
+        line: u64,
+        /// First column.
+        id: String,
+        /// Why.
+        #[source]
+        source: PrepareError,
+    },
+    /// The exported graph could not be differentiated.
+    #[error("the trained network cannot be differentiated")]
+    Gradient(#[from] GradientError),
+    /// The exported graph could not be run.
+    #[error("the trained network cannot be run")]
+    Network(#[from] NetworkError),
+    /// A row without a label.
+    #[error("line {line}, column '{column}': the label is empty")]
+    EmptyLabel {
+        /// Line in the file, from 1.
+        line: u64,
+        /// Header of the column.
+        column: String,
+    },
+    /// Replicates of one sample disagree about what it is.
+    #[error("line {line}: sample '{group}' is '{found}' here and '{earlier}' in an earlier line")]
+    MixedGroup {
+        /// Line in the file, from 1.
+        line: u64,
+        /// The sample.
+        group: String,
+        /// Its label in this line.
+        found: String,
+        /// Its label before.
+        earlier: String,
+    },
+    /// An identifier that stands twice, without a column of samples.
+    #[error(
+        "line {line}: id '{id}' was there in line {earlier}: name the column of samples, or give each row an id of its own"
+    )]
+    IdentifierTwice {
+        /// Line in the file, from 1.
+        line: u64,
+        /// First column.
+        id: String,
+        /// Where it was before.
+        earlier: u64,
+    },
+    /// The same numbers in two samples.
+    #[error("line {line}, id '{id}': the same spectrum stands in line {earlier}, as another sample")]
+    SpectrumTwice {
+        /// Line in the file, from 1.
+        line: u64,
+        /// First column.
+        id: String,
+        /// Where it was before.
+        earlier: u64,
+    },
+    /// Too few independent samples to hold any out.
+    #[error(
+        "{samples} independent samples cannot be split into {folds} folds: group by another column, or fewer folds"
+    )]
+    TooFewSamples {
+        /// How many there are.
+        samples: usize,
+        /// How many folds were asked for.
+        folds: usize,
+    },
+    /// Cross-validation would meet a class it was never shown.
+    #[error("class '{class}' has {samples} sample(s), every class needs at least {}", super::SAMPLES_PER_CLASS_MIN)]
+    RareClass {
+        /// Which class.
+        class: String,
+        /// How many samples it has.
+        samples: usize,
+    },
+    /// One label only.
+    #[error("column '{column}' holds one class only")]
+    OneClass {
+        /// Header of the column.
+        column: String,
+    },
+    /// A label that is none of the network's kinds.
+    #[error("line {line}, column '{column}': '{found}' is none of the network's kinds: {known}")]
+    UnknownClass {
+        /// Line in the file, from 1.
+        line: u64,
+        /// Header of the column.
+        column: String,
+        /// What stands there.
+        found: String,
+        /// What could stand there.
+        known: String,
+    },
+    /// Every row has the same number.
+    #[error("column '{column}' holds the same number in every row")]
+    ConstantTarget {
+        /// Header of the column.
+        column: String,
+    },
+    /// No row belongs to the reference population.
+    #[error("no row has '{value}' in column '{column}', so there is no reference population")]
+    NoReference {
+        /// Header of the column.
+        column: String,
+        /// What was looked for.
+        value: String,
+    },
+    /// Every spectrum is the same.
+    #[error("the prepared spectra do not differ from each other")]
+    ConstantSpectra,
+    /// A spectrum could be prepared, but not once a little noise and slope was added.
+    #[error("step {step}: a disturbed spectrum cannot be prepared")]
+    Disturbed {
+        /// Steps done.
+        step: usize,
+        /// Why.
+        #[source]
+        source: PrepareError,
+    },
+    /// The training ran away.
+    #[error("the training error is no longer a finite number after {step} steps")]
+    Diverged {
+        /// Steps done.
+        step: usize,
+    },
+    /// Somebody asked for the end.
+    #[error("interrupted; nothing was written")]
+    Interrupted,
+}
+
+impl From<Interrupted> for TrainError {
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupted
+    }
+}
+
+impl Failure for TrainError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Diverged { .. } | Self::Gradient(_) | Self::Network(_) => Kind::Bug,
+            _ => Kind::Operator,
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Canonical variates of the kinds of a classification, and each kind's own covariance among them.
+//!
+//! The covariance within kinds is estimated on principal components, one for every ten samples, since that of all points has no
+//! inverse. Variates are the directions in which the means of kinds differ, where that covariance is the unit matrix (Fisher's linear
+//! discriminants); one in which kinds hardly differ is left out, as a foreign kind hardly would. There, a kind's own covariance
+//! is drawn towards the common one as regularised discriminant analysis does (J. H. Friedman, J. Am. Stat. Assoc. 84 (1989) 165-175), the
+//! more the fewer samples it has. The three settings below were chosen by leaving out one kind after the other.
+
+use nalgebra::{Cholesky, DMatrix, RowDVector};
+use ramand_core::decide::conformal::{Calibration, samples_needed};
+use ramand_core::decide::{Kinds, VARIATES_MAX, distance};
+
+use super::dataset::{Dataset, Truth};
+use super::gate::Principal;
+
+/// Samples for each principal component that the covariance within kinds is estimated on.
+const SAMPLES_PER_COMPONENT: usize = 10;
+/// Variance between the means of kinds, in variances within them, below which a variate is left out.
+const BETWEEN_MIN: f64 = 0.25;
+/// Samples, for each variate, that the common covariance counts for beside those of a kind.
+const COMMON_SAMPLES_PER_VARIATE: f64 = 2.0;
+/// Share of a kind's held-out samples within what its distances are divided by. More would be the affair of too few samples.
+const WITHIN: f64 = 0.9;
+
+/// The kinds of a set of spectra, before anything is known of held-out ones.
+pub(super) struct Variates {
+    fitted: Kinds,
+}
+
+/// How many principal components [`Variates::fit`] asks for; none of a quantity, and where a kind has too few samples for a limit of
+/// its own.
+pub(super) fn components(data: &Dataset<'_>) -> Option<usize> {
+    let Truth::Classes { labels, indices } = &data.truth else { return None };
+    let mut samples: Vec<(usize, usize)> = indices.iter().copied().zip(data.groups.iter().copied()).collect();
+    samples.sort_unstable();
+    samples.dedup();
+    let of = |kind| samples.iter().filter(|&&(found, _)| found == kind).count();
+    let enough = (0..labels.len()).all(|kind| of(kind) >= samples_needed(WITHIN));
+    enough.then_some((samples.len() / SAMPLES_PER_COMPONENT).max(labels.len()))
+}
+
+impl Variates {
+    /// From the spectra `members` of `data`, with as many components of `principal` as there are, up to `components`. `None` where
+    /// the spectra of kinds do not vary, or a kind is not among them.
+    pub(super) fn fit(data: &Dataset<'_>, members: &[usize], principal: &Principal, components: usize) -> Option<Self> {
+        let Truth::Classes { labels, indices } = &data.truth else { return None };
+        let indices: Vec<usize> = members.iter().map(|&spectrum| indices[spectrum]).collect();
+        let mut samples: Vec<(usize, usize)> =
+            members.iter().zip(&indices).map(|(&spectrum, &kind)| (kind, data.groups[spectrum])).collect();
+        samples.sort_unstable();
+        samples.dedup();
+        let count = |kind| samples.iter().filter(|&&(found, _)| found == kind).count();
+        let samples: Vec<usize> = (0..labels.len()).map(count).collect();
+        let components = components.min(principal.components());
+        let scores = principal.scores(&data.spectra(members), components);
+        Self::of_scores(&scores, &principal.loadings.columns(0, components).into_owned(), &indices, &samples)
+    }
+
+    /// `scores` on `loadings` `[features × components]`, the kind of each row, and how many independent samples each kind has.
+    fn of_scores(scores: &DMatrix<f64>, loadings: &DMatrix<f64>, indices: &[usize], samples: &[usize]) -> Option<Self> {
+        let kinds = samples.len();
+        if scores.ncols() == 0 || kinds < 2 {
+            return None;
+        }
+        let (means, within) = about_means(scores, indices, kinds)?;
+        let degrees = indices.len().checked_sub(kinds).filter(|&degrees| degrees > 0)? as f64;
+        let lower = (within.tr_mul(&within) / degrees).cholesky()?.unpack();
+        // Means where the covariance within kinds is the unit matrix, about their own mean.
+        let mut between = lower.solve_lower_triangular(&means.transpose())?.transpose();
+        let centre = between.row_mean();
+        between.row_iter_mut().for_each(|mut row| row -= &centre);
+        let found = between.svd(false, true);
+        let directions = found.v_t?;
+        let most = (kinds - 1).min(VARIATES_MAX).min(directions.nrows());
+        let worthwhile = |&value: &&f64| *value * *value / (kinds - 1) as f64 > BETWEEN_MIN;
+        let kept = found.singular_values.iter().take(most).take_while(worthwhile).count().max(1);
+        let directions = directions.rows(0, kept).into_owned();
+        // z = V L⁻¹ Pᵀ (x − x̄)
+        let of_scores = lower.transpose().solve_upper_triangular(&directions.transpose())?.transpose();
+        let of_scores = signed(of_scores);
+        let z = scores * of_scores.transpose();
+        let variates = of_scores * loadings.transpose();
+
+        let (centres, within) = about_means(&z, indices, kinds)?;
+        let common = within.tr_mul(&within) / degrees;
+        let mut whitening = Vec::new();
+        for (kind, &samples) in samples.iter().enumerate() {
+            let rows: Vec<usize> = (0..indices.len()).filter(|&row| indices[row] == kind).collect();
+            let own = within.select_rows(&rows);
+            let degrees = rows.len().checked_sub(1).filter(|&degrees| degrees > 0)? as f64;
+            let weight = COMMON_SAMPLES_PER_VARIATE * kept as f64;
+            let weight = weight / (samples as f64 + weight);
+            let covariance = own.tr_mul(&own) / degrees * (1.0 - weight) + &common * weight;
+            let inverse = Cholesky::new(covariance)?.l().solve_lower_triangular(&DMatrix::identity(kept, kept))?;
+            whitening.extend(by_row(&inverse));
+        }
+        let (variates, centres) = (by_row(&variates), by_row(&centres));
+        let finite = variates.iter().chain(&centres).chain(&whitening).all(|value| value.is_finite());
+        finite.then(|| Self { fitted: Kinds { variates, centres, whitening, limits: vec![1.0; kinds] } })
+    }
+
+    /// The squared distance of a spectrum, less the mean of all, to each kind.
+    pub(super) fn distances(&self, centred: &RowDVector<f64>) -> Vec<f64> {
+        let Kinds { variates, centres, whitening, limits } = &self.fitted;
+        let rows = variates.chunks_exact(centred.len());
+        let z: Vec<f64> =
+            rows.map(|row| row.iter().zip(centred.iter()).map(|(&a, x)| f64::from(a) * x).sum()).collect();
+        let kinds = centres.chunks_exact(z.len()).zip(whitening.chunks_exact(z.len() * z.len()));
+        kinds.take(limits.len()).map(|(centre, whitening)| distance(&z, centre, whitening)).collect()
+    }
+
+    /// The same kinds, each with its limit.
+    pub(super) fn with_limits(self, limits: Vec<f64>) -> Kinds {
+        Kinds { limits, ..self.fitted }
+    }
+}
+
+/// What held-out samples of each kind reach, from kind, squared distance to it and sample of each held-out spectrum; `None` where a
+/// kind has too few.
+pub(super) fn limits(kinds: usize, held_out: &[(usize, f64, usize)]) -> Option<Vec<f64>> {
+    let of = |kind: usize| {
+        let own = held_out.iter().filter(|(of, ..)| *of == kind).map(|&(_, distance, sample)| (distance, sample));
+        Calibration::new(own).ok()?.quantile(WITHIN).filter(|limit| *limit > 0.0)
+    };
+    (0..kinds).map(of).collect()
+}
+
+/// The mean of each kind, and every row less that of its kind; `None` where a kind has no row.
+fn about_means(rows: &DMatrix<f64>, indices: &[usize], kinds: usize) -> Option<(DMatrix<f64>, DMatrix<f64>)> {
+    let mut means = DMatrix::zeros(kinds, rows.ncols());
+    let mut counts = vec![0.0; kinds];
+    for (row, &kind) in rows.row_iter().zip(indices) {
+        counts[kind] += 1.0;
+        let mut mean = means.row_mut(kind);
+        mean += row;
+    }
+    for (mut mean, &count) in means.row_iter_mut().zip(&counts) {
+        mean /= count;
+    }
+    let mut within = rows.clone();
+    for (mut row, &kind) in within.row_iter_mut().zip(indices) {
+        row -= means.row(kind);
+    }
+    counts.iter().all(|&count| count > 0.0).then_some((means, within))
+}
+
+/// The sign of a direction is arbitrary: its largest element is made positive.
+fn signed(mut rows: DMatrix<f64>) -> DMatrix<f64> {
+    for mut row in rows.row_iter_mut() {
+        let largest =
+            row.iter().copied().fold(0.0, |largest: f64, x| if x.abs() > largest.abs() { x } else { largest });
+        if largest < 0.0 {
+            row.neg_mut();
+        }
+    }
+    rows
+}
+
+fn by_row(matrix: &DMatrix<f64>) -> Vec<f32> {
+    matrix.transpose().iter().map(|&value| value as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::columns::columns;
+
+    /// Distances of f32 variates and whitenings.
+    const RELATIVE: f64 = 1e-5;
+    const KINDS: usize = 4;
+    const POINTS: usize = 12;
+    const COMPONENTS: usize = 8;
+    /// Of each kind in the fixture.
+    const SAMPLES: usize = 6;
+
+    fn points(file: &str) -> DMatrix<f64> {
+        let columns = columns(file);
+        let of = |point: usize| columns[&format!("point {point}")].clone();
+        let values: Vec<f64> = (0..POINTS).flat_map(of).collect();
+        DMatrix::from_vec(values.len() / POINTS, POINTS, values)
+    }
+
+    #[test]
+    fn distances_are_those_of_scikit_learn_and_scipy() {
+        let training = points("conformal/kinds_training.csv");
+        let kinds =
+            columns("conformal/kinds_training.csv")["kind"].iter().map(|&kind| kind as usize).collect::<Vec<_>>();
+        let principal = Principal::fit(&training, COMPONENTS);
+        let scores = principal.scores(&training, COMPONENTS);
+        let found = Variates::of_scores(&scores, &principal.loadings, &kinds, &[SAMPLES; KINDS]).expect("four kinds");
+        assert_eq!(found.fitted.variates.len(), 2 * POINTS, "in the third direction kinds hardly differ");
+        let expected = columns("conformal/kinds_new.csv");
+        for (row, spectrum) in principal.centred(&points("conformal/kinds_new.csv")).row_iter().enumerate() {
+            let distances = found.distances(&spectrum.into_owned());
+            for (kind, distance) in distances.iter().enumerate() {
+                let expected = expected[&format!("distance {kind}")][row];
+                assert!((distance / expected - 1.0).abs() < RELATIVE, "{distance} to {kind}, {expected} of scipy");
+            }
+            // What a line computes from the bundle's numbers.
+            let limits = vec![3.0, 9.0, 1.0, 0.5];
+            let shares = distances.iter().zip(&limits).map(|(distance, limit)| distance / limit);
+            let nearest = shares.fold(f64::INFINITY, f64::min);
+            let of_line = Kinds { limits, ..found.fitted.clone() };
+            let of_line = of_line.nearest(&spectrum.iter().copied().collect::<Vec<_>>());
+            assert!((of_line / nearest - 1.0).abs() < RELATIVE, "{of_line} on the line, {nearest} in training");
+        }
+    }
+
+    #[test]
+    fn a_kind_that_is_missing_or_does_not_vary_makes_no_variates() {
+        let scores = DMatrix::from_row_slice(4, 1, &[0.0, 1.0, 5.0, 6.0]);
+        let fit = |kinds: &[usize], samples: &[usize], scores: &DMatrix<f64>| {
+            Variates::of_scores(scores, &DMatrix::identity(1, 1), kinds, samples).is_some()
+        };
+        assert!(fit(&[0, 0, 1, 1], &[2, 2], &scores));
+        assert!(!fit(&[0, 0, 0, 0], &[4, 0], &scores), "a kind without spectra");
+        assert!(!fit(&[0, 0, 0, 0], &[4], &scores), "one kind has no other to differ from");
+        assert!(!fit(&[0, 0, 1, 1], &[2, 2], &DMatrix::from_row_slice(4, 1, &[1.0, 1.0, 5.0, 5.0])), "no variance");
+    }
+
+    #[test]
+    fn limits_are_what_nine_of_ten_held_out_samples_reach() {
+        // Kind 0 reaches 1 to 9, kind 1 ten times that, each sample with two spectra.
+        let of = |kind: usize, scale: f64| {
+            (1..=9).flat_map(move |sample| [(kind, scale * sample as f64, 10 * kind + sample); 2])
+        };
+        let held_out: Vec<_> = of(0, 1.0).chain(of(1, 10.0)).collect();
+        assert_eq!(limits(2, &held_out), Some(vec![9.0, 90.0]));
+        assert_eq!(limits(2, &held_out[2..]), None, "eight samples have no such limit");
+        assert_eq!(limits(3, &held_out), None, "a kind without samples");
+    }
+}

@@ -1,0 +1,67 @@
+//! What the difference map subtracts: the mean maps and outputs of the reference population.
+
+use ramand_model::{Network, NetworkError};
+use ramand_recording::Recording;
+
+use super::error::TrainError;
+use super::request::Reference;
+
+/// Means over the population.
+pub(super) struct Means {
+    /// Of M\[o, i\] = Σ_k ∂y_o/∂A\[k, i\] · A\[k, i\], for each cut: `[outputs, cells]`.
+    pub(super) maps: Vec<Vec<f32>>,
+    /// Of y, one per output.
+    pub(super) output: Vec<f64>,
+}
+
+/// Runs the exported model, as inference will, on prepared spectra; `cuts` are the maps and cells of each.
+pub(super) fn means(
+    network: &Network,
+    cuts: &[(usize, usize)],
+    outputs: usize,
+    spectra: &[&[f32]],
+) -> Result<Means, NetworkError> {
+    let mut session = network.session()?;
+    let mut maps: Vec<Vec<f64>> = cuts.iter().map(|&(_, cells)| vec![0.0; outputs * cells]).collect();
+    let mut output = vec![0.0; outputs];
+    let share = 1.0 / spectra.len() as f64;
+    for spectrum in spectra {
+        let values = network.run(&mut session, spectrum)?;
+        for (mean, &value) in output.iter_mut().zip(values.y()?) {
+            *mean += share * f64::from(value);
+        }
+        for ((&(maps, cells), mean), layer) in cuts.iter().zip(&mut maps).zip(values.layers()?) {
+            let by_output = layer.gradient.chunks_exact(maps * cells);
+            for (mean, gradient) in mean.chunks_exact_mut(cells).zip(by_output) {
+                let by_map = gradient.chunks_exact(cells).zip(layer.activation.chunks_exact(cells));
+                for (gradient, activation) in by_map {
+                    for ((mean, g), a) in mean.iter_mut().zip(gradient).zip(activation) {
+                        *mean += share * f64::from(g * a);
+                    }
+                }
+            }
+        }
+    }
+    let maps = maps.into_iter().map(|map| map.into_iter().map(|value| value as f32).collect()).collect();
+    Ok(Means { maps, output })
+}
+
+impl Reference {
+    /// The rows of the population, and which label they have where it is not all of them.
+    pub(super) fn rows(&self, recording: &Recording) -> Result<(Vec<usize>, Option<String>), TrainError> {
+        match self {
+            Self::All => Ok(((0..recording.spectra.len()).collect(), None)),
+            Self::Labelled { column, value } => {
+                let texts = recording.label_column(column)?;
+                // Numbers are compared as numbers, so that 0 finds 0.0.
+                let number = value.parse::<f64>().ok();
+                let is = |text: &str| text == value || (number.is_some() && text.parse::<f64>().ok() == number);
+                let rows: Vec<usize> = (0..texts.len()).filter(|&row| is(texts[row])).collect();
+                if rows.is_empty() {
+                    return Err(TrainError::NoReference { column: column.clone(), value: value.clone() });
+                }
+                Ok((rows, Some(format!("{column} = {value}"))))
+            }
+        }
+    }
+}

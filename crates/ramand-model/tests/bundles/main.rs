@@ -1,0 +1,16 @@
+//! Whole bundles: opened, asked, damaged, and compared with another runtime.
+
+#[expect(dead_code, reason = "other crates test with them too")]
+mod bundles;
+mod calibrated;
+mod convolution;
+mod damaged;
+mod judged;
+#[expect(dead_code, reason = "the tests of gradients need more")]
+#[path = "../../../onnx-gradient/tests/gradients/networks.rs"]
+mod networks;
+mod optimised;
+#[path = "../../../../tests/support/root.rs"]
+mod root;
+mod shipped;
+mod verified;
