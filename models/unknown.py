@@ -6,7 +6,7 @@ alarms, and what would be possible. Prints Markdown; `models/shift` puts it into
 with the packages of tests/requirements.txt. Of the eight oils of the recipe oil-type (seed 1) one after the other is left out; scores, their scales and limits
 come from ten folds by sample of the other seven. Then the left-out oil of the seeds 1, 2 and 4 is shown, and the seven others of the
 seeds 2 and 4. None of cottonseed, flaxseed and safflower takes part in that; they are in the last table alone. What the line runs is
-src/train/kinds.rs; this is an independent, shorter version of it.
+crates/ramand-lab/src/train/kinds.rs; this is an independent, shorter version of it.
 """
 import os
 import pathlib
@@ -38,7 +38,7 @@ def simulated(folder, recipe, seed, samples=None):
 
 
 def quantile(scores, samples, confidence):
-    """As src/decide/conformal.rs: every sample weighs the same."""
+    """As crates/ramand-core/src/decide/conformal.rs: every sample weighs the same."""
     order = np.argsort(scores, kind="stable")
     weight = np.cumsum((1 / np.bincount(samples)[samples])[order])
     place = np.searchsorted(weight, confidence * (len(np.unique(samples)) + 1) - 1e-9)
@@ -128,7 +128,7 @@ ROWS = {
     "T2 and Q, each over its limit, added": None,
     "pooled covariance on ten components, and Q added (combined index)": lambda *a: Kinds(*a, components=10, variates=False, common=np.inf),
     "own covariance on ten components": lambda *a: Kinds(*a, components=10, variates=False),
-    "DD-SIMCA, five components a kind": Simca,
+    "DD-SIMCA, five components a class": Simca,
     "canonical variates, pooled covariance": lambda *a: Kinds(*a, common=np.inf),
     "canonical variates, own covariance, all variates": lambda *a: Kinds(*a, between=0.0),
     "**canonical variates, own covariance (kept)**": Kinds,
@@ -203,8 +203,8 @@ def main():
         other = [simulated(folder, RECIPES / "oils-not-in-training.toml", seed, 240) for seed in (5, 6)]
     oils = np.unique(first[1])
     print("## How the gate was chosen\n")
-    print("One kind of oil after the other is left out of training and then shown: the share of its spectra that is refused by the score, T2 or Q,")
-    print("and beside it the share of the known oils' spectra, of other samples on other instruments. By `models/unknown.py`.\n")
+    print("Each class of oil in turn is left out of training and then shown. The table has the share of its spectra that the score, T2 or Q refuses, and")
+    print("the share of the known oils' spectra, of other samples on other instruments. By `models/unknown.py`.\n")
     print("| score | level | " + " | ".join(oils) + " | mean | least | known oils refused |\n|---|---:|" + "---:|" * (len(oils) + 3))
     for row in ROWS:
         found = {level: [] for level in LEVELS}
@@ -219,8 +219,8 @@ def main():
         for level in LEVELS:
             cells = found[level] + [np.mean(found[level]), min(found[level]), np.mean(false[level])]
             print(f"| {row} | {level} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |", flush=True)
-    print("\nWhat is possible at all: a likelihood ratio of normal distributions on 60 components that was *trained with* the unknown oil, its limit at 0.05")
-    print("set on the known oils of another seed. It says that the spectra do tell the oils apart, not that a gate which never saw the oil can.\n")
+    print("\nThe best possible: a likelihood ratio of normal distributions on 60 components that was *trained with* the unknown oil, its limit at 0.05")
+    print("set on the known oils of another seed. It shows that the spectra separate the oils, not that a gate which never saw the oil can.\n")
     print("| unknown oil | refused | known oils refused |\n|---|---:|---:|")
     for oil in oils:
         known = [only(data, data[1] != oil) for data in (first, fourth, second)]
