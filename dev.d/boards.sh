@@ -67,7 +67,7 @@ build_std() { [ -z "$1" ] || printf '%s\n' '-Zbuild-std=std,panic_unwind,test'; 
 emulation() {
   local library="$5/$1/qemu.so" name
   mkdir -p "$5/$1"
-  "$2-gcc" -O1 -shared -fPIC "-DMACHINE=$4" "-DEMULATOR=\"$3\"" "-DSYSROOT=\"/usr/$2\"" -o "$library" tests/qemu.c
+  "$2-gcc" -O1 -shared -fPIC "-DMACHINE=$4" "-DEMULATOR=\"$3\"" "-DSYSROOT=\"/usr/$2\"" -o "$library" tests/qemu.c >&2
   name=$(tr a-z- A-Z_ <<<"$1")
   printf '%s\n' "CARGO_TARGET_DIR=$5" "CARGO_TARGET_${name}_LINKER=$2-gcc" "CARGO_TARGET_${name}_RUNNER=$PWD/tests/qemu $3 /usr/$2 $library"
 }
