@@ -6,7 +6,7 @@ alarms, and what would be possible. Prints Markdown; `models/shift` puts it into
 with the packages of tests/requirements.txt. Of the eight oils of the recipe oil-type (seed 1) one after the other is left out; scores, their scales and limits
 come from ten folds by sample of the other seven. Then the left-out oil of the seeds 1, 2 and 4 is shown, and the seven others of the
 seeds 2 and 4. None of cottonseed, flaxseed and safflower takes part in that; they are in the last table alone. What the line runs is
-src/train/kinds.rs; this is an independent, shorter version of it.
+crates/ramand-lab/src/train/kinds.rs; this is an independent, shorter version of it.
 """
 import os
 import pathlib
@@ -38,7 +38,7 @@ def simulated(folder, recipe, seed, samples=None):
 
 
 def quantile(scores, samples, confidence):
-    """As src/decide/conformal.rs: every sample weighs the same."""
+    """As crates/ramand-core/src/decide/conformal.rs: every sample weighs the same."""
     order = np.argsort(scores, kind="stable")
     weight = np.cumsum((1 / np.bincount(samples)[samples])[order])
     place = np.searchsorted(weight, confidence * (len(np.unique(samples)) + 1) - 1e-9)
