@@ -20,6 +20,9 @@ pub mod doctor;
 #[expect(dead_code, reason = "the tests of whole bundles need more")]
 mod bundles;
 #[cfg(test)]
+#[path = "../tests/support/missing.rs"]
+mod missing;
+#[cfg(test)]
 #[path = "../crates/onnx-gradient/tests/gradients/networks.rs"]
 #[expect(dead_code, reason = "the tests of gradients need more")]
 mod networks;

@@ -1,5 +1,7 @@
 //! `ramand doctor`: findings provoked with made-up trees, and a real run beside a simulated spectrometer and a real broker.
 
+#[path = "support/missing.rs"]
+mod missing;
 #[path = "support/program.rs"]
 mod program;
 #[path = "support/root.rs"]
@@ -8,6 +10,7 @@ mod root;
 use std::path::Path;
 use std::process::Command;
 
+use missing::missing;
 use program::program;
 use ramand::config::Config;
 use ramand::doctor::{Finding, Root, State, examine, gravest};
@@ -224,7 +227,7 @@ fn a_check_goes_on_where_systemd_hands_over_the_secret() {
         command.args(["--mount", "sh", "-ec", &script, "sh"]).arg(program()).args(["check", "--config"]);
         let output = command.arg(&config).output();
         let Some(output) = output.ok().filter(|output| output.stdout.starts_with(b"ok ")) else {
-            println!("skipped: nothing can be mounted here");
+            missing("privilege", "nothing can be mounted here: it takes root");
             return None;
         };
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

@@ -3,6 +3,8 @@
 //! What arrives is read from Mosquitto's own log, which names every publish it receives with its size: record n carries
 //! [`RECORD_BYTES`] + n bytes. A broker that is killed forgets what it had not passed on; its log does not.
 
+#[path = "support/missing.rs"]
+mod missing;
 #[path = "support/stretched.rs"]
 mod stretched;
 
@@ -14,6 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use missing::missing;
 use ramand::journal::{self, Journal};
 use ramand::publish::{
     BrokerAddress, ClientCertificate, Credentials, Delivery, Latest, Link, Publisher, Security, Settings, Topics,
@@ -55,7 +58,10 @@ async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
 fn mosquitto() -> Option<PathBuf> {
     let path = std::env::var_os("RAMAND_TEST_MOSQUITTO").map_or_else(|| "/usr/sbin/mosquitto".into(), PathBuf::from);
     if !path.exists() {
-        println!("skipped: there is no Mosquitto at {} (RAMAND_TEST_MOSQUITTO)", path.display());
+        missing(
+            "program",
+            &format!("there is no {}: apt-get install mosquitto, or set RAMAND_TEST_MOSQUITTO", path.display()),
+        );
         return None;
     }
     Some(path)
@@ -410,7 +416,7 @@ fn a_missing_file_is_said_before_anything_starts() {
 fn the_broker_keeps_status_and_last_and_says_when_we_are_lost() {
     let Some(program) = mosquitto() else { return };
     if Command::new("mosquitto_sub").arg("--help").stdout(Stdio::null()).status().is_err() {
-        println!("skipped: there is no mosquitto_sub (package mosquitto-clients)");
+        missing("program", "there is no mosquitto_sub: apt-get install mosquitto-clients");
         return;
     }
     let broker = runtime().block_on(Mosquitto::start(program, folder(), "allow_anonymous true"));

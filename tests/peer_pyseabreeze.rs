@@ -2,12 +2,15 @@
 //!
 //! Needs a Python with `seabreeze[pyseabreeze]` and `pyserial`; the environment variable RAMAND_TEST_PYTHON names it.
 
+#[path = "support/missing.rs"]
+mod missing;
 #[path = "support/root.rs"]
 mod root;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use missing::missing;
 use ramand_sim::profile::Profile;
 use ramand_sim::{Pacing, Settings, Simulator};
 use root::root;
@@ -18,7 +21,10 @@ const LINE_BITS: f64 = 10.0;
 fn python() -> Option<PathBuf> {
     let python = std::env::var_os("RAMAND_TEST_PYTHON").map(PathBuf::from);
     if python.is_none() {
-        eprintln!("skipped: RAMAND_TEST_PYTHON does not name a Python with seabreeze[pyseabreeze] and pyserial");
+        missing(
+            "program",
+            "RAMAND_TEST_PYTHON names no Python with seabreeze[pyseabreeze] and pyserial: `./dev setup` makes one",
+        );
     }
     python
 }

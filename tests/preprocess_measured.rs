@@ -1,10 +1,13 @@
 //! The preprocessing on measured spectra: what it must leave alone. Skips with a reason where the data are absent.
 
+#[path = "support/missing.rs"]
+mod missing;
 #[path = "support/root.rs"]
 mod root;
 
 use std::path::PathBuf;
 
+use missing::missing;
 use ramand_core::preprocess::{Despike, Pipeline, Step, Workspace};
 use ramand_recording::Recording;
 use root::root;
@@ -20,7 +23,7 @@ fn measured_bands_are_no_spikes() {
     for file in ["emulsions_raman.csv", "olive_ftir.csv"] {
         let path = shared_data().join(file);
         if !path.exists() {
-            println!("skipped: {} is not there", path.display());
+            missing("data", &format!("there is no {}: RAMAND_SHARED_DATA names its folder", path.display()));
             continue;
         }
         let recording = Recording::read(&path).expect("the file is well-formed");

@@ -1,5 +1,7 @@
 //! The systemd units, the documented exit codes and the code agree, and systemd finds nothing to object to.
 
+#[path = "support/missing.rs"]
+mod missing;
 #[path = "support/program.rs"]
 mod program;
 #[path = "support/root.rs"]
@@ -9,6 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use missing::missing;
 use program::program;
 use ramand_core::failure::Kind;
 use root::root;
@@ -80,7 +83,7 @@ fn systemd_analyze(folder: &Path, arguments: &[&str]) -> Option<String> {
             Some(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
         }
         Err(error) => {
-            eprintln!("skipped: systemd-analyze does not run here: {error}");
+            missing("program", &format!("systemd-analyze does not run here, {error}: apt-get install systemd"));
             None
         }
     }

@@ -1,6 +1,8 @@
 //! Wire contract v1, frozen: what is published is compared byte for byte with the files in `wire_v1`, which must not be
 //! edited, and CBOR is read back by a decoder that is not ours.
 
+#[path = "support/missing.rs"]
+mod missing;
 #[path = "support/root.rs"]
 mod root;
 
@@ -10,6 +12,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use missing::missing;
 use proptest::prelude::*;
 use ramand::publish::wire::{
     self, Alarm, AlarmState, Clock, Event, Health, Ne107, PaDimReadings, Presence, Stamp, Status, decode_spectrum,
@@ -404,7 +407,7 @@ assert acquisition["instrument"]["wavelength_nm"] == [785.5, 0.13, -7.5e-6, 0.0]
 print("decoded")
 "#;
     let Some(python) = std::env::var_os("RAMAND_TEST_PYTHON") else {
-        println!("skipped: RAMAND_TEST_PYTHON does not name a Python with cbor2");
+        missing("program", "RAMAND_TEST_PYTHON names no Python with cbor2: `./dev setup` makes one");
         return;
     };
     let files = ["cam.cbor", "spectrum_measured.cbor"].map(|file| folder().join(file));

@@ -29,7 +29,7 @@ from scipy.sparse import csr_array
 
 
 def spike_end(difference, start, window, limit):
-    """Where the spike ends that begins with the jump after `start`, by the rule of src/preprocess/despike.rs: an opposite
+    """Where the spike ends that begins with the jump after `start`, by the rule of ramand_core::preprocess: an opposite
     jump answers within `window` points, leads back, and both are isolated. The published rule cuts the flanks of bands."""
     rise, before = difference[start], abs(difference[start - 1]) if start else 0.0
     if abs(rise) < 2 * before:

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use super::audit::{self, Action, Outcome, Subject};
 use super::*;
+use crate::missing::missing;
 
 const ONE: &[u8] = include_bytes!("../../tests/fixtures/update/rfc8032-1.key.pem");
 const ONE_PUBLIC: &[u8] = include_bytes!("../../tests/fixtures/update/rfc8032-1.pem");
@@ -337,7 +338,7 @@ fn root_does_not_follow_the_owner_of_a_folder() {
     let station = Station::new();
     let nobody = Some(65_534);
     if let Err(error) = chown(station.folder.path(), nobody, nobody) {
-        println!("skipped: only root can try this: {error}");
+        missing("privilege", &format!("only root can try this: {error}"));
         return;
     }
     let error = Store::open(&station.store(), |_| ()).err().expect("somebody else's folder").to_string();

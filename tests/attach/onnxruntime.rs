@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::autograd::{F32_DISTANCE_MAX, of_class};
 use crate::engine::{Running, attached};
 use crate::files::{File, files};
+use crate::missing::missing;
 use crate::root::root;
 
 /// What the peer says of one file.
@@ -55,7 +56,7 @@ fn case(folder: &Path, file: &File, index: usize, seed: Seed, attached: &Attache
 #[test]
 fn onnx_runtime_gives_what_tract_gives() {
     let Some(python) = std::env::var_os("RAMAND_TEST_PYTHON") else {
-        eprintln!("skipped: RAMAND_TEST_PYTHON does not name a Python with onnx and onnxruntime");
+        missing("program", "RAMAND_TEST_PYTHON names no Python with onnx and onnxruntime: `./dev setup` makes one");
         return;
     };
     let folder = tempfile::tempdir().expect("a folder");

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::files::file;
+use crate::missing::missing;
 use crate::program::program;
 use crate::root::root;
 
@@ -40,7 +41,10 @@ fn the_commands_of_the_page_run() {
     std::fs::write(folder.path().join("plot.py"), block(&page, "<!-- plot.py")).expect("written");
     let python = std::env::var_os("RAMAND_TEST_PYTHON");
     if python.is_none() {
-        eprintln!("skipped in part: RAMAND_TEST_PYTHON does not name a Python with onnxruntime, so nothing is plotted");
+        missing(
+            "program",
+            "RAMAND_TEST_PYTHON names no Python with onnxruntime, so nothing is plotted: `./dev setup` makes one",
+        );
     }
     let mut ran = 0;
     for line in block(&page, "<!-- commands").lines() {

@@ -28,13 +28,13 @@ one() {
         cp "$models/recipes/$recipe.toml" "$1-$3.toml"
         # The level of background that oils have on average, for all of them.
         [ "$3" = own ] || sed -i 's/^exposure_ms/background = 0.9\n&/' "$1-$3.toml"
-        "$ramand" sim --dataset "$1-$2-$3.csv" --recipe "$1-$3.toml" --seed "$2" --samples $samples >&2
+        "$ramand" sim --dataset "$1-$2-$3.csv" --recipe "$1-$3.toml" --seed "$2" --samples "$samples" >&2
     fi
-    [ -f "$spectra-test.csv" ] || python3 "$here/plant.py" "$1-$2-$3.csv" $target "$4" "$5" "$spectra" >&2
+    [ -f "$spectra-test.csv" ] || python3 "$here/plant.py" "$1-$2-$3.csv" "$target" "$4" "$5" "$spectra" >&2
     # shellcheck disable=SC2086 # several words each
     [ -d "$name" ] || "$ramand" train "$spectra-train.csv" --out "$name" $task --target $target --group sample --axis 800:1800:251 \
         --bands "$models/bands-vegetable-oil.toml" --folds 2 --permutations 0 --seed "$2" $steps >/dev/null
-    "$evaluate" evaluate "$spectra-test.csv" --model "$name" --label $target --json >"$name.json.part"
+    "$evaluate" evaluate "$spectra-test.csv" --model "$name" --label "$target" --json >"$name.json.part"
     mv "$name.json.part" "$name.json"
 }
 

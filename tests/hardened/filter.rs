@@ -82,7 +82,8 @@ impl Program {
 
 /// The filter for `directives`, or why there is none here.
 pub(crate) fn filter(directives: &Directives) -> Result<Vec<u8>, String> {
-    let header = fs::read_to_string(NUMBERS).map_err(|error| format!("{NUMBERS}: {error}"))?;
+    let header =
+        fs::read_to_string(NUMBERS).map_err(|error| format!("{NUMBERS}: {error}: apt-get install libc6-dev"))?;
     let numbers: HashMap<&str, u32> = header
         .lines()
         .filter_map(|line| line.strip_prefix("#define __NR_")?.split_once(' '))
@@ -90,7 +91,7 @@ pub(crate) fn filter(directives: &Directives) -> Result<Vec<u8>, String> {
         .collect();
     let number = |name: &str| numbers.get(name).copied();
     let sets = Command::new("systemd-analyze").arg("syscall-filter").output();
-    let sets = sets.map_err(|error| format!("systemd-analyze: {error}"))?.stdout;
+    let sets = sets.map_err(|error| format!("systemd-analyze: {error}: apt-get install systemd"))?.stdout;
     let sets = sets_of(&String::from_utf8_lossy(&sets));
 
     assert_eq!(directives.only("SystemCallArchitectures"), "native");

@@ -4,6 +4,8 @@
 //! Not the same: devices are left out instead of being refused by the control group, processes of others are in another
 //! namespace instead of being hidden, and the port belongs to the user instead of the group dialout.
 
+#[path = "../support/missing.rs"]
+mod missing;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/root.rs"]
@@ -24,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Process, mosquitto, patience, subscriber};
+use missing::missing;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use program::program;
@@ -70,10 +73,11 @@ impl Sandbox {
         let filter = filter::filter(&directives);
         #[cfg(not(target_arch = "x86_64"))]
         let filter = Err::<Vec<u8>, _>("the system-call filter is made for x86-64 only");
-        let filter = filter.map_err(|reason| eprintln!("skipped: {reason}")).ok()?;
+        let kind = if cfg!(target_arch = "x86_64") { "program" } else { "processor" };
+        let filter = filter.map_err(|reason| missing(kind, &format!("no filter of system calls: {reason}"))).ok()?;
         let works = Command::new("bwrap").args(["--unshare-all", "--ro-bind", "/", "/", "true"]).status();
         if !works.is_ok_and(|status| status.success()) {
-            eprintln!("skipped: bubblewrap does not run here");
+            missing("program", "bubblewrap does not run here: apt-get install bubblewrap, and let it make namespaces");
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");

@@ -3,6 +3,8 @@
 //!
 //! Without a bench the simulator takes its place, and each check is shown to fail when the simulator has the matching fault.
 
+#[path = "../support/missing.rs"]
+mod missing;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/root.rs"]
@@ -19,6 +21,7 @@ use std::path::PathBuf;
 
 use bench::Bench;
 use checks::{CHECKS, Check, Verdict};
+use missing::missing;
 use ramand::supervise::{StopSignal, stop_on_signals};
 use report::Report;
 use rig::Rig;
@@ -57,7 +60,7 @@ fn run(bench: &Bench, checks: &[(&'static str, Check)]) -> Report {
 #[test]
 fn rig() {
     let Some(path) = std::env::var_os(RIG).map(PathBuf::from) else {
-        println!("SKIPPED: no instrument on a bench: {RIG} names no rig ('./dev hil --rig FILE' sets it, docs/hil.md)");
+        missing("instrument", &format!("{RIG} names no rig: `./dev hil --rig FILE` sets it, docs/hil.md"));
         return;
     };
     let rig = Rig::read(&path).unwrap_or_else(|error| panic!("{error}"));

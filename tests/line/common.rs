@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 
+use crate::missing::missing;
 use crate::program::program;
 use crate::root::root;
 use crate::stretched::stretched;
@@ -167,7 +168,7 @@ pub(crate) fn shared_data(file: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: {} is not there; set RAMAND_SHARED_DATA to the folder that holds {file}", path.display());
+    missing("data", &format!("there is no {}: RAMAND_SHARED_DATA names its folder", path.display()));
     None
 }
 
@@ -175,7 +176,10 @@ pub(crate) fn shared_data(file: &str) -> Option<PathBuf> {
 pub(crate) fn mosquitto(folder: &Path) -> Option<(Process, u16)> {
     let binary = std::env::var_os("RAMAND_TEST_MOSQUITTO").map_or("/usr/sbin/mosquitto".into(), PathBuf::from);
     if !binary.exists() {
-        println!("skipped: there is no {}; install mosquitto or set RAMAND_TEST_MOSQUITTO", binary.display());
+        missing(
+            "program",
+            &format!("there is no {}: apt-get install mosquitto, or set RAMAND_TEST_MOSQUITTO", binary.display()),
+        );
         return None;
     }
     let port = free_port();

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::common::{Process, shared_data};
+use crate::missing::missing;
 use crate::root::root;
 
 /// Slopes are sums of f64, of maps that were rounded to f32.
@@ -145,7 +146,7 @@ fn opens_without_complaint(report: &Path, profile: &Path) {
         .stdin(Stdio::null())
         .output();
     let Ok(browser) = browser else {
-        println!("skipped: no chromium");
+        missing("program", "there is no chromium to open the report: apt-get install chromium");
         return;
     };
     let (dom, complaints) = (String::from_utf8_lossy(&browser.stdout), String::from_utf8_lossy(&browser.stderr));

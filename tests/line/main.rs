@@ -1,6 +1,8 @@
 //! The whole line, from photons to subscribers: the real binary, a simulated spectrometer on a real pseudo-terminal, a real
 //! Mosquitto, measured spectra where they are present.
 
+#[path = "../support/missing.rs"]
+mod missing;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/root.rs"]

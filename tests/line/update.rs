@@ -15,6 +15,7 @@ use ramand_core::signature::{DOMAIN, PublicKey};
 use serde_json::Value;
 
 use crate::common::{Process, mosquitto, subscriber};
+use crate::missing::missing;
 use crate::program::program;
 use crate::{STOP_WITHIN, bundle, configuration, copy, run, simulator};
 
@@ -31,7 +32,7 @@ fn openssl(arguments: &[&str], folder: &Path) -> Option<()> {
             Some(())
         }
         Err(error) => {
-            println!("skipped: openssl does not run here: {error}");
+            missing("program", &format!("openssl does not run here, {error}: apt-get install openssl"));
             None
         }
     }

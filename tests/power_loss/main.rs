@@ -4,6 +4,8 @@
 //! strace writes down every call that changes the store. After each of them every state is made which the medium may be in.
 
 mod medium;
+#[path = "../support/missing.rs"]
+mod missing;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/root.rs"]
@@ -15,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use medium::{CALLS, Call, Medium};
+use missing::missing;
 use program::program;
 use ramand::update::{Keyring, Package, Store, Trust, UpdateError};
 use ramand_core::signature::SigningKey;
@@ -88,13 +91,13 @@ impl Station {
         let output = match strace.output() {
             Ok(output) => output,
             Err(error) => {
-                eprintln!("skipped: strace does not run here: {error}");
+                missing("program", &format!("strace does not run here, {error}: apt-get install strace"));
                 return None;
             }
         };
         let said = String::from_utf8_lossy(&output.stderr);
         if said.contains("ptrace") {
-            eprintln!("skipped: strace may not follow programs here: {said}");
+            missing("privilege", &format!("strace may not follow programs here: {said}"));
             return None;
         }
         assert!(output.status.success(), "{arguments:?}: {said}");

@@ -1,6 +1,8 @@
 //! The live page in a real browser against the real server: `web/test/page.test.mjs` looks, this side plays the station
 //! and does what the browser side asks for over a line protocol.
 
+#[path = "../support/missing.rs"]
+mod missing;
 #[path = "../support/root.rs"]
 mod root;
 
@@ -11,6 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use missing::missing;
 use ramand::web::{Health, History, Live, LiveUpdate, Metrics, Server, Settings, Sources};
 use root::root;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -121,7 +124,7 @@ async fn the_page_works_in_a_browser() {
         (web.join("node_modules/playwright-core"), "npm ci --prefix web"),
     ] {
         if !needed.exists() {
-            println!("skipped: there is no {}; {how}", needed.display());
+            missing("program", &format!("there is no {}: {how}", needed.display()));
             return;
         }
     }

@@ -10,6 +10,9 @@ const MADE_BY: &str = concat!("ramand ", env!("CARGO_PKG_VERSION"));
 #[path = "../../../tests/support/columns.rs"]
 mod columns;
 #[cfg(test)]
+#[path = "../../../tests/support/missing.rs"]
+mod missing;
+#[cfg(test)]
 #[path = "../../onnx-gradient/tests/gradients/networks.rs"]
 #[expect(dead_code, reason = "the tests of gradients need more")]
 mod networks;

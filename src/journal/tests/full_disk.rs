@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
+use crate::missing::missing;
 
 /// Set in the process that has the disk: where it is mounted.
 const DISK: &str = "RAMAND_TEST_DISK";
@@ -54,7 +55,7 @@ fn on_a_small_disk(name: &str, body: impl FnOnce(&Path)) {
         command.arg(DISK_SIZE).arg(folder.path()).args(rest).output()
     };
     if !mounted(&["true".as_ref()]).is_ok_and(|output| output.status.success()) {
-        println!("skipped: no file system can be mounted here");
+        missing("privilege", "no file system can be mounted here: it takes root, or namespaces of a user's own");
         return;
     }
     let test = std::env::current_exe().expect("this test");

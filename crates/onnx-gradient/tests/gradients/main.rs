@@ -5,6 +5,8 @@ mod differences;
 mod hostile;
 mod identities;
 mod judge;
+#[path = "../../../../tests/support/missing.rs"]
+mod missing;
 mod networks;
 mod onnxruntime;
 mod operators;

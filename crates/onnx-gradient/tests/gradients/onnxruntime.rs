@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::judge::F32_RELATIVE_ERROR_MAX;
+use super::missing::missing;
 use super::operators::trials_for_every_runtime;
 use onnx_gradient::{Tensor, proto};
 
@@ -41,7 +42,7 @@ fn write(folder: &Path, name: &str, tensor: &Tensor) {
 #[test]
 fn onnx_runtime_computes_the_same() {
     let Ok(python) = std::env::var("RAMAND_TEST_PYTHON") else {
-        println!("skipped: RAMAND_TEST_PYTHON names no Python with onnx and onnxruntime");
+        missing("program", "RAMAND_TEST_PYTHON names no Python with onnx and onnxruntime: `./dev setup` makes one");
         return;
     };
     let folder = tempfile::tempdir().expect("a folder");

@@ -14,6 +14,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 
 use super::*;
+use crate::missing::missing;
 
 /// Between the network as trained and its ONNX export in another runtime, relative to the largest output.
 const EXPORT_TOLERANCE: f64 = 1e-5;
@@ -426,7 +427,10 @@ fn every_fault_names_its_row_or_column() {
 #[test]
 fn onnx_runtime_predicts_what_the_line_predicts() {
     let Ok(python) = std::env::var("RAMAND_TEST_PYTHON") else {
-        println!("skipped: RAMAND_TEST_PYTHON names no Python with numpy, onnx and onnxruntime");
+        missing(
+            "program",
+            "RAMAND_TEST_PYTHON names no Python with numpy, onnx and onnxruntime: `./dev setup` makes one",
+        );
         return;
     };
     const SCRIPT: &str = "
@@ -472,7 +476,7 @@ fn measured_emulsions_are_learned_and_permuted_labels_are_not() {
     let folder = std::env::var_os("RAMAND_SHARED_DATA").map_or_else(|| "../shared/data".into(), PathBuf::from);
     let path: &Path = &folder.join("emulsions_raman.csv");
     if !path.exists() {
-        println!("skipped: {} is absent (RAMAND_SHARED_DATA)", path.display());
+        missing("data", &format!("there is no {}: RAMAND_SHARED_DATA names its folder", path.display()));
         return;
     }
     let mut recording = Recording::read(path).expect("readable");

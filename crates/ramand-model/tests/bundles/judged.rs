@@ -10,6 +10,7 @@ use ramand_core::outcome::{Explained, Prediction};
 use ramand_core::preprocess::Workspace;
 
 use super::bundles::{POINTS, draft, network, spectrum};
+use super::missing::missing;
 use ramand_model::{Model, Network};
 
 /// Fact 1 of the method asks for 1e-6 of the map's own arithmetic; f32 sums of thousands of terms round further.
@@ -105,7 +106,7 @@ fn a_gradient_that_depends_on_the_spectrum_comes_with_every_run() {
 #[test]
 fn onnx_runtime_takes_the_graph_and_computes_the_same() {
     let Ok(python) = std::env::var("RAMAND_TEST_PYTHON") else {
-        eprintln!("skipped: RAMAND_TEST_PYTHON names no Python with onnx and onnxruntime");
+        missing("program", "RAMAND_TEST_PYTHON names no Python with onnx and onnxruntime: `./dev setup` makes one");
         return;
     };
     let script = "

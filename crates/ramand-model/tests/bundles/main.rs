@@ -6,6 +6,8 @@ mod calibrated;
 mod convolution;
 mod damaged;
 mod judged;
+#[path = "../../../../tests/support/missing.rs"]
+mod missing;
 #[expect(dead_code, reason = "the tests of gradients need more")]
 #[path = "../../../onnx-gradient/tests/gradients/networks.rs"]
 mod networks;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use super::missing::missing;
 use super::networks::Network as Random;
 use ramand_core::cam::maps_by_cell;
 
@@ -46,7 +47,7 @@ json.dump(answer, sys.stdout)
 #[test]
 fn the_maps_are_gradient_times_activation() {
     let Ok(python) = std::env::var("RAMAND_TEST_PYTHON") else {
-        eprintln!("skipped: RAMAND_TEST_PYTHON names no Python with onnx and onnxruntime");
+        missing("program", "RAMAND_TEST_PYTHON names no Python with onnx and onnxruntime: `./dev setup` makes one");
         return;
     };
     let models = crate::root::root().join("models");
