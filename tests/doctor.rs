@@ -198,9 +198,9 @@ fn a_real_run_names_the_instrument_and_the_broker_and_leaves_the_laser_alone() {
 
     // A port that somebody has is not asked.
     let held = ramand::acquire::Driver::open(
-        ramand::acquire::Settings {
+        ramand::acquire::AcquisitionSettings {
             baud: ramand::acquire::BaudRate::Fixed(115_200),
-            ..ramand::acquire::Settings::new(&link)
+            ..ramand::acquire::AcquisitionSettings::new(&link)
         },
         &ramand::supervise::Stop::never(),
     );

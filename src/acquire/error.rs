@@ -203,12 +203,6 @@ pub enum AcquireError {
     /// Somebody asked to stop.
     #[error("stopped on request")]
     Stopped,
-    /// The operating system gave no thread.
-    #[error("failed to start the acquisition thread")]
-    Thread(#[source] std::io::Error),
-    /// The acquisition thread died.
-    #[error("the acquisition thread panicked")]
-    Panicked,
 }
 
 impl AcquireError {
@@ -255,7 +249,7 @@ impl Failure for AcquireError {
             Self::LaserUnconfirmed { source } => source.kind(),
             Self::Capture(error) => error.kind(),
             Self::Stopped => Kind::Transient,
-            Self::Spectrum(_) | Self::Thread(_) | Self::Panicked => Kind::Bug,
+            Self::Spectrum(_) => Kind::Bug,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use ocean_binary_protocol::FRAME_LEN_MIN;
 use ocean_binary_protocol::deadline::{BAUD_MIN, deadline};
-use ocean_binary_protocol::frame::FRAME_LEN_MIN;
 use ocean_binary_protocol::request::light::{EnableLightSource, LampLine, LightSourceEnabled, SetLampLine};
 use ocean_binary_protocol::request::spectrum::AbortAcquisition;
 use ocean_binary_protocol::{DeviceError, IntegrationTime, LaserControl, Request, SpectrumSource};
@@ -12,7 +12,7 @@ use ramand_core::spectrum::Laser;
 use super::AcquireError;
 use super::capture::Act;
 use super::link::SILENCE;
-use super::session::{ATTEMPTS, Reply, Session};
+use super::session::{ATTEMPTS, DeviceSession, Reply};
 
 /// How often "off" is asked for before it counts as refused: each is itself repeated by the session.
 const OFF_ATTEMPTS: u32 = 2;
@@ -28,7 +28,7 @@ pub(super) fn off_max() -> Duration {
 /// A session whose laser is off by the end of it: on success, on error, on a stop request, on a panic that unwinds.
 #[derive(Debug)]
 pub(super) struct LaserSession {
-    pub(super) session: Session,
+    pub(super) session: DeviceSession,
     control: Option<LaserControl>,
     /// How spectra are asked for: a buffered exposure can be aborted, one on demand has to end by itself.
     source: SpectrumSource,
@@ -44,7 +44,7 @@ pub(super) struct LaserSession {
 impl LaserSession {
     /// Whatever an earlier session left behind is switched off first. `None` is a laser that is switched elsewhere.
     pub(super) fn begin(
-        session: Session,
+        session: DeviceSession,
         control: Option<LaserControl>,
         source: SpectrumSource,
     ) -> Result<Self, AcquireError> {

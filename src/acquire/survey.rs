@@ -8,8 +8,8 @@ use ramand_core::spectrum::{Celsius, IntegrationTime, ShiftAxis, WavelengthCalib
 
 use super::AcquireError;
 use super::driver::wavelength_coefficients;
-use super::identify::{Identified, ask_if_supported, identify};
-use super::settings::Settings;
+use super::identify::{IdentifiedDevice, ask_if_supported, identify};
+use super::settings::AcquisitionSettings;
 use super::units::{exposure_of_device, temperature_of_device};
 use crate::supervise::Stop;
 
@@ -60,8 +60,8 @@ pub struct Survey {
 ///
 /// # Errors
 /// When there is no device, another one than configured, or one without a usable calibration.
-pub fn survey(settings: &Settings, stop: &Stop) -> Result<Survey, AcquireError> {
-    let Identified { mut session, profile, serial, firmware } = identify(settings, stop)?;
+pub fn survey(settings: &AcquisitionSettings, stop: &Stop) -> Result<Survey, AcquireError> {
+    let IdentifiedDevice { mut session, profile, serial, firmware } = identify(settings, stop)?;
     let session = &mut session;
     let calibration = WavelengthCalibration { coefficients: wavelength_coefficients(session)?, laser: settings.laser };
     let axis = calibration.axis(profile.active.clone())?;

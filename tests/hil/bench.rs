@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use ramand::acquire::{AcquireError, Driver, Settings};
+use ramand::acquire::{AcquireError, AcquisitionSettings, Driver};
 use ramand::supervise::{Stop, StopSignal};
 use ramand_sim::faults::Fault;
 use ramand_sim::oils::Substance;
@@ -69,12 +69,12 @@ impl Bench {
     }
 
     /// For the driver.
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> AcquisitionSettings {
         self.rig.settings(&self.port)
     }
 
     /// For whoever asks for the laser and switches it off, on every bench.
-    pub(crate) fn settings_for_off(&self) -> Settings {
+    pub(crate) fn settings_for_off(&self) -> AcquisitionSettings {
         self.rig.settings_for_off(&self.port)
     }
 

@@ -7,6 +7,8 @@
 mod program;
 #[path = "../support/root.rs"]
 mod root;
+#[path = "../support/station.rs"]
+mod station;
 
 mod bench;
 mod checks;
@@ -20,6 +22,7 @@ use std::path::PathBuf;
 use bench::Bench;
 use checks::{CHECKS, Check, Verdict};
 use ramand::supervise::{StopSignal, stop_on_signals};
+use ramand::{acquire, supervise};
 use report::Report;
 use rig::Rig;
 use root::root;

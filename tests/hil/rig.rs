@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ocean_binary_protocol::{LaserControl, Profile};
-use ramand::acquire::{BaudRate, LaserSwitch, Model, Settings};
+use ramand::acquire::{AcquisitionSettings, BaudRate, LaserSwitching, SpectrometerModel};
 use ramand_core::axis_check::Material;
 use ramand_core::spectrum::Wavelength;
 use serde::Deserialize;
@@ -145,28 +145,28 @@ impl Rig {
     }
 
     /// For the driver, where it may only ask for the laser and switch it off, which needs nobody's leave.
-    pub(crate) fn settings_for_off(&self, port: &Path) -> Settings {
+    pub(crate) fn settings_for_off(&self, port: &Path) -> AcquisitionSettings {
         let laser_switch =
-            if self.laser.lamp_line { LaserSwitch::By(LaserControl::LampLine) } else { LaserSwitch::ByProfile };
-        Settings { laser_switch, ..self.settings(port) }
+            if self.laser.lamp_line { LaserSwitching::By(LaserControl::LampLine) } else { LaserSwitching::ByProfile };
+        AcquisitionSettings { laser_switch, ..self.settings(port) }
     }
 
     /// For the driver. Where the laser is not allowed, nothing can switch it.
-    pub(crate) fn settings(&self, port: &Path) -> Settings {
+    pub(crate) fn settings(&self, port: &Path) -> AcquisitionSettings {
         let Spectrometer { baud, serial_number, laser_nm, exposure_min, .. } = &self.spectrometer;
-        Settings {
+        AcquisitionSettings {
             baud: baud.map_or(BaudRate::Probe, BaudRate::Fixed),
-            model: Model::Profile(self.profile().expect("checked when the file was read")),
+            model: SpectrometerModel::Profile(self.profile().expect("checked when the file was read")),
             serial_number: Some(serial_number.clone()),
             laser: Wavelength::from_nm(*laser_nm),
             laser_switch: match (self.laser.allowed, self.laser.lamp_line) {
-                (false, _) => LaserSwitch::Elsewhere,
-                (true, true) => LaserSwitch::By(LaserControl::LampLine),
-                (true, false) => LaserSwitch::ByProfile,
+                (false, _) => LaserSwitching::Elsewhere,
+                (true, true) => LaserSwitching::By(LaserControl::LampLine),
+                (true, false) => LaserSwitching::ByProfile,
             },
             laser_warmup: self.laser.warm_up,
             integration: crate::checks::integration(*exposure_min),
-            ..Settings::new(port)
+            ..AcquisitionSettings::new(port)
         }
     }
 }

@@ -101,10 +101,12 @@ fn frozen_requests_get_the_frozen_replies() {
         assert_eq!(outputs.len(), 1, "{request:?}");
         assert_eq!(bytes_of(&outputs[0].1), expected, "{request:?}");
     };
-    let set_integration = include_bytes!("../../../tests/fixtures/obp/host_set_integration_time_acknowledged.bin");
-    let acknowledgement = include_bytes!("../../../tests/fixtures/obp/device_ack_set_integration_time.bin");
+    let set_integration =
+        include_bytes!("../../ocean-binary-protocol/tests/fixtures/host_set_integration_time_acknowledged.bin");
+    let acknowledgement =
+        include_bytes!("../../ocean-binary-protocol/tests/fixtures/device_ack_set_integration_time.bin");
     check(Frame::decode(set_integration).expect("frozen"), acknowledgement);
-    let absent = include_bytes!("../../../tests/fixtures/obp/device_nack_12_wavelength_coefficient.bin");
+    let absent = include_bytes!("../../ocean-binary-protocol/tests/fixtures/device_nack_12_wavelength_coefficient.bin");
     check(Frame { regarding: 0, ..query(0x0018_0101, &[200]) }, absent);
 }
 

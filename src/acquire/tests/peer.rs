@@ -10,7 +10,6 @@ use std::thread::JoinHandle;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::pty::{OpenptyResult, openpty};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
-use ocean_binary_protocol::request::spectrum::Metadata;
 use ocean_binary_protocol::{Checksum, Flags, Frame, Framer, LaserControl, MessageType, Profile, Version};
 
 /// Counts of every pixel without light, plus 0..7 by pixel.
@@ -286,11 +285,13 @@ impl World {
                 self.spectra_sent += 1;
                 let old = u32::from(self.old_spectra > 0);
                 self.old_spectra -= old;
-                let integration =
-                    ocean_binary_protocol::IntegrationTime::from_micros((self.integration_us + old).into());
-                let metadata = Metadata { spectrum_count: self.spectra_sent, tick_us: 0, integration, trigger_mode: 0 };
-                let pixels = (0..self.profile.pixels).flat_map(|i| self.count(i).to_le_bytes());
-                metadata.encode().into_iter().chain(pixels).collect()
+                // Spectrum count, clock, integration time, and what the driver does not look at.
+                let mut data = self.spectra_sent.to_le_bytes().to_vec();
+                data.extend([0; 8]);
+                data.extend((self.integration_us + old).to_le_bytes());
+                data.resize(32, 0);
+                data.extend((0..self.profile.pixels).flat_map(|i| self.count(i).to_le_bytes()));
+                data
             }
             _ => return Err(2),
         })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backon::{BlockingRetryable, ConstantBuilder};
-use ramand::acquire::{AcquireError, Driver, Settings, Spectrometer, Survey, survey};
+use ramand::acquire::{AcquireError, AcquisitionSettings, Driver, Spectrometer, Survey, survey};
 use ramand::supervise::Stop;
 use ramand_core::failure::{self, Failure, Kind};
 use ramand_core::spectrum::Laser;
@@ -49,7 +49,7 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     Ok(Found { passed: why_not.is_none(), says: says.to_owned(), figures, table: Vec::new() })
 }
 
-fn open(settings: &Settings) -> Result<Driver, AcquireError> {
+fn open(settings: &AcquisitionSettings) -> Result<Driver, AcquireError> {
     (|| Driver::open(settings.clone(), &Stop::never()))
         .retry(ConstantBuilder::default().with_delay(PAUSE).with_max_times(LOOKS))
         .sleep(std::thread::sleep)
@@ -59,7 +59,7 @@ fn open(settings: &Settings) -> Result<Driver, AcquireError> {
 }
 
 /// With `proof` it goes on first. Off is asked for in any case.
-fn obeys(settings: &Settings, proof: bool) -> Result<(), AcquireError> {
+fn obeys(settings: &AcquisitionSettings, proof: bool) -> Result<(), AcquireError> {
     let mut driver = open(settings)?;
     let on = if proof { goes_on(&mut driver) } else { Ok(()) };
     let off = driver.laser_off();

@@ -116,7 +116,7 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
 
 /// What the daemon said on the line, played back: the driver must do the same again and come to the same spectra.
 fn replayed(conversation: &Conversation) -> Result<String, Trouble> {
-    if conversation.moments.last().is_some_and(|last| last.event == capture::Event::Full) {
+    if conversation.moments.last().is_some_and(|last| last.event == capture::CaptureEvent::Full) {
         return Ok("the conversation is longer than its file".to_owned());
     }
     let mut spectra = 0;

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::{getpgrp, tcgetpgrp};
-use ramand::acquire::{Event, LaserSwitch, Settings, Station};
+use ramand::acquire::{AcquisitionSettings, LaserSwitching, StationEvent};
 use serde_json::json;
 
 use super::{Found, Trouble};
 use crate::bench::{At, Bench};
 use crate::rig::Unplug;
 use crate::say;
+use crate::station::RunningStation;
 
 /// For somebody to walk to the bench.
 const PROMPT_PATIENCE: Duration = Duration::from_secs(120);
@@ -33,17 +34,20 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
         Unplug::Prompt => PROMPT_PATIENCE,
         Unplug::Command { .. } | Unplug::Simulated => PATIENCE,
     };
-    let station = Station::start(Settings { laser_switch: LaserSwitch::Elsewhere, ..bench.settings() })?;
+    let station =
+        RunningStation::start(AcquisitionSettings { laser_switch: LaserSwitching::Elsewhere, ..bench.settings() });
     spectrum(bench, &station, PATIENCE)?;
     let plug = Pulled::pull(bench, how)?;
     let pulled = Instant::now();
-    wait_for(bench, &station, patience, "the loss was not noticed", |event| matches!(event, Event::Lost { .. }))?;
+    wait_for(bench, &station, patience, "the loss was not noticed", |event| {
+        matches!(event, StationEvent::Lost { .. })
+    })?;
     let noticed = pulled.elapsed();
-    while station.spectra.try_recv().is_ok() {}
+    while station.measured.spectra.try_recv().is_ok() {}
     bench.plant(At::Unplugged);
     plug.put_back()?;
     let back = Instant::now();
-    let recovered = |event: &Event| matches!(event, Event::Recovered { .. });
+    let recovered = |event: &StationEvent| matches!(event, StationEvent::Recovered { .. });
     let found = wait_for(bench, &station, patience, "the instrument was not found again", recovered);
     let found = found.and_then(|()| spectrum(bench, &station, PATIENCE));
     let took = back.elapsed();
@@ -126,10 +130,10 @@ fn prompt(bench: &Bench, text: &str) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn spectrum(bench: &Bench, station: &Station, patience: Duration) -> Result<(), Trouble> {
+fn spectrum(bench: &Bench, station: &RunningStation, patience: Duration) -> Result<(), Trouble> {
     let stop = bench.stop();
     let waited = crossbeam_channel::select! {
-        recv(station.spectra) -> spectrum => spectrum.is_ok(),
+        recv(station.measured.spectra) -> spectrum => spectrum.is_ok(),
         recv(stop.channel()) -> _ => false,
         default(patience) => false,
     };
@@ -138,15 +142,15 @@ fn spectrum(bench: &Bench, station: &Station, patience: Duration) -> Result<(), 
 
 fn wait_for(
     bench: &Bench,
-    station: &Station,
+    station: &RunningStation,
     patience: Duration,
     otherwise: &str,
-    wanted: impl Fn(&Event) -> bool,
+    wanted: impl Fn(&StationEvent) -> bool,
 ) -> Result<(), Trouble> {
     let (stop, until) = (bench.stop(), Instant::now() + patience);
     loop {
         crossbeam_channel::select! {
-            recv(station.events) -> event => match event {
+            recv(station.measured.events) -> event => match event {
                 Ok(event) if wanted(&event) => return Ok(()),
                 Ok(_) => {}
                 Err(_) => return Err(Trouble::Fail(format!("{otherwise}: acquisition ended"))),
