@@ -16,7 +16,7 @@ use ramand::{acquire, supervise};
 use ramand_core::failure::{Failure, Kind};
 use ramand_core::spectrum::{Acquisition, IntegrationTime, Laser, RawSpectrum};
 use ramand_sim::faults::Fault;
-use ramand_sim::profile::Profile;
+use ramand_sim::profile::InstrumentFamily;
 use ramand_sim::{Pacing, Simulator};
 use station::RunningStation;
 use stretched::stretched;
@@ -31,10 +31,14 @@ struct SimulatorBench {
     _folder: tempfile::TempDir,
 }
 
-fn bench(profile: Profile, baud: u32) -> SimulatorBench {
+fn bench(profile: InstrumentFamily, baud: u32) -> SimulatorBench {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let link = folder.path().join("spectrometer");
-    let settings = ramand_sim::Settings { baud, pacing: Pacing::Immediate, ..ramand_sim::Settings::new(profile, link) };
+    let settings = ramand_sim::SimulatorSettings {
+        baud,
+        pacing: Pacing::Immediate,
+        ..ramand_sim::SimulatorSettings::new(profile, link)
+    };
     SimulatorBench { simulator: Simulator::start(settings).expect("a pseudo-terminal"), _folder: folder }
 }
 
@@ -63,7 +67,7 @@ fn acquisition(spectrum: &RawSpectrum) -> &Acquisition {
 
 #[test]
 fn both_models_are_identified_and_measured() {
-    for profile in Profile::ALL {
+    for profile in InstrumentFamily::ALL {
         let bench = bench(profile, 115_200);
         let mut driver = bench.open();
         let spectrum = driver.measure().expect("a good device");
@@ -82,7 +86,7 @@ fn both_models_are_identified_and_measured() {
 
 #[test]
 fn a_survey_reads_and_does_not_touch() {
-    let bench = bench(Profile::QePro, 115_200);
+    let bench = bench(InstrumentFamily::QePro, 115_200);
     let Survey { serial, axis, laser_on, tec_setpoint, .. } =
         survey(&bench.settings(), &Stop::never()).expect("a good device");
     assert_eq!(serial, bench.simulator.serial());
@@ -93,7 +97,7 @@ fn a_survey_reads_and_does_not_touch() {
 
 #[test]
 fn the_baud_rate_is_found_changed_and_kept() {
-    let bench = bench(Profile::QePro, 57_600);
+    let bench = bench(InstrumentFamily::QePro, 57_600);
     let with = |baud| AcquisitionSettings { baud, ..bench.settings() };
     let baud = |settings| survey(&settings, &Stop::never()).map(|survey| survey.baud);
     assert_eq!(baud(with(BaudRate::Probe)).expect("found"), 57_600);
@@ -105,7 +109,7 @@ fn the_baud_rate_is_found_changed_and_kept() {
 }
 
 /// A fault before a measurement, what comes of it, and the laser afterwards.
-fn check(profile: Profile, fault: &str, expected: &str) {
+fn check(profile: InstrumentFamily, fault: &str, expected: &str) {
     let bench = bench(profile, 115_200);
     let mut driver = bench.open();
     bench.inject(fault);
@@ -155,19 +159,19 @@ fn every_fault_has_its_answer_and_leaves_the_laser_off() {
         ("brown-out", "was refused"),
         ("interlock-open", "is the interlock closed?"),
     ];
-    for profile in Profile::ALL {
+    for profile in InstrumentFamily::ALL {
         std::thread::scope(|scope| {
             for (fault, expected) in cases {
                 scope.spawn(move || check(profile, fault, expected));
             }
         });
     }
-    check(Profile::QePro, "stale-buffer", "measured: retries 0 stale 0 damaged 0");
+    check(InstrumentFamily::QePro, "stale-buffer", "measured: retries 0 stale 0 damaged 0");
 }
 
 #[test]
 fn an_interlock_that_opens_while_the_laser_is_on_shows_in_the_spectrum_or_as_an_error() {
-    let bench = bench(Profile::QePro, 115_200);
+    let bench = bench(InstrumentFamily::QePro, 115_200);
     let mut driver = bench.open();
     driver.measure().expect("a good device");
     bench.inject("interlock-open");
@@ -180,7 +184,7 @@ fn an_interlock_that_opens_while_the_laser_is_on_shows_in_the_spectrum_or_as_an_
 
 #[test]
 fn a_pulled_plug_is_noticed_and_the_device_found_again() {
-    let bench = bench(Profile::QePro, 115_200);
+    let bench = bench(InstrumentFamily::QePro, 115_200);
     let station = RunningStation::start(bench.settings());
     station.measured.spectra.recv_timeout(patience()).expect("a spectrum");
     bench.simulator.hang_up();
@@ -196,7 +200,7 @@ fn a_pulled_plug_is_noticed_and_the_device_found_again() {
 
 #[test]
 fn a_device_that_restarts_gets_all_its_settings_again() {
-    let bench = bench(Profile::Sts, 115_200);
+    let bench = bench(InstrumentFamily::Sts, 115_200);
     let station = RunningStation::start(bench.settings());
     station.measured.spectra.recv_timeout(patience()).expect("a spectrum");
     bench.inject("brown-out");
@@ -209,7 +213,7 @@ fn a_device_that_restarts_gets_all_its_settings_again() {
 }
 
 /// Stops in the middle of a long light frame; how long the station took to end.
-fn stop_while_exposing(profile: Profile, integration: Duration) -> Duration {
+fn stop_while_exposing(profile: InstrumentFamily, integration: Duration) -> Duration {
     let bench = bench(profile, 115_200);
     let micros = u64::try_from(integration.as_micros()).expect("short");
     let settings = AcquisitionSettings { integration: IntegrationTime::from_micros(micros), ..bench.settings() };
@@ -227,13 +231,13 @@ fn stop_while_exposing(profile: Profile, integration: Duration) -> Duration {
 #[test]
 fn a_stop_does_not_wait_for_an_exposure_that_can_be_aborted() {
     let exposure = Duration::from_secs(8);
-    assert!(stop_while_exposing(Profile::QePro, exposure) < exposure / 2);
+    assert!(stop_while_exposing(InstrumentFamily::QePro, exposure) < exposure / 2);
 }
 
 #[test]
 fn a_stop_switches_the_laser_off_at_once_where_the_exposure_has_to_end_by_itself() {
     let exposure = Duration::from_secs(2);
-    assert!(stop_while_exposing(Profile::Sts, exposure) < 3 * exposure);
+    assert!(stop_while_exposing(InstrumentFamily::Sts, exposure) < 3 * exposure);
 }
 
 fn wait_for(station: &RunningStation, wanted: impl Fn(&StationEvent) -> bool) {

@@ -22,7 +22,7 @@ use ramand::{acquire, supervise};
 use ramand_core::failure;
 use ramand_core::spectrum::{Acquisition, IntegrationTime, Laser, RawSpectrum};
 use ramand_sim::faults::Fault;
-use ramand_sim::profile::Profile;
+use ramand_sim::profile::InstrumentFamily;
 use ramand_sim::{Pacing, Simulator};
 use station::RunningStation;
 use stretched::stretched;
@@ -38,11 +38,14 @@ struct CaptureBench {
 }
 
 impl CaptureBench {
-    fn new(profile: Profile, baud: u32) -> Self {
+    fn new(profile: InstrumentFamily, baud: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let link = folder.path().join("spectrometer");
-        let settings =
-            ramand_sim::Settings { baud, pacing: Pacing::Immediate, ..ramand_sim::Settings::new(profile, link) };
+        let settings = ramand_sim::SimulatorSettings {
+            baud,
+            pacing: Pacing::Immediate,
+            ..ramand_sim::SimulatorSettings::new(profile, link)
+        };
         Self { simulator: Simulator::start(settings).expect("a pseudo-terminal"), folder }
     }
 
@@ -89,7 +92,7 @@ fn played(conversation: &Conversation) -> (Vec<String>, Result<(), AcquireError>
 }
 
 /// With this fault before the second spectrum.
-fn check(profile: Profile, fault: &str) {
+fn check(profile: InstrumentFamily, fault: &str) {
     let bench = CaptureBench::new(profile, 115_200);
     let settings = bench.recorded(bench.settings());
     let port = settings.port.display().to_string();
@@ -132,19 +135,19 @@ fn whatever_happened_on_the_line_happens_again() {
         "interlock-open",
         "hang-up=0",
     ];
-    for profile in Profile::ALL {
+    for profile in InstrumentFamily::ALL {
         std::thread::scope(|scope| {
             for fault in faults {
                 scope.spawn(move || check(profile, fault));
             }
         });
     }
-    check(Profile::QePro, "stale-buffer");
+    check(InstrumentFamily::QePro, "stale-buffer");
 }
 
 #[test]
 fn a_rate_that_was_looked_for_is_looked_for_again_without_waiting() {
-    let bench = CaptureBench::new(Profile::QePro, 57_600);
+    let bench = CaptureBench::new(InstrumentFamily::QePro, 57_600);
     let settings = bench.recorded(AcquisitionSettings { baud: BaudRate::Negotiate(230_400), ..bench.settings() });
     drop(Driver::open(settings, &Stop::never()).expect("found"));
     let conversation = bench.conversation();
@@ -158,7 +161,7 @@ fn a_rate_that_was_looked_for_is_looked_for_again_without_waiting() {
 
 #[test]
 fn nobody_at_the_other_end_is_nobody_again() {
-    let bench = CaptureBench::new(Profile::Sts, 115_200);
+    let bench = CaptureBench::new(InstrumentFamily::Sts, 115_200);
     let settings = bench.recorded(AcquisitionSettings { baud: BaudRate::Fixed(9_600), ..bench.settings() });
     let port = settings.port.display().to_string();
     let error = Driver::open(settings, &Stop::never()).expect_err("another rate");
@@ -167,7 +170,7 @@ fn nobody_at_the_other_end_is_nobody_again() {
 
 #[test]
 fn a_station_that_lost_its_device_and_was_stopped_while_exposing_replays() {
-    let bench = CaptureBench::new(Profile::QePro, 115_200);
+    let bench = CaptureBench::new(InstrumentFamily::QePro, 115_200);
     let station = RunningStation::start(bench.recorded(bench.settings()));
     let first = station.measured.spectra.recv_timeout(patience()).expect("a spectrum");
     bench.simulator.hang_up();
@@ -196,7 +199,7 @@ fn wait_for(station: &RunningStation, wanted: impl Fn(&StationEvent) -> bool) {
 }
 
 fn captured() -> String {
-    let bench = CaptureBench::new(Profile::Sts, 115_200);
+    let bench = CaptureBench::new(InstrumentFamily::Sts, 115_200);
     let mut driver = Driver::open(bench.recorded(bench.settings()), &Stop::never()).expect("a good device");
     driver.measure().expect("a good device");
     driver.laser_off().expect("a good device");
@@ -242,7 +245,7 @@ fn a_damaged_capture_says_on_which_line() {
 
 #[test]
 fn a_changed_pixel_is_another_spectrum() {
-    let bench = CaptureBench::new(Profile::Sts, 115_200);
+    let bench = CaptureBench::new(InstrumentFamily::Sts, 115_200);
     let settings = AcquisitionSettings { checksum: ocean_binary_protocol::Checksum::None, ..bench.settings() };
     let mut driver = Driver::open(bench.recorded(settings), &Stop::never()).expect("a good device");
     driver.measure().expect("a good device");
@@ -313,7 +316,7 @@ fn the_command_line_captures_a_simulated_instrument_and_replays_it_byte_for_byte
 
 /// A capture of one-second exposures; `disturb` is called while the laser is on. Its exit code, and what it says.
 fn disturbed(disturb: impl FnOnce(&CaptureBench, Pid)) -> (Option<i32>, String) {
-    let bench = CaptureBench::new(Profile::QePro, 115_200);
+    let bench = CaptureBench::new(InstrumentFamily::QePro, 115_200);
     let (port, out) = (bench.simulator.link().display().to_string(), bench.path().display().to_string());
     let arguments =
         ["capture", "--port", &port, "--baud", "115200", "--integration-ms", "1000", "--laser-warm-up-ms", "0"];

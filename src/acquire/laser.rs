@@ -25,6 +25,13 @@ pub(super) fn off_max() -> Duration {
     exchange * (OFF_ATTEMPTS * 2 * ATTEMPTS)
 }
 
+/// What the laser is told to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Switched {
+    Off,
+    On,
+}
+
 /// A session whose laser is off by the end of it: on success, on error, on a stop request, on a panic that unwinds.
 #[derive(Debug)]
 pub(super) struct LaserSession {
@@ -78,7 +85,7 @@ impl LaserSession {
         }
         self.state = Laser::Unknown;
         self.told_on = true;
-        match self.switch(true) {
+        match self.switch(Switched::On) {
             Err(AcquireError::Refused { source, .. }) => return Err(AcquireError::LaserNotOn { source: Some(source) }),
             outcome => outcome?,
         }
@@ -143,13 +150,13 @@ impl LaserSession {
 
     fn confirm_off(&mut self) -> Result<(), AcquireError> {
         self.state = Laser::Unknown;
-        self.switch(false)?;
+        self.switch(Switched::Off)?;
         self.told_on = false;
         if self.read()? == Laser::Off { Ok(()) } else { Err(AcquireError::LaserStillOn) }
     }
 
-    fn switch(&mut self, enabled: bool) -> Result<(), AcquireError> {
-        let busy = self.busy();
+    fn switch(&mut self, wanted: Switched) -> Result<(), AcquireError> {
+        let (busy, enabled) = (self.busy(), wanted == Switched::On);
         match self.control {
             None => Ok(()),
             Some(LaserControl::LightSource { module, source }) => {

@@ -153,6 +153,13 @@ enum ServiceEnd {
     Failed(AcquireError),
 }
 
+/// Whether somebody still takes spectra.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    There,
+    Gone,
+}
+
 /// What the thread owns.
 struct StationKeeper<O, B> {
     open: O,
@@ -267,7 +274,7 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Stati
             let started = Instant::now();
             let spectrum = spectrometer.measure()?;
             self.report_laser(spectrometer);
-            if !self.hand_over(spectrum, spectrometer)? {
+            if self.hand_over(spectrum, spectrometer)? == Reader::Gone {
                 return Ok(());
             }
             let pause = self.period.saturating_sub(started.elapsed());
@@ -280,11 +287,11 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Stati
         Ok(())
     }
 
-    /// Whether somebody still takes spectra.
-    fn hand_over(&mut self, spectrum: RawSpectrum, spectrometer: &mut S) -> Result<bool, AcquireError> {
+    /// Offers a spectrum until it is taken or given up.
+    fn hand_over(&mut self, spectrum: RawSpectrum, spectrometer: &mut S) -> Result<Reader, AcquireError> {
         let mut spectrum = match self.to.spectra.try_send(spectrum) {
-            Ok(()) => return Ok(true),
-            Err(TrySendError::Disconnected(_)) => return Ok(false),
+            Ok(()) => return Ok(Reader::There),
+            Err(TrySendError::Disconnected(_)) => return Ok(Reader::Gone),
             Err(TrySendError::Full(spectrum)) => spectrum,
         };
         tracing::warn!("spectra are not taken as fast as they are measured: waiting");
@@ -297,13 +304,13 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Stati
                 last_offer.get_or_insert_with(|| Instant::now() + HANDOVER_WITHIN);
             }
             match self.to.spectra.send_timeout(spectrum, HANDOVER_BEAT) {
-                Ok(()) => return Ok(true),
-                Err(error) if error.is_disconnected() => return Ok(false),
+                Ok(()) => return Ok(Reader::There),
+                Err(error) if error.is_disconnected() => return Ok(Reader::Gone),
                 Err(error) => spectrum = error.into_inner(),
             }
             if last_offer.is_some_and(|last_offer| Instant::now() >= last_offer) {
                 tracing::warn!("a measured spectrum was not taken before the end");
-                return Ok(true);
+                return Ok(Reader::There);
             }
         }
     }

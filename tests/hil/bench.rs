@@ -7,9 +7,9 @@ use ramand::acquire::{AcquireError, AcquisitionSettings, Driver};
 use ramand::supervise::{Stop, StopSignal};
 use ramand_sim::faults::Fault;
 use ramand_sim::oils::Substance;
-use ramand_sim::profile::Profile;
+use ramand_sim::profile::InstrumentFamily;
 use ramand_sim::scenario::Scenario;
-use ramand_sim::{Pacing, Simulator, Source};
+use ramand_sim::{Pacing, Simulator, StageSource};
 
 use crate::rig::Rig;
 
@@ -53,16 +53,16 @@ impl Bench {
         let mut simulator = None;
         if let Some(simulated) = &rig.simulator {
             port = folder.path().join("spectrometer");
-            let profile = Profile::named(&rig.spectrometer.profile).ok_or("no such profile")?;
+            let profile = InstrumentFamily::named(&rig.spectrometer.profile).ok_or("no such profile")?;
             let sample = rig.sample.as_ref().and_then(|sample| Substance::named(&sample.reference));
             let faults = simulated.faults.iter().map(|fault| fault.parse::<Fault>()).collect::<Result<_, _>>()?;
-            simulator = Some(Simulator::start(ramand_sim::Settings {
+            simulator = Some(Simulator::start(ramand_sim::SimulatorSettings {
                 baud: simulated.baud,
                 seed: simulated.seed,
                 pacing: if simulated.paced { Pacing::Line } else { Pacing::Immediate },
-                source: Source::Scenario(Scenario::always(sample.into_iter().map(|what| (what, 1.0)).collect())),
+                source: StageSource::Scenario(Scenario::always(sample.into_iter().map(|what| (what, 1.0)).collect())),
                 faults,
-                ..ramand_sim::Settings::new(profile, &port)
+                ..ramand_sim::SimulatorSettings::new(profile, &port)
             })?);
         }
         Ok(Self { rig, port, simulator, stop, planted: None, exposure_max: Mutex::new(None), folder })

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// A fault fires this often at most; "for ever" for any test or demonstration.
-pub const TIMES_MAX: u32 = 1_000_000;
+const TIMES_MAX: u32 = 1_000_000;
 
 /// The longest stall, deferral or absence, ms: an hour.
 const MS_MAX: u32 = 3_600_000;

@@ -47,9 +47,9 @@ pub struct Served {
 
 /// Where the light of the next frame comes from.
 #[derive(Debug)]
-pub(super) enum Stage {
-    Scenario(Box<scenario::Player>),
-    Replay(replay::Player),
+pub(super) enum SampleStage {
+    Scenario(Box<scenario::ScenarioPlayer>),
+    Replay(replay::ReplayPlayer),
 }
 
 /// The light of one frame, owned.
@@ -60,7 +60,7 @@ pub(super) enum Scene {
     Counts(Vec<f64>),
 }
 
-impl Stage {
+impl SampleStage {
     /// Plays what is due; the faults it brings.
     pub(super) fn advance(&mut self, now: Duration, light_frames: u64) -> Vec<Fault> {
         match self {
