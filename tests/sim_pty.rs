@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ocean_binary_protocol::{Checksum, Flags, Frame, Framer, MessageType, Version};
+use ocean_binary_protocol::{Checksum, Flags, Frame, Framer, MessageType, ProtocolVersion};
 use ramand_core::spectrum::Laser;
 use ramand_recording::Recording;
 use ramand_sim::profile::InstrumentFamily;
@@ -31,7 +31,7 @@ fn open(link: &Path, baud: u32) -> Box<dyn SerialPort> {
 }
 
 fn request(message_type: MessageType, flags: Flags, data: &[u8]) -> Vec<u8> {
-    let version = Version::V1_1;
+    let version = ProtocolVersion::V1_1;
     let data = data.to_vec();
     let frame = Frame { version, flags, error_number: 0, message_type, regarding: 5, checksum: Checksum::Md5, data };
     frame.encode().expect("short")

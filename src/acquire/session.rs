@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use ocean_binary_protocol::FRAME_LEN_MIN;
 use ocean_binary_protocol::deadline::{ALLOWANCE, line_time};
 use ocean_binary_protocol::{
-    Answer, Checksum, DeviceError, Flags, Frame, Framer, FramerStatistics, MessageType, Profile, Request, ResponseError,
+    AnswerKind, Checksum, DeviceError, Flags, Frame, Framer, FramerStatistics, MessageType, Profile, Request,
+    ResponseError,
 };
 use ramand_core::spectrum::LineStatistics;
 
@@ -259,7 +260,7 @@ impl DeviceSession {
     fn answer(
         &mut self,
         message_type: MessageType,
-        answer: Answer,
+        answer: AnswerKind,
         regarding: u32,
         until: Instant,
         interrupt: Interrupt,
@@ -295,10 +296,10 @@ impl DeviceSession {
 
 /// Whether a frame can be the device's answer, and not an echo of the request by a line that loops back. Real ACK and
 /// NACK frames come with and without the response bit.
-fn is_answer(frame: &Frame, answer: Answer) -> bool {
+fn is_answer(frame: &Frame, answer: AnswerKind) -> bool {
     frame.flags.contains(Flags::NACK)
         || match answer {
-            Answer::Data => frame.flags.contains(Flags::RESPONSE),
-            Answer::Acknowledgement => frame.flags.contains(Flags::ACK),
+            AnswerKind::Data => frame.flags.contains(Flags::RESPONSE),
+            AnswerKind::Acknowledgement => frame.flags.contains(Flags::ACK),
         }
 }

@@ -11,7 +11,7 @@ use super::capture::{CapturePlayer, Recorder};
 /// What is at the other end of the link.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SerialLine {
-    /// The port.
+    /// The serial port of the settings.
     Port,
     /// The port, and everything that is said on it is written down.
     Recorded(Recorder),
@@ -22,9 +22,9 @@ pub enum SerialLine {
 /// At which rate to talk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BaudRate {
-    /// This one.
+    /// At this rate, bits per second.
     Fixed(u32),
-    /// Whichever answers.
+    /// At the first of the usual rates at which the device answers.
     Probe,
     /// Whichever answers first, then this one: asked of the device, verified, and saved there.
     Negotiate(u32),
@@ -35,7 +35,7 @@ pub enum BaudRate {
 pub enum SpectrometerModel {
     /// This one; the pixel count is checked where the device tells it.
     Profile(&'static Profile),
-    /// Asks the device.
+    /// Whichever the device says it is, by its pixels or by its cooler.
     Detect,
 }
 
@@ -44,7 +44,7 @@ pub enum SpectrometerModel {
 pub enum LaserSwitching {
     /// As the model's profile says.
     ByProfile,
-    /// So.
+    /// In this way, whatever the profile says.
     By(LaserControl),
     /// Not at all: the laser is switched elsewhere, so there are no dark frames and its state is unknown.
     Elsewhere,
@@ -73,9 +73,9 @@ pub enum FlowControl {
 /// When a dark frame is too old.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DarkRefresh {
-    /// After this time.
+    /// It is too old after this time.
     pub age_max: Duration,
-    /// After the detector's temperature changed by this much, K.
+    /// It is too old after the detector's temperature changed by this much, K.
     pub temperature_change_max_k: f32,
 }
 
@@ -88,9 +88,9 @@ pub struct AcquisitionSettings {
     pub port: PathBuf,
     /// Bits per second on the line.
     pub baud: BaudRate,
-    /// Flow control.
+    /// Flow control of the port; the device must be set to the same.
     pub flow_control: FlowControl,
-    /// Which model.
+    /// The model to expect at the port.
     pub model: SpectrometerModel,
     /// The serial number that must answer; `None` takes any.
     pub serial_number: Option<String>,

@@ -8,7 +8,7 @@ use super::AcquireError;
 
 /// An instrument that has been identified and is ready to measure.
 pub trait Spectrometer {
-    /// Who it is.
+    /// Model, serial number and calibration, as read when it was opened.
     fn instrument(&self) -> &Arc<Instrument>;
 
     /// One spectrum: a light frame, and a dark frame that belongs to it.

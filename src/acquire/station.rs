@@ -58,19 +58,19 @@ pub enum StationEvent {
     Connected(Arc<Instrument>),
     /// Gone, or not there to begin with; the station keeps looking.
     Lost {
-        /// In the words of the error.
+        /// What went wrong, in the words of the error and its causes.
         why: String,
     },
-    /// Identified again.
+    /// Identified again, after it was lost.
     Recovered {
-        /// Who it is.
+        /// The instrument that answers now.
         instrument: Arc<Instrument>,
-        /// Since it was lost.
+        /// How long it was lost.
         after: Duration,
     },
-    /// Read back from the device.
+    /// The laser is on, as read back from the device.
     LaserOn,
-    /// Read back from the device.
+    /// The laser is off, as read back from the device.
     LaserOff,
 }
 
@@ -155,7 +155,7 @@ enum ServiceEnd {
 
 /// Whether somebody still takes spectra.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reader {
+enum SpectrumTaker {
     There,
     Gone,
 }
@@ -274,7 +274,7 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Stati
             let started = Instant::now();
             let spectrum = spectrometer.measure()?;
             self.report_laser(spectrometer);
-            if self.hand_over(spectrum, spectrometer)? == Reader::Gone {
+            if self.hand_over(spectrum, spectrometer)? == SpectrumTaker::Gone {
                 return Ok(());
             }
             let pause = self.period.saturating_sub(started.elapsed());
@@ -288,10 +288,10 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Stati
     }
 
     /// Offers a spectrum until it is taken or given up.
-    fn hand_over(&mut self, spectrum: RawSpectrum, spectrometer: &mut S) -> Result<Reader, AcquireError> {
+    fn hand_over(&mut self, spectrum: RawSpectrum, spectrometer: &mut S) -> Result<SpectrumTaker, AcquireError> {
         let mut spectrum = match self.to.spectra.try_send(spectrum) {
-            Ok(()) => return Ok(Reader::There),
-            Err(TrySendError::Disconnected(_)) => return Ok(Reader::Gone),
+            Ok(()) => return Ok(SpectrumTaker::There),
+            Err(TrySendError::Disconnected(_)) => return Ok(SpectrumTaker::Gone),
             Err(TrySendError::Full(spectrum)) => spectrum,
         };
         tracing::warn!("spectra are not taken as fast as they are measured: waiting");
@@ -304,13 +304,13 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Stati
                 last_offer.get_or_insert_with(|| Instant::now() + HANDOVER_WITHIN);
             }
             match self.to.spectra.send_timeout(spectrum, HANDOVER_BEAT) {
-                Ok(()) => return Ok(Reader::There),
-                Err(error) if error.is_disconnected() => return Ok(Reader::Gone),
+                Ok(()) => return Ok(SpectrumTaker::There),
+                Err(error) if error.is_disconnected() => return Ok(SpectrumTaker::Gone),
                 Err(error) => spectrum = error.into_inner(),
             }
             if last_offer.is_some_and(|last_offer| Instant::now() >= last_offer) {
                 tracing::warn!("a measured spectrum was not taken before the end");
-                return Ok(Reader::There);
+                return Ok(SpectrumTaker::There);
             }
         }
     }

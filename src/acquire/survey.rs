@@ -20,9 +20,9 @@ pub struct Survey {
     pub profile: &'static str,
     /// As its maker writes it.
     pub model: &'static str,
-    /// The serial number.
+    /// The serial number that the device gives.
     pub serial: String,
-    /// Firmware revision.
+    /// The revision of the firmware, as in 1.23.
     pub firmware: Option<String>,
     /// The rate it answered at.
     pub baud: u32,
@@ -30,13 +30,13 @@ pub struct Survey {
     pub pixels: usize,
     /// Pixels that see light.
     pub active_pixels: std::ops::Range<usize>,
-    /// Shielded pixels.
+    /// Pixels that are shielded from light, by the profile.
     pub dark_pixels: &'static [std::ops::Range<usize>],
     /// Σ cᵢ pⁱ = λ(p) in nm.
     pub calibration: WavelengthCalibration,
     /// The axis that gives.
     pub axis: ShiftAxis,
-    /// As set now.
+    /// The integration time that is set in the device now.
     pub integration: Option<IntegrationTime>,
     /// The device's own limit, or the model's.
     pub integration_min: IntegrationTime,

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use ocean_binary_protocol::{MessageType, Profile};
-use peer::{DARK, Deed, Peer, SIGNAL};
+use peer::{DARK, Deed, SIGNAL, ScriptedDevice};
 use ramand_core::failure::{Failure, Kind};
 use ramand_core::spectrum::{IntegrationTime, Laser};
 use station_thread::RunningStation;
@@ -21,7 +21,7 @@ use crate::{acquire, supervise};
 /// For an event that takes a time-out of the driver's and a pause of the station's; only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn settings(peer: &Peer) -> AcquisitionSettings {
+fn settings(peer: &ScriptedDevice) -> AcquisitionSettings {
     AcquisitionSettings {
         baud: BaudRate::Fixed(230_400),
         integration: IntegrationTime::from_micros(10_000),
@@ -30,14 +30,14 @@ fn settings(peer: &Peer) -> AcquisitionSettings {
     }
 }
 
-fn open(peer: &Peer) -> Result<Driver, AcquireError> {
+fn open(peer: &ScriptedDevice) -> Result<Driver, AcquireError> {
     Driver::open(settings(peer), &Stop::never())
 }
 
 #[test]
 fn a_spectrum_is_light_and_dark_and_its_circumstances() {
     for profile in Profile::ALL {
-        let peer = Peer::new(profile);
+        let peer = ScriptedDevice::new(profile);
         let mut driver = open(&peer).expect("a good device");
         assert_eq!(peer.world().laser_log, [false], "whatever was on is off first");
         let spectrum = driver.measure().expect("a good device");
@@ -72,7 +72,7 @@ fn a_spectrum_is_light_and_dark_and_its_circumstances() {
 
 /// A fault while measuring: what comes of it, and that the laser is off afterwards whatever came.
 fn check(profile: &'static Profile, on: MessageType, deed: Deed, times: u32, expected: &str) {
-    let peer = Peer::new(profile);
+    let peer = ScriptedDevice::new(profile);
     let mut driver = open(&peer).expect("a good device");
     peer.add_fault(on, deed, times);
     let outcome = match driver.measure() {
@@ -134,7 +134,7 @@ fn every_fault_has_its_answer_and_leaves_the_laser_off() {
 
 #[test]
 fn an_open_interlock_is_named_and_the_laser_stays_off() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let mut driver = open(&peer).expect("a good device");
     peer.world().interlock_open = true;
     let error = driver.measure().expect_err("no light");
@@ -144,7 +144,7 @@ fn an_open_interlock_is_named_and_the_laser_stays_off() {
 
 #[test]
 fn a_laser_that_the_interlock_switched_off_is_told_so_too() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let mut driver = open(&peer).expect("a good device");
     driver.measure().expect("a good device");
     // As long as the interlock is open, the device says that there is no light.
@@ -157,7 +157,7 @@ fn a_laser_that_the_interlock_switched_off_is_told_so_too() {
 
 #[test]
 fn spectra_of_an_older_exposure_are_discarded_and_not_for_ever() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let mut driver = open(&peer).expect("a good device");
     peer.world().old_spectra = 2;
     driver.measure().expect("the third is good");
@@ -169,7 +169,7 @@ fn spectra_of_an_older_exposure_are_discarded_and_not_for_ever() {
 
 #[test]
 fn the_first_spectrum_on_demand_after_any_change_is_thrown_away() {
-    let peer = Peer::new(&Profile::STS);
+    let peer = ScriptedDevice::new(&Profile::STS);
     let mut driver = open(&peer).expect("a good device");
     driver.measure().expect("a good device");
     assert_eq!(peer.world().spectra_sent, 4, "one thrown away and one kept, without and with the laser");
@@ -177,7 +177,7 @@ fn the_first_spectrum_on_demand_after_any_change_is_thrown_away() {
 
 #[test]
 fn a_panic_that_unwinds_switches_the_laser_off() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let mut driver = open(&peer).expect("a good device");
     driver.measure().expect("a good device");
     assert!(peer.world().laser);
@@ -191,7 +191,7 @@ fn a_panic_that_unwinds_switches_the_laser_off() {
 
 #[test]
 fn another_serial_number_is_refused_before_anything_is_switched() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let settings = AcquisitionSettings { serial_number: Some("QEP0".into()), ..settings(&peer) };
     let error = Driver::open(settings, &Stop::never()).expect_err("another one");
     assert_eq!(error.kind(), Kind::Operator);
@@ -201,7 +201,7 @@ fn another_serial_number_is_refused_before_anything_is_switched() {
 
 #[test]
 fn settings_a_model_does_not_take_are_the_operators() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let check = |settings: AcquisitionSettings, expected: &str| {
         let error = Driver::open(settings, &Stop::never()).expect_err(expected);
         assert_eq!(error.kind(), Kind::Operator);
@@ -223,7 +223,7 @@ fn settings_a_model_does_not_take_are_the_operators() {
 
 #[test]
 fn a_port_that_is_not_there_not_a_port_or_taken_says_so() {
-    let peer = Peer::new(&Profile::STS);
+    let peer = ScriptedDevice::new(&Profile::STS);
     let check = |path: &std::path::Path, kind: Kind, expected: &str| {
         let error = SerialLink::open(&SerialLine::Port, path, 9_600, FlowControl::None).expect_err(expected);
         assert_eq!(error.kind(), kind);
@@ -244,7 +244,7 @@ fn a_signal_is_no_lost_line() {
     extern "C" fn nothing(_: libc::c_int) {}
     // SAFETY: the handler does nothing, and nobody else uses this signal.
     unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(libc::c_int) as libc::sighandler_t) };
-    let peer = Peer::new(&Profile::STS);
+    let peer = ScriptedDevice::new(&Profile::STS);
     let mut link = SerialLink::open(&SerialLine::Port, peer.path(), 9_600, FlowControl::None).expect("free");
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
     let reader = std::thread::spawn(move || {
@@ -262,7 +262,7 @@ fn a_signal_is_no_lost_line() {
 
 #[test]
 fn the_rest_of_an_earlier_spectrum_is_drained_at_open() {
-    let mut peer = Peer::new(&Profile::STS);
+    let mut peer = ScriptedDevice::new(&Profile::STS);
     peer.plug_in(&peer::leftover());
     let mut driver = open(&peer).expect("drained");
     assert_eq!(driver.measure().expect("a good device").acquisition().expect("measured").line.stale_frames, 0);
@@ -270,7 +270,7 @@ fn the_rest_of_an_earlier_spectrum_is_drained_at_open() {
 
 #[test]
 fn a_survey_switches_nothing() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let survey = survey(&settings(&peer), &Stop::never()).expect("a good device");
     assert_eq!((survey.model, survey.serial.as_str(), survey.baud), ("QE Pro", "TEST0001", 230_400));
     assert_eq!(survey.laser_on, Some(true));
@@ -281,7 +281,7 @@ fn a_survey_switches_nothing() {
 
 #[test]
 fn the_station_measures_until_stopped() {
-    let peer = Peer::new(&Profile::STS);
+    let peer = ScriptedDevice::new(&Profile::STS);
     let station = RunningStation::start(settings(&peer));
     for _ in 0..6 {
         station.measured.spectra.recv_timeout(PATIENCE).expect("a spectrum");
@@ -298,7 +298,7 @@ fn the_station_measures_until_stopped() {
 
 #[test]
 fn a_stop_during_a_long_exposure_takes_effect_at_once() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let minute = IntegrationTime::from_micros(60_000_000);
     let station = RunningStation::start(AcquisitionSettings { integration: minute, ..settings(&peer) });
     wait_for(&station, |event| matches!(event, StationEvent::Connected(_)));
@@ -321,7 +321,7 @@ fn a_stop_during_a_long_exposure_takes_effect_at_once() {
 
 #[test]
 fn a_device_that_comes_back_under_its_path_is_measured_again() {
-    let mut peer = Peer::new(&Profile::QEPRO);
+    let mut peer = ScriptedDevice::new(&Profile::QEPRO);
     let station = RunningStation::start(settings(&peer));
     station.measured.spectra.recv_timeout(PATIENCE).expect("a spectrum");
     peer.unplug();
@@ -342,14 +342,14 @@ fn a_device_that_comes_back_under_its_path_is_measured_again() {
 
 #[test]
 fn a_wrong_serial_number_ends_the_station() {
-    let peer = Peer::new(&Profile::STS);
+    let peer = ScriptedDevice::new(&Profile::STS);
     let station = RunningStation::start(AcquisitionSettings { serial_number: Some("X".into()), ..settings(&peer) });
     assert!(matches!(station.join(), Err(AcquireError::WrongSerialNumber { .. })));
 }
 
 #[test]
 fn the_laser_is_off_while_nobody_takes_spectra_and_in_long_pauses() {
-    let peer = Peer::new(&Profile::STS);
+    let peer = ScriptedDevice::new(&Profile::STS);
     let station = RunningStation::start(settings(&peer));
     let full = Instant::now();
     while !station.measured.spectra.is_full() || peer.world().laser {

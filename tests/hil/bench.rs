@@ -15,7 +15,7 @@ use crate::rig::Rig;
 
 /// A fault that comes and goes with one check.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Planted {
+pub(crate) struct PlantedFault {
     pub(crate) at: At,
     pub(crate) fault: &'static str,
     /// What mends it.
@@ -32,20 +32,20 @@ pub(crate) enum At {
 }
 
 /// A bench and everything on it.
-pub(crate) struct Bench {
+pub(crate) struct InstrumentBench {
     pub(crate) rig: Rig,
     pub(crate) port: PathBuf,
     pub(crate) simulator: Option<Simulator>,
     /// Ctrl-C, or a test that plays it.
     pub(crate) stop: StopSignal,
-    pub(crate) planted: Option<Planted>,
+    pub(crate) planted: Option<PlantedFault>,
     /// The longest exposure that keeps the brightest pixel in range, once it is known.
     pub(crate) exposure_max: Mutex<Option<std::time::Duration>>,
     /// For captures, journals and configurations.
     pub(crate) folder: tempfile::TempDir,
 }
 
-impl Bench {
+impl InstrumentBench {
     /// Starts the simulator where the rig has one.
     pub(crate) fn new(rig: Rig, stop: StopSignal) -> Result<Self, Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
@@ -100,8 +100,8 @@ impl Bench {
 
     pub(crate) fn after(&self, check: &str) {
         let undo = match self.planted {
-            Some(Planted { at: At::Before(name), undo, .. }) if name == check => undo,
-            Some(Planted { at: At::Unplugged, undo, .. }) if check == "unplug" => undo,
+            Some(PlantedFault { at: At::Before(name), undo, .. }) if name == check => undo,
+            Some(PlantedFault { at: At::Unplugged, undo, .. }) if check == "unplug" => undo,
             _ => return,
         };
         self.inject(undo);

@@ -15,11 +15,11 @@ use serde::Deserialize;
 pub(crate) struct Rig {
     /// In the report.
     pub(crate) name: String,
-    pub(crate) spectrometer: Spectrometer,
-    pub(crate) laser: Laser,
+    pub(crate) spectrometer: RigSpectrometer,
+    pub(crate) laser: RigLaser,
     /// What lies on the stage; without it the axis is not checked.
-    pub(crate) sample: Option<Sample>,
-    pub(crate) limits: Limits,
+    pub(crate) sample: Option<RigSample>,
+    pub(crate) limits: RigLimits,
     pub(crate) unplug: Unplug,
     pub(crate) soak: Soak,
     /// Instead of an instrument.
@@ -28,7 +28,7 @@ pub(crate) struct Rig {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Spectrometer {
+pub(crate) struct RigSpectrometer {
     /// Best by its name below /dev/serial/by-id. Where there is a simulator, it makes its own.
     #[serde(default)]
     pub(crate) port: PathBuf,
@@ -45,7 +45,7 @@ pub(crate) struct Spectrometer {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Laser {
+pub(crate) struct RigLaser {
     /// Whether this bench may switch it on: enclosure closed, interlock wired.
     pub(crate) allowed: bool,
     #[serde(default)]
@@ -56,13 +56,13 @@ pub(crate) struct Laser {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Sample {
+pub(crate) struct RigSample {
     pub(crate) reference: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Limits {
+pub(crate) struct RigLimits {
     /// An exchange may take its exposure, 1.25 times its bytes' time on the line, and this.
     #[serde(with = "humantime_serde")]
     pub(crate) line_allowance: Duration,
@@ -100,12 +100,12 @@ pub(crate) struct Soak {
     #[serde(with = "humantime_serde")]
     pub(crate) period: Duration,
     /// The bench's broker, without credentials; absent: the daemon's own.
-    pub(crate) broker: Option<Broker>,
+    pub(crate) broker: Option<RigBroker>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Broker {
+pub(crate) struct RigBroker {
     pub(crate) host: String,
     pub(crate) port: u16,
 }
@@ -153,7 +153,7 @@ impl Rig {
 
     /// For the driver. Where the laser is not allowed, nothing can switch it.
     pub(crate) fn settings(&self, port: &Path) -> AcquisitionSettings {
-        let Spectrometer { baud, serial_number, laser_nm, exposure_min, .. } = &self.spectrometer;
+        let RigSpectrometer { baud, serial_number, laser_nm, exposure_min, .. } = &self.spectrometer;
         AcquisitionSettings {
             baud: baud.map_or(BaudRate::Probe, BaudRate::Fixed),
             model: SpectrometerModel::Profile(self.profile().expect("checked when the file was read")),

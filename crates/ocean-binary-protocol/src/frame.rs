@@ -93,14 +93,14 @@ pub enum FrameError {
 /// The protocol version a frame speaks: bytes 2 and 3 of its header. Both have the same layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Version {
+pub enum ProtocolVersion {
     /// 0x1000, which older devices and hosts send.
     V1_0,
     /// 0x1100, which current devices send and pyseabreeze demands.
     V1_1,
 }
 
-impl Version {
+impl ProtocolVersion {
     /// The number on the wire, little endian there.
     const fn number(self) -> u16 {
         match self {
@@ -310,7 +310,7 @@ impl Checksum {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// The version its sender speaks; a device answers in the version it was asked in.
-    pub version: Version,
+    pub version: ProtocolVersion,
     /// Who speaks, and whether it went well.
     pub flags: Flags,
     /// 0 in requests and where nothing went wrong; [`DeviceError::from_number`] names the others.
@@ -385,7 +385,7 @@ impl Frame {
         let immediate_len = usize::from(byte_at(header, IMMEDIATE_LEN_AT)?);
         let immediate = header.get(IMMEDIATE_AT..IMMEDIATE_AT + immediate_len).ok_or_else(too_short)?;
         Ok(Self {
-            version: Version::from_number(u16_at(header, VERSION_AT)?)?,
+            version: ProtocolVersion::from_number(u16_at(header, VERSION_AT)?)?,
             flags: Flags::from_bits(u16_at(header, FLAGS_AT)?),
             error_number: u16_at(header, ERROR_AT)?,
             message_type: MessageType::new(u32_at(header, MESSAGE_TYPE_AT)?),
@@ -412,7 +412,7 @@ pub(crate) fn announced_len(bytes: &[u8]) -> Result<usize, FrameError> {
     if !header.starts_with(&START) {
         return Err(FrameError::Start);
     }
-    Version::from_number(u16_at(header, VERSION_AT)?)?;
+    ProtocolVersion::from_number(u16_at(header, VERSION_AT)?)?;
     let checksum_type = byte_at(header, CHECKSUM_TYPE_AT)?;
     if checksum_type > Checksum::Md5.number() {
         return Err(FrameError::ChecksumType(checksum_type));

@@ -19,12 +19,12 @@ mod units;
 
 pub use frame::{
     Checksum, DeviceError, FRAME_LEN_MAX, FRAME_LEN_MIN, Flags, Frame, FrameError, IMMEDIATE_LEN_MAX, PAYLOAD_LEN_MAX,
-    Version,
+    ProtocolVersion,
 };
 pub use framer::{Framer, FramerStatistics};
 pub use message_type::MessageType;
 pub use profile::{LaserControl, Profile, SpectrumSource};
-pub use request::{Answer, Request, ResponseError, Timing};
+pub use request::{AnswerKind, Request, ResponseError, Timing};
 pub use units::{Celsius, Counts, IntegrationTime};
 
 #[cfg(test)]

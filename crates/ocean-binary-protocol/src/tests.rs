@@ -12,7 +12,15 @@ macro_rules! fixture {
 }
 
 fn frame(flags: Flags, error_number: u16, message_type: MessageType, checksum: Checksum, data: &[u8]) -> Frame {
-    Frame { version: Version::V1_1, flags, error_number, message_type, regarding: 0, checksum, data: data.to_vec() }
+    Frame {
+        version: ProtocolVersion::V1_1,
+        flags,
+        error_number,
+        message_type,
+        regarding: 0,
+        checksum,
+        data: data.to_vec(),
+    }
 }
 
 #[test]
@@ -151,7 +159,7 @@ fn any_frame() -> impl Strategy<Value = Frame> {
         proptest::collection::vec(prop_oneof![Just(0xC1), Just(0xC0), any::<u8>()], 17..300),
     ];
     let checksum = prop_oneof![Just(Checksum::None), Just(Checksum::Md5)];
-    let version = prop_oneof![Just(Version::V1_0), Just(Version::V1_1)];
+    let version = prop_oneof![Just(ProtocolVersion::V1_0), Just(ProtocolVersion::V1_1)];
     let rest = (any::<u16>(), any::<u16>(), any::<u32>(), any::<u32>());
     (data, checksum, version, rest).prop_map(|(data, checksum, version, (flags, error_number, number, regarding))| {
         let flags = Flags::from_bits(flags);

@@ -161,7 +161,9 @@ impl Camera {
         self.light_frames += 1;
         match &scene {
             Scene::Dark => self.unit.expose(Illumination::None, exposure, &mut self.rng),
-            Scene::Sample(sample) => self.unit.expose(Illumination::Sample { sample, power }, exposure, &mut self.rng),
+            Scene::Specimen(sample) => {
+                self.unit.expose(Illumination::Specimen { sample, power }, exposure, &mut self.rng)
+            }
             Scene::Counts(counts) => {
                 let counts: Vec<f64> = counts.iter().map(|value| power * value).collect();
                 self.unit.expose(Illumination::Recorded(&counts), exposure, &mut self.rng)

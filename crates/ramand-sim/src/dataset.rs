@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::bands::blurred_library;
 use super::instrument::DatasetInstrument;
 use super::interpolate::linear;
-use super::oils::{Oil, Sample};
+use super::oils::{Oil, Specimen};
 use super::profile::InstrumentFamily;
 
 /// Spectra in one file: far above any calibration set, and a gigabyte of text.
@@ -60,7 +60,7 @@ pub enum DatasetError {
     /// Not TOML, or not a recipe.
     #[error("failed to understand the recipe '{recipe}'")]
     Parse {
-        /// Name or path.
+        /// The recipe's name or path, as it was asked for.
         recipe: String,
         /// Which line, and what is wrong with it.
         #[source]
@@ -69,7 +69,7 @@ pub enum DatasetError {
     /// A value no data set can be made from.
     #[error("recipe '{recipe}': {what}")]
     Invalid {
-        /// Name or path.
+        /// The recipe's name or path, as it was asked for.
         recipe: String,
         /// Which key, and what it must be.
         what: String,
@@ -77,9 +77,9 @@ pub enum DatasetError {
     /// The file cannot be written.
     #[error("failed to write {}", path.display())]
     Write {
-        /// Where.
+        /// The file that was to be written.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says about it.
         #[source]
         source: std::io::Error,
     },
@@ -262,7 +262,7 @@ impl Recipe {
         };
         let axis = Arc::new(ShiftAxis::new(grid.clone()).expect("the grid increases"));
         let spectrum = |(index, (oil, label)): (usize, (&Oil, String))| {
-            let amounts = Sample::typical(oil).constituents;
+            let amounts = Specimen::typical(oil).constituents;
             let at = |&shift: &f64| {
                 let parts = seen.iter().zip(amounts);
                 parts.map(|(spectrum, amount)| amount * linear(spectrum, shift)).sum::<f64>() as f32
@@ -323,17 +323,17 @@ impl Recipe {
 
 impl DatasetContent {
     /// Sample number `number` and its labels, separated by commas.
-    fn draw(&self, number: usize, rng: &mut impl Rng) -> (Sample, String) {
+    fn draw(&self, number: usize, rng: &mut impl Rng) -> (Specimen, String) {
         match self {
             Self::Classes(oils) => {
                 let oil = oils[number % oils.len()];
-                (Sample::draw(oil, rng), oil.name.to_owned())
+                (Specimen::draw(oil, rng), oil.name.to_owned())
             }
             Self::Blend { base, adulterants, share } => {
                 let adulterant_pct = share.draw(rng);
                 let oil = adulterants[number % adulterants.len()];
-                let (base, adulterant) = (Sample::draw(base, rng), Sample::draw(oil, rng));
-                let sample = Sample::blend(&[(&base, 100.0 - adulterant_pct), (&adulterant, adulterant_pct)]);
+                let (base, adulterant) = (Specimen::draw(base, rng), Specimen::draw(oil, rng));
+                let sample = Specimen::blend(&[(&base, 100.0 - adulterant_pct), (&adulterant, adulterant_pct)]);
                 let name = if adulterant_pct == 0.0 { NO_ADULTERANT } else { oil.name };
                 (sample, format!("{adulterant_pct:.3},{name}"))
             }

@@ -5,7 +5,7 @@ use rand_distr::{Distribution, LogNormal, Poisson, StandardNormal};
 
 use super::bands::CONSTITUENTS;
 use super::fluorescence::Fluorescence;
-use super::oils::Sample;
+use super::oils::Specimen;
 use super::unit::InstrumentUnit;
 
 /// The dark current doubles with every this many kelvin.
@@ -30,9 +30,9 @@ pub(super) enum Illumination<'a> {
     /// The laser is off, or nothing is on the stage.
     None,
     /// A sample under the laser at this fraction of full power.
-    Sample {
+    Specimen {
         /// What is on the stage.
-        sample: &'a Sample,
+        sample: &'a Specimen,
         /// 0..=1.
         power: f64,
     },
@@ -115,7 +115,7 @@ impl InstrumentUnit {
     }
 
     /// The noiseless counts of a second's exposure to `sample` at full power, without dark: for choosing an exposure.
-    pub(super) fn brightest_counts_per_s(&self, sample: &Sample) -> f64 {
+    pub(super) fn brightest_counts_per_s(&self, sample: &Specimen) -> f64 {
         self.model.optical.clone().map(|pixel| self.rate(sample, &sample.fluorescence, pixel)).fold(0.0, f64::max)
     }
 
@@ -123,7 +123,7 @@ impl InstrumentUnit {
         let mut counts = vec![0.0; self.model.pixels];
         match light {
             Illumination::None => {}
-            Illumination::Sample { sample, power } => {
+            Illumination::Specimen { sample, power } => {
                 let fluorescence = match exposure.noise {
                     Noise::Physical => sample.fluorescence.in_one_exposure(rng),
                     Noise::None => sample.fluorescence,
@@ -142,7 +142,7 @@ impl InstrumentUnit {
     }
 
     /// Counts per second on one pixel.
-    fn rate(&self, sample: &Sample, fluorescence: &Fluorescence, pixel: usize) -> f64 {
+    fn rate(&self, sample: &Specimen, fluorescence: &Fluorescence, pixel: usize) -> f64 {
         let amounts = sample.constituents.iter().chain(&fluorescence.amplitudes);
         debug_assert_eq!(self.response.len(), CONSTITUENTS + fluorescence.amplitudes.len());
         self.response.iter().zip(amounts).map(|(response, amount)| amount * response[pixel]).sum()
@@ -208,8 +208,8 @@ mod tests {
     }
 
     /// One bottle of that oil.
-    fn bottle(oil: &str, seed: u64) -> Sample {
-        Sample::draw(Oil::named(oil).expect("in the table"), &mut ChaCha8Rng::seed_from_u64(seed))
+    fn bottle(oil: &str, seed: u64) -> Specimen {
+        Specimen::draw(Oil::named(oil).expect("in the table"), &mut ChaCha8Rng::seed_from_u64(seed))
     }
 
     fn spread(values: &[f64]) -> f64 {
@@ -222,7 +222,7 @@ mod tests {
         let sample = bottle("olive", 1);
         for profile in InstrumentFamily::ALL {
             let frame = |seed| {
-                let light = Illumination::Sample { sample: &sample, power: 1.0 };
+                let light = Illumination::Specimen { sample: &sample, power: 1.0 };
                 let rng = &mut ChaCha8Rng::seed_from_u64(seed);
                 InstrumentUnit::new(profile, UNIT).expose(light, &exposure(profile, 0.1), rng)
             };
@@ -249,7 +249,7 @@ mod tests {
         let (sample, quiet) =
             (bottle("olive", 1), Exposure { noise: Noise::None, ..exposure(InstrumentFamily::QePro, 0.2) });
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let light = unit.expose(Illumination::Sample { sample: &sample, power: 1.0 }, &quiet, &mut rng);
+        let light = unit.expose(Illumination::Specimen { sample: &sample, power: 1.0 }, &quiet, &mut rng);
         let dark = unit.expose(Illumination::None, &quiet, &mut rng);
         for pixel in 0..unit.model.pixels {
             // The first pixels lie in the edge of the long-pass filter, but not in complete darkness.
@@ -262,7 +262,7 @@ mod tests {
         let sample = bottle("olive", 1);
         for profile in InstrumentFamily::ALL {
             let unit = InstrumentUnit::new(profile, UNIT);
-            let light = Illumination::Sample { sample: &sample, power: 1.0 };
+            let light = Illumination::Specimen { sample: &sample, power: 1.0 };
             let frame = unit.expose(light, &exposure(profile, 60.0), &mut ChaCha8Rng::seed_from_u64(1));
             let clipped = frame.iter().filter(|&&counts| counts == unit.model.counts_max).count();
             assert!(
@@ -348,10 +348,10 @@ mod tests {
         let mut oils: Vec<(f64, f64, &str)> = Oil::all()
             .iter()
             .map(|oil| {
-                let bottles: Vec<Sample> = (0..20).map(|seed| bottle(oil.name, seed)).collect();
-                let parts: Vec<(&Sample, f64)> = bottles.iter().map(|bottle| (bottle, 1.0)).collect();
-                let typical = Sample::blend(&parts);
-                let light = Illumination::Sample { sample: &typical, power: 1.0 };
+                let bottles: Vec<Specimen> = (0..20).map(|seed| bottle(oil.name, seed)).collect();
+                let parts: Vec<(&Specimen, f64)> = bottles.iter().map(|bottle| (bottle, 1.0)).collect();
+                let typical = Specimen::blend(&parts);
+                let light = Illumination::Specimen { sample: &typical, power: 1.0 };
                 let frame = unit.expose(light, &quiet, &mut ChaCha8Rng::seed_from_u64(1));
                 let ratio = net(&frame, 1600.0, 1656.0, 1700.0) / net(&frame, 1380.0, 1440.0, 1500.0);
                 (typical.iodine_value(), ratio, oil.name)

@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 
 use super::detector::{Exposure, Illumination, Noise, Readout};
 use super::interpolate::cubic;
-use super::oils::Sample;
+use super::oils::Specimen;
 use super::profile::InstrumentFamily;
 use super::unit::InstrumentUnit;
 
@@ -28,7 +28,13 @@ impl DatasetInstrument {
     }
 
     /// Light minus dark counts on the grid.
-    pub(super) fn measure(&self, sample: &Sample, exposure_ms: [f64; 2], grid: &[f64], rng: &mut impl Rng) -> Vec<f32> {
+    pub(super) fn measure(
+        &self,
+        sample: &Specimen,
+        exposure_ms: [f64; 2],
+        grid: &[f64],
+        rng: &mut impl Rng,
+    ) -> Vec<f32> {
         let [shortest, longest] = exposure_ms;
         let drawn_s = shortest * (longest / shortest).powf(rng.random()) / 1_000.0;
         let model = self.unit.model;
@@ -41,7 +47,7 @@ impl DatasetInstrument {
             readout: Readout::Corrected,
             noise: Noise::Physical,
         };
-        let light_frame = self.unit.expose(Illumination::Sample { sample, power: 1.0 }, &light, rng);
+        let light_frame = self.unit.expose(Illumination::Specimen { sample, power: 1.0 }, &light, rng);
         // Of the same exposure, as on the line: its noise is part of every spectrum.
         let dark_frame = self.unit.expose(Illumination::None, &light, rng);
         let counts: Vec<f32> = model

@@ -120,7 +120,7 @@ impl Oil {
 
 /// What is on the stage: one bottle of one oil, or a blend of bottles. All of it mixes linearly by mass.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sample {
+pub(super) struct Specimen {
     /// 16:0, 18:0, 18:1, 18:2, 18:3 in % by weight, closed to 100.
     pub(super) acids_pct: [f64; 5],
     /// How much of each constituent scatters, in CH2 heights; carotenoids in heights of their own band.
@@ -129,7 +129,7 @@ pub(super) struct Sample {
     pub(super) fluorescence: Fluorescence,
 }
 
-impl Sample {
+impl Specimen {
     /// One bottle: a fresh draw of composition and levels.
     pub(super) fn draw(oil: &Oil, rng: &mut impl Rng) -> Self {
         let acids_pct = composition(&oil.acids, rng);
@@ -212,11 +212,11 @@ impl Substance {
     }
 
     /// One bottle or piece.
-    pub(super) fn draw(self, rng: &mut impl Rng) -> Sample {
+    pub(super) fn draw(self, rng: &mut impl Rng) -> Specimen {
         match self.0 {
-            StageMaterial::Oil(oil) => Sample::draw(oil, rng),
-            StageMaterial::Polystyrene => Sample::reference(Constituent::Polystyrene),
-            StageMaterial::Acetaminophen => Sample::reference(Constituent::Acetaminophen),
+            StageMaterial::Oil(oil) => Specimen::draw(oil, rng),
+            StageMaterial::Polystyrene => Specimen::reference(Constituent::Polystyrene),
+            StageMaterial::Acetaminophen => Specimen::reference(Constituent::Acetaminophen),
         }
     }
 }
@@ -264,7 +264,7 @@ fn truncated_normal(rng: &mut impl Rng) -> f64 {
 }
 
 #[cfg(test)]
-impl Sample {
+impl Specimen {
     /// The iodine value (g I2 per 100 g) of the triglycerides, by AOCS Cd 1c-85: 0.86·18:1 + 1.732·18:2 + 2.616·18:3.
     pub(crate) fn iodine_value(&self) -> f64 {
         let [_, _, oleic, linoleic, linolenic] = self.acids_pct;
@@ -282,8 +282,8 @@ mod tests {
     fn bottles_scatter_about_the_table_and_close_to_a_hundred() {
         const BOTTLES: u64 = 400;
         for oil in Oil::all() {
-            let bottles: Vec<Sample> =
-                (0..BOTTLES).map(|seed| Sample::draw(oil, &mut ChaCha8Rng::seed_from_u64(seed))).collect();
+            let bottles: Vec<Specimen> =
+                (0..BOTTLES).map(|seed| Specimen::draw(oil, &mut ChaCha8Rng::seed_from_u64(seed))).collect();
             let total: f64 = oil.mean_composition_pct().iter().sum();
             for (acid, share) in oil.acids.iter().enumerate() {
                 let mean = bottles.iter().map(|bottle| bottle.acids_pct[acid]).sum::<f64>() / BOTTLES as f64;
@@ -305,8 +305,8 @@ mod tests {
     fn blends_are_linear_in_mass() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let [olive, sunflower] =
-            ["olive", "sunflower"].map(|name| Sample::draw(Oil::named(name).expect("in the table"), &mut rng));
-        let blend = Sample::blend(&[(&olive, 3.0), (&sunflower, 1.0)]);
+            ["olive", "sunflower"].map(|name| Specimen::draw(Oil::named(name).expect("in the table"), &mut rng));
+        let blend = Specimen::blend(&[(&olive, 3.0), (&sunflower, 1.0)]);
         for i in 0..CONSTITUENTS {
             let expected = 0.75 * olive.constituents[i] + 0.25 * sunflower.constituents[i];
             assert!((blend.constituents[i] - expected).abs() < 1e-12);
@@ -320,7 +320,7 @@ mod tests {
         // Codex Alimentarius CXS 33 and CXS 210: iodine value of the oil by its kind.
         let check = |name: &str, from: f64, to: f64| {
             let oil = Oil::named(name).expect("in the table");
-            let bottle = |seed| Sample::draw(oil, &mut ChaCha8Rng::seed_from_u64(seed)).iodine_value();
+            let bottle = |seed| Specimen::draw(oil, &mut ChaCha8Rng::seed_from_u64(seed)).iodine_value();
             let mean = (0..50).map(bottle).sum::<f64>() / 50.0;
             assert!((from..=to).contains(&mean), "{name}: {mean}");
         };

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use ocean_binary_protocol::{Checksum, DeviceError, Flags, Frame, MessageType, Version};
+use ocean_binary_protocol::{Checksum, DeviceError, Flags, Frame, MessageType, ProtocolVersion};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt};
 
@@ -370,7 +370,7 @@ impl Responder {
         let old = self.faults.fires(FaultKind::OldVersion);
         let wrong = self.faults.fires(FaultKind::WrongRegarding);
         let frame = Frame {
-            version: if old { Version::V1_0 } else { request.version },
+            version: if old { ProtocolVersion::V1_0 } else { request.version },
             flags,
             error_number,
             message_type: request.message_type,

@@ -21,7 +21,7 @@ use rand::rngs::ChaCha8Rng;
 use serde::Deserialize;
 
 use super::faults::{Fault, FaultError};
-use super::oils::{Sample, Substance};
+use super::oils::{Specimen, Substance};
 
 /// Steps in one scenario: a day of one change a minute.
 const STEPS_MAX: usize = 1_440;
@@ -35,36 +35,36 @@ pub enum ScenarioError {
     /// The file cannot be read.
     #[error("failed to read the scenario {}", path.display())]
     Read {
-        /// Which file.
+        /// The file that was to be read.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says about it.
         #[source]
         source: std::io::Error,
     },
     /// Not TOML, or not a scenario.
     #[error("failed to understand the scenario {}", path.display())]
     Parse {
-        /// Which file.
+        /// The file of the scenario.
         path: PathBuf,
-        /// Line and fault.
+        /// The line and what is wrong with it.
         #[source]
         source: toml::de::Error,
     },
     /// A fault nobody knows.
     #[error("{}: step {step}", path.display())]
     Fault {
-        /// Which file.
+        /// The file of the scenario.
         path: PathBuf,
         /// Number of the step, from 1.
         step: usize,
-        /// Why.
+        /// Why the text is no fault.
         #[source]
         source: FaultError,
     },
     /// A value that makes no sense.
     #[error("{}: step {step}: {what}", path.display())]
     Invalid {
-        /// Which file.
+        /// The file of the scenario.
         path: PathBuf,
         /// Number of the step, from 1.
         step: usize,
@@ -209,7 +209,7 @@ pub(super) struct ScenarioPlayer {
     next_step: usize,
     rounds: u64,
     rng: ChaCha8Rng,
-    on_stage: Option<(Mixture, Sample)>,
+    on_stage: Option<(Mixture, Specimen)>,
 }
 
 impl ScenarioPlayer {
@@ -229,9 +229,9 @@ impl ScenarioPlayer {
             let step = &self.scenario.steps[self.next_step];
             faults.extend(&step.faults);
             if let Some(mixture) = &step.sample {
-                let bottles: Vec<Sample> = mixture.iter().map(|(what, _)| what.draw(&mut self.rng)).collect();
-                let parts: Vec<(&Sample, f64)> = bottles.iter().zip(mixture.iter().map(|(_, mass)| *mass)).collect();
-                self.on_stage = (!parts.is_empty()).then(|| (mixture.clone(), Sample::blend(&parts)));
+                let bottles: Vec<Specimen> = mixture.iter().map(|(what, _)| what.draw(&mut self.rng)).collect();
+                let parts: Vec<(&Specimen, f64)> = bottles.iter().zip(mixture.iter().map(|(_, mass)| *mass)).collect();
+                self.on_stage = (!parts.is_empty()).then(|| (mixture.clone(), Specimen::blend(&parts)));
             }
             self.next_step += 1;
             if self.next_step == self.scenario.steps.len() && self.scenario.repeat_after.is_some() {
@@ -249,7 +249,7 @@ impl ScenarioPlayer {
     }
 
     /// What lies on the stage: the substances with their parts, and the sample they make.
-    pub(super) fn on_stage(&self) -> Option<(&Mixture, &Sample)> {
+    pub(super) fn on_stage(&self) -> Option<(&Mixture, &Specimen)> {
         self.on_stage.as_ref().map(|(mixture, sample)| (mixture, sample))
     }
 

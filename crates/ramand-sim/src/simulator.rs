@@ -37,7 +37,7 @@ pub enum StageSource {
     Scenario(Scenario),
     /// Recorded spectra, row by row; after the last row the first comes again.
     Replay {
-        /// The rows.
+        /// The recorded spectra, row by row.
         recording: Arc<Recording>,
         /// Light frames each row is served for.
         repeat: u32,
@@ -98,21 +98,21 @@ pub enum SimError {
     Baud {
         /// The profile's name.
         profile: &'static str,
-        /// Asked for.
+        /// The rate that was asked for, bits per second.
         baud: u32,
-        /// What there is.
+        /// The rates there are, separated by commas.
         rates: String,
     },
     /// No pseudo-terminal, or the link cannot be made.
     #[error("failed to open a pseudo-terminal as {}", link.display())]
     Open {
-        /// Where it should appear.
+        /// The symbolic link that was to lead to it.
         link: PathBuf,
-        /// Why not.
+        /// What the operating system says about it.
         #[source]
         source: std::io::Error,
     },
-    /// No thread.
+    /// The operating system gives no thread.
     #[error("failed to start the simulator's thread")]
     Thread(#[source] std::io::Error),
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::faults::Fault;
-use super::oils::Sample;
+use super::oils::Specimen;
 use super::{replay, scenario};
 
 /// What a light frame saw.
@@ -56,7 +56,7 @@ pub(super) enum SampleStage {
 #[derive(Debug)]
 pub(super) enum Scene {
     Dark,
-    Sample(Sample),
+    Specimen(Specimen),
     Counts(Vec<f64>),
 }
 
@@ -89,7 +89,7 @@ impl SampleStage {
                 Some((mixture, sample)) => {
                     let total: f64 = mixture.iter().map(|(_, mass)| mass).sum();
                     let parts = mixture.iter().map(|(what, mass)| (what.name(), 100.0 * mass / total)).collect();
-                    (Scene::Sample(sample.clone()), OnStage::Oils(parts))
+                    (Scene::Specimen(sample.clone()), OnStage::Oils(parts))
                 }
             },
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ocean_binary_protocol::{Checksum, DeviceError, Flags, Frame, Framer, MessageType, Version};
+use ocean_binary_protocol::{Checksum, DeviceError, Flags, Frame, Framer, MessageType, ProtocolVersion};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
@@ -29,7 +29,7 @@ fn device(profile: InstrumentFamily) -> Responder {
 
 fn query(message_type: u32, data: &[u8]) -> Frame {
     Frame {
-        version: Version::V1_1,
+        version: ProtocolVersion::V1_1,
         flags: Flags::NONE,
         error_number: 0,
         message_type: MessageType::new(message_type),
@@ -342,7 +342,7 @@ fn every_fault_shows_on_the_line_and_then_ends() {
     check("leftover", &|bytes| bytes.len() == 4272 + 64 && bytes[4272..] == good);
     check("nack=7", &|bytes| frame(bytes).error_number == 7 && frame(bytes).flags.contains(Flags::NACK));
     check("nack=0x00000100:13", &|bytes| frame(bytes).error_number == 13);
-    check("old-version", &|bytes| frame(bytes).version == Version::V1_0);
+    check("old-version", &|bytes| frame(bytes).version == ProtocolVersion::V1_0);
     check("wrong-regarding", &|bytes| frame(bytes).regarding == 78);
     check("short-data", &|bytes| frame(bytes).data.len() == 7);
     check("brown-out", &|bytes| frame(bytes).error_number == DeviceError::UnexpectedReset.number());

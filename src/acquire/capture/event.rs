@@ -24,9 +24,9 @@ pub enum Act {
     Measure,
     /// A frame without the laser.
     MeasureDark,
-    /// The laser off.
+    /// Switch the laser off.
     LaserOff,
-    /// Another exposure.
+    /// Change the exposure of one scan, and the number of scans.
     SetExposure(IntegrationTime, u16),
     /// Let go of the instrument.
     Close,
@@ -64,9 +64,9 @@ pub enum CaptureEvent {
 /// A direction on the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// From the device.
+    /// From the device to the program.
     Reading,
-    /// To the device.
+    /// From the program to the device.
     Writing,
 }
 

@@ -10,8 +10,8 @@ use ramand::acquire::{Driver, Spectrometer};
 use ramand_core::spectrum::IntegrationTime;
 use serde_json::json;
 
-use super::{Found, Trouble};
-use crate::bench::Bench;
+use super::{CheckFinding, CheckTrouble};
+use crate::bench::InstrumentBench;
 
 /// Frames that are timed.
 const FRAMES: usize = 4;
@@ -26,9 +26,9 @@ struct Exchange {
     took: Duration,
 }
 
-pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
+pub(super) fn check(bench: &InstrumentBench) -> Result<CheckFinding, CheckTrouble> {
     let path = bench.folder.path().join("deadlines.txt");
-    let settings = recorded(bench.settings(), &path).map_err(|error| Trouble::Fail(error.to_string()))?;
+    let settings = recorded(bench.settings(), &path).map_err(|error| CheckTrouble::Fail(error.to_string()))?;
     let integration = settings.integration;
     let mut driver = Driver::open(settings, &bench.stop())?;
     let mut repeated = 0;
@@ -38,7 +38,7 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     }
     driver.laser_off()?;
     drop(driver);
-    let conversation = Conversation::read(&path).map_err(|error| Trouble::Fail(error.to_string()))?;
+    let conversation = Conversation::read(&path).map_err(|error| CheckTrouble::Fail(error.to_string()))?;
     judge(bench, &exchanges(&conversation.moments), baud(&conversation.moments), integration, repeated)
 }
 
@@ -58,12 +58,12 @@ pub(super) fn longest_on_line(moments: &[CaptureMoment]) -> Duration {
 }
 
 fn judge(
-    bench: &Bench,
+    bench: &InstrumentBench,
     exchanges: &[Exchange],
     baud: u32,
     integration: IntegrationTime,
     repeated: u32,
-) -> Result<Found, Trouble> {
+) -> Result<CheckFinding, CheckTrouble> {
     let mut slowest: BTreeMap<u32, (&Exchange, usize)> = BTreeMap::new();
     for exchange in exchanges {
         let entry = slowest.entry(exchange.message_type.number()).or_insert((exchange, 0));
@@ -110,7 +110,7 @@ fn judge(
     };
     let figures =
         json!({ "baud": baud, "exchanges": number, "repeated": repeated, "headroom": headroom, "late": late });
-    Ok(Found { passed: late.is_empty() && repeated == 0 && number > 0, says, figures, table })
+    Ok(CheckFinding { passed: late.is_empty() && repeated == 0 && number > 0, says, figures, table })
 }
 
 fn exchanges(moments: &[CaptureMoment]) -> Vec<Exchange> {

@@ -1,7 +1,7 @@
 //! How long, how often and on what signal the detector is exposed.
 
 use super::value::Decode;
-use super::{Answer, Request, ResponseError, queries, settings};
+use super::{AnswerKind, Request, ResponseError, queries, settings};
 use crate::message_type::MessageType;
 use crate::units::IntegrationTime;
 
@@ -47,7 +47,7 @@ pub struct PixelCount;
 impl Request for PixelCount {
     type Response = u32;
     const MESSAGE_TYPE: MessageType = MessageType::PIXEL_COUNT;
-    const ANSWER: Answer = Answer::Data;
+    const ANSWER: AnswerKind = AnswerKind::Data;
 
     fn parse(&self, data: &[u8]) -> Result<u32, ResponseError> {
         match data.len() {

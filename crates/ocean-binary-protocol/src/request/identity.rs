@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::value::Decode;
-use super::{Answer, Request, ResponseError, queries};
+use super::{AnswerKind, Request, ResponseError, queries};
 use crate::message_type::MessageType;
 
 queries! {
@@ -30,7 +30,7 @@ pub struct FirmwareRevision;
 impl Request for FirmwareRevision {
     type Response = Revision;
     const MESSAGE_TYPE: MessageType = MessageType::FIRMWARE_REVISION;
-    const ANSWER: Answer = Answer::Data;
+    const ANSWER: AnswerKind = AnswerKind::Data;
 
     fn parse(&self, data: &[u8]) -> Result<Revision, ResponseError> {
         u16::decode(Self::MESSAGE_TYPE, data).map(Revision)

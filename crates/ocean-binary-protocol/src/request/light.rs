@@ -4,7 +4,7 @@
 //! interlock refuses "on" with [`NotReady`](crate::DeviceError::NotReady), or takes it and leaves the light off.
 
 use super::value::Decode;
-use super::{Answer, Request, ResponseError, queries, settings};
+use super::{AnswerKind, Request, ResponseError, queries, settings};
 use crate::message_type::MessageType;
 
 queries! {
@@ -42,7 +42,7 @@ pub struct LightSourceEnabled {
 impl Request for LightSourceEnabled {
     type Response = bool;
     const MESSAGE_TYPE: MessageType = MessageType::LIGHT_SOURCE_ENABLED;
-    const ANSWER: Answer = Answer::Data;
+    const ANSWER: AnswerKind = AnswerKind::Data;
 
     fn data(&self) -> Vec<u8> {
         vec![self.module, self.source]

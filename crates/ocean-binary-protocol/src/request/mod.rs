@@ -15,7 +15,7 @@ mod value;
 use std::time::Duration;
 
 use crate::deadline::deadline;
-use crate::frame::{Checksum, FRAME_LEN_MIN, Flags, Frame, IMMEDIATE_LEN_MAX, Version};
+use crate::frame::{Checksum, FRAME_LEN_MIN, Flags, Frame, IMMEDIATE_LEN_MAX, ProtocolVersion};
 use crate::message_type::MessageType;
 use crate::units::IntegrationTime;
 
@@ -49,7 +49,7 @@ pub enum ResponseError {
 
 /// What the device sends back when a request went well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum AnswerKind {
     /// A frame with data and [`Flags::RESPONSE`]: the answer to a query.
     Data,
     /// A frame without data and with [`Flags::ACK`], because the request asks for one: the answer to a command.
@@ -84,7 +84,7 @@ impl Timing {
 /// A message that this crate does not know is one more implementation:
 ///
 /// ```
-/// use ocean_binary_protocol::{Answer, MessageType, Request, ResponseError};
+/// use ocean_binary_protocol::{AnswerKindKind, MessageType, Request, ResponseError};
 ///
 /// /// Asks for the revision of the board, u8.
 /// struct HardwareRevision;
@@ -92,7 +92,7 @@ impl Timing {
 /// impl Request for HardwareRevision {
 ///     type Response = u8;
 ///     const MESSAGE_TYPE: MessageType = MessageType::new(0x0000_0080);
-///     const ANSWER: Answer = Answer::Data;
+///     const ANSWER: AnswerKind = AnswerKind::Data;
 ///
 ///     fn parse(&self, data: &[u8]) -> Result<u8, ResponseError> {
 ///         let message_type = Self::MESSAGE_TYPE;
@@ -111,7 +111,7 @@ pub trait Request {
     /// The number that names the request on the wire, and that its answer repeats.
     const MESSAGE_TYPE: MessageType;
     /// Whether it is a query, answered with data, or a command, answered with an acknowledgement.
-    const ANSWER: Answer;
+    const ANSWER: AnswerKind;
 
     /// The data sent along, at most [`PAYLOAD_LEN_MAX`](crate::PAYLOAD_LEN_MAX) bytes; empty unless the request says otherwise.
     fn data(&self) -> Vec<u8> {
@@ -133,11 +133,19 @@ pub trait Request {
     /// for an acknowledgement, because without it a device says nothing at all, not even that it refuses.
     fn frame(&self, regarding: u32, checksum: Checksum) -> Frame {
         let flags = match Self::ANSWER {
-            Answer::Data => Flags::NONE,
-            Answer::Acknowledgement => Flags::ACK_REQUESTED,
+            AnswerKind::Data => Flags::NONE,
+            AnswerKind::Acknowledgement => Flags::ACK_REQUESTED,
         };
         let message_type = Self::MESSAGE_TYPE;
-        Frame { version: Version::V1_1, flags, error_number: 0, message_type, regarding, checksum, data: self.data() }
+        Frame {
+            version: ProtocolVersion::V1_1,
+            flags,
+            error_number: 0,
+            message_type,
+            regarding,
+            checksum,
+            data: self.data(),
+        }
     }
 }
 
@@ -151,7 +159,7 @@ macro_rules! queries {
         impl $crate::request::Request for $name {
             type Response = $response;
             const MESSAGE_TYPE: $crate::MessageType = $crate::MessageType::$message_type;
-            const ANSWER: $crate::Answer = $crate::Answer::Data;
+            const ANSWER: $crate::AnswerKind = $crate::AnswerKind::Data;
 
             fn parse(&self, data: &[u8]) -> Result<$response, $crate::ResponseError> {
                 $crate::request::value::Decode::decode(Self::MESSAGE_TYPE, data)
@@ -173,7 +181,7 @@ macro_rules! indexed_queries {
         impl $crate::request::Request for $name {
             type Response = $response;
             const MESSAGE_TYPE: $crate::MessageType = $crate::MessageType::$message_type;
-            const ANSWER: $crate::Answer = $crate::Answer::Data;
+            const ANSWER: $crate::AnswerKind = $crate::AnswerKind::Data;
 
             fn data(&self) -> Vec<u8> {
                 vec![self.index]
@@ -196,7 +204,7 @@ macro_rules! commands {
         impl $crate::request::Request for $name {
             type Response = ();
             const MESSAGE_TYPE: $crate::MessageType = $crate::MessageType::$message_type;
-            const ANSWER: $crate::Answer = $crate::Answer::Acknowledgement;
+            const ANSWER: $crate::AnswerKind = $crate::AnswerKind::Acknowledgement;
 
             fn parse(&self, _data: &[u8]) -> Result<(), $crate::ResponseError> {
                 Ok(())
@@ -217,7 +225,7 @@ macro_rules! settings {
         impl $crate::request::Request for $name {
             type Response = ();
             const MESSAGE_TYPE: $crate::MessageType = $crate::MessageType::$message_type;
-            const ANSWER: $crate::Answer = $crate::Answer::Acknowledgement;
+            const ANSWER: $crate::AnswerKind = $crate::AnswerKind::Acknowledgement;
 
             fn data(&self) -> Vec<u8> {
                 let mut data = Vec::new();

@@ -1,6 +1,6 @@
 //! Spectra: on demand with u16 pixels (STS), buffered with metadata and u32 pixels (QE Pro).
 
-use super::{Answer, Request, ResponseError, Timing, commands};
+use super::{AnswerKind, Request, ResponseError, Timing, commands};
 use crate::message_type::MessageType;
 use crate::units::IntegrationTime;
 
@@ -43,7 +43,7 @@ pub struct CorrectedSpectrum {
 impl Request for CorrectedSpectrum {
     type Response = Vec<u16>;
     const MESSAGE_TYPE: MessageType = MessageType::CORRECTED_SPECTRUM;
-    const ANSWER: Answer = Answer::Data;
+    const ANSWER: AnswerKind = AnswerKind::Data;
 
     fn timing(&self) -> Timing {
         let Self { pixels, integration, scans } = *self;
@@ -116,7 +116,7 @@ pub struct BufferedSpectrum {
 impl Request for BufferedSpectrum {
     type Response = Buffered;
     const MESSAGE_TYPE: MessageType = MessageType::BUFFERED_SPECTRUM;
-    const ANSWER: Answer = Answer::Data;
+    const ANSWER: AnswerKind = AnswerKind::Data;
 
     fn timing(&self) -> Timing {
         let Self { pixels, integration, scans } = *self;
