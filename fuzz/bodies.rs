@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use ocean_binary_protocol::{Frame, Framer};
 use onnx_gradient::{
     Graph, MapOf, Seed, Target, Tensor, attach as attach_to, attach_map, auto_layer, dropped, earlier_layer, explained,
     proto,
@@ -15,25 +14,6 @@ use ramand_recording::{self as recording, Curve};
 
 #[path = "networks.rs"]
 mod networks;
-
-/// Any bytes decode or are refused; what decodes can be encoded again and means the same.
-pub(crate) fn frame(bytes: &[u8]) {
-    if let Ok(frame) = Frame::decode(bytes) {
-        let encoded = frame.encode().expect("a decoded frame is within the limits");
-        assert_eq!(Frame::decode(&encoded), Ok(frame));
-    }
-}
-
-/// The first byte says how the rest is split; however it is, the same frames come out.
-pub(crate) fn framer(bytes: &[u8]) {
-    let Some((&portion, stream)) = bytes.split_first() else { return };
-    let mut whole = Framer::new();
-    let expected = whole.push(stream);
-    let mut split = Framer::new();
-    let frames: Vec<Frame> = stream.chunks(usize::from(portion).max(1)).flat_map(|now| split.push(now)).collect();
-    assert_eq!(frames, expected);
-    assert_eq!(split.statistics(), whole.statistics());
-}
 
 /// Any text is a spectrum of finite numbers or is refused.
 pub(crate) fn jcamp(bytes: &[u8]) {
@@ -54,7 +34,7 @@ pub(crate) fn spc(bytes: &[u8]) {
 pub(crate) fn conversation(bytes: &[u8]) {
     let Ok(conversation) = Conversation::parse(&String::from_utf8_lossy(bytes)) else { return };
     let again = Conversation::parse(&conversation.encode()).expect("what was written can be read");
-    let events = |conversation: &Conversation| -> Vec<(std::time::Duration, capture::Event)> {
+    let events = |conversation: &Conversation| -> Vec<(std::time::Duration, capture::CaptureEvent)> {
         conversation.moments.iter().map(|moment| (moment.at, moment.event.clone())).collect()
     };
     assert_eq!(events(&again), events(&conversation));

@@ -1,18 +1,24 @@
 //! The driver against the simulated spectrometer: real bytes on a pseudo-terminal, real line speeds, faults as data, and the
 //! state of the laser after each of them as the device sees it.
 
+#[path = "support/station.rs"]
+mod station;
 #[path = "support/stretched.rs"]
 mod stretched;
 
 use std::time::{Duration, Instant};
 
-use ramand::acquire::{AcquireError, BaudRate, Driver, Event, Settings, Spectrometer, Station, Survey, survey};
+use ramand::acquire::{
+    AcquireError, AcquisitionSettings, BaudRate, Driver, Spectrometer, StationEvent, Survey, survey,
+};
 use ramand::supervise::Stop;
+use ramand::{acquire, supervise};
 use ramand_core::failure::{Failure, Kind};
 use ramand_core::spectrum::{Acquisition, IntegrationTime, Laser, RawSpectrum};
 use ramand_sim::faults::Fault;
-use ramand_sim::profile::Profile;
+use ramand_sim::profile::InstrumentFamily;
 use ramand_sim::{Pacing, Simulator};
+use station::RunningStation;
 use stretched::stretched;
 
 /// Long enough for three time-outs of the driver on a busy machine; only a failing test waits so long.
@@ -20,25 +26,29 @@ fn patience() -> Duration {
     stretched(Duration::from_secs(30))
 }
 
-struct Bench {
+struct SimulatorBench {
     simulator: Simulator,
     _folder: tempfile::TempDir,
 }
 
-fn bench(profile: Profile, baud: u32) -> Bench {
+fn bench(profile: InstrumentFamily, baud: u32) -> SimulatorBench {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let link = folder.path().join("spectrometer");
-    let settings = ramand_sim::Settings { baud, pacing: Pacing::Immediate, ..ramand_sim::Settings::new(profile, link) };
-    Bench { simulator: Simulator::start(settings).expect("a pseudo-terminal"), _folder: folder }
+    let settings = ramand_sim::SimulatorSettings {
+        baud,
+        pacing: Pacing::Immediate,
+        ..ramand_sim::SimulatorSettings::new(profile, link)
+    };
+    SimulatorBench { simulator: Simulator::start(settings).expect("a pseudo-terminal"), _folder: folder }
 }
 
-impl Bench {
-    fn settings(&self) -> Settings {
-        Settings {
+impl SimulatorBench {
+    fn settings(&self) -> AcquisitionSettings {
+        AcquisitionSettings {
             baud: BaudRate::Fixed(115_200),
             integration: IntegrationTime::from_micros(20_000),
             laser_warmup: Duration::ZERO,
-            ..Settings::new(self.simulator.link())
+            ..AcquisitionSettings::new(self.simulator.link())
         }
     }
 
@@ -57,7 +67,7 @@ fn acquisition(spectrum: &RawSpectrum) -> &Acquisition {
 
 #[test]
 fn both_models_are_identified_and_measured() {
-    for profile in Profile::ALL {
+    for profile in InstrumentFamily::ALL {
         let bench = bench(profile, 115_200);
         let mut driver = bench.open();
         let spectrum = driver.measure().expect("a good device");
@@ -76,7 +86,7 @@ fn both_models_are_identified_and_measured() {
 
 #[test]
 fn a_survey_reads_and_does_not_touch() {
-    let bench = bench(Profile::QePro, 115_200);
+    let bench = bench(InstrumentFamily::QePro, 115_200);
     let Survey { serial, axis, laser_on, tec_setpoint, .. } =
         survey(&bench.settings(), &Stop::never()).expect("a good device");
     assert_eq!(serial, bench.simulator.serial());
@@ -87,8 +97,8 @@ fn a_survey_reads_and_does_not_touch() {
 
 #[test]
 fn the_baud_rate_is_found_changed_and_kept() {
-    let bench = bench(Profile::QePro, 57_600);
-    let with = |baud| Settings { baud, ..bench.settings() };
+    let bench = bench(InstrumentFamily::QePro, 57_600);
+    let with = |baud| AcquisitionSettings { baud, ..bench.settings() };
     let baud = |settings| survey(&settings, &Stop::never()).map(|survey| survey.baud);
     assert_eq!(baud(with(BaudRate::Probe)).expect("found"), 57_600);
     let wrong = baud(with(BaudRate::Fixed(38_400))).expect_err("another rate");
@@ -99,7 +109,7 @@ fn the_baud_rate_is_found_changed_and_kept() {
 }
 
 /// A fault before a measurement, what comes of it, and the laser afterwards.
-fn check(profile: Profile, fault: &str, expected: &str) {
+fn check(profile: InstrumentFamily, fault: &str, expected: &str) {
     let bench = bench(profile, 115_200);
     let mut driver = bench.open();
     bench.inject(fault);
@@ -149,19 +159,19 @@ fn every_fault_has_its_answer_and_leaves_the_laser_off() {
         ("brown-out", "was refused"),
         ("interlock-open", "is the interlock closed?"),
     ];
-    for profile in Profile::ALL {
+    for profile in InstrumentFamily::ALL {
         std::thread::scope(|scope| {
             for (fault, expected) in cases {
                 scope.spawn(move || check(profile, fault, expected));
             }
         });
     }
-    check(Profile::QePro, "stale-buffer", "measured: retries 0 stale 0 damaged 0");
+    check(InstrumentFamily::QePro, "stale-buffer", "measured: retries 0 stale 0 damaged 0");
 }
 
 #[test]
 fn an_interlock_that_opens_while_the_laser_is_on_shows_in_the_spectrum_or_as_an_error() {
-    let bench = bench(Profile::QePro, 115_200);
+    let bench = bench(InstrumentFamily::QePro, 115_200);
     let mut driver = bench.open();
     driver.measure().expect("a good device");
     bench.inject("interlock-open");
@@ -174,15 +184,15 @@ fn an_interlock_that_opens_while_the_laser_is_on_shows_in_the_spectrum_or_as_an_
 
 #[test]
 fn a_pulled_plug_is_noticed_and_the_device_found_again() {
-    let bench = bench(Profile::QePro, 115_200);
-    let station = Station::start(bench.settings()).expect("a thread");
-    station.spectra.recv_timeout(patience()).expect("a spectrum");
+    let bench = bench(InstrumentFamily::QePro, 115_200);
+    let station = RunningStation::start(bench.settings());
+    station.measured.spectra.recv_timeout(patience()).expect("a spectrum");
     bench.simulator.hang_up();
-    wait_for(&station, |event| matches!(event, Event::Lost { .. }));
-    while station.spectra.try_recv().is_ok() {}
+    wait_for(&station, |event| matches!(event, StationEvent::Lost { .. }));
+    while station.measured.spectra.try_recv().is_ok() {}
     bench.simulator.come_back();
-    wait_for(&station, |event| matches!(event, Event::Recovered { .. }));
-    station.spectra.recv_timeout(patience()).expect("a spectrum");
+    wait_for(&station, |event| matches!(event, StationEvent::Recovered { .. }));
+    station.measured.spectra.recv_timeout(patience()).expect("a spectrum");
     station.stop();
     station.join().expect("stopped");
     assert_eq!(bench.simulator.laser(), Laser::Off);
@@ -190,24 +200,24 @@ fn a_pulled_plug_is_noticed_and_the_device_found_again() {
 
 #[test]
 fn a_device_that_restarts_gets_all_its_settings_again() {
-    let bench = bench(Profile::Sts, 115_200);
-    let station = Station::start(bench.settings()).expect("a thread");
-    station.spectra.recv_timeout(patience()).expect("a spectrum");
+    let bench = bench(InstrumentFamily::Sts, 115_200);
+    let station = RunningStation::start(bench.settings());
+    station.measured.spectra.recv_timeout(patience()).expect("a spectrum");
     bench.inject("brown-out");
-    wait_for(&station, |event| matches!(event, Event::Lost { why } if why.contains("error 9")));
-    while station.spectra.try_recv().is_ok() {}
-    let spectrum = station.spectra.recv_timeout(patience()).expect("a spectrum");
+    wait_for(&station, |event| matches!(event, StationEvent::Lost { why } if why.contains("error 9")));
+    while station.measured.spectra.try_recv().is_ok() {}
+    let spectrum = station.measured.spectra.recv_timeout(patience()).expect("a spectrum");
     assert_eq!(acquisition(&spectrum).integration.micros(), 20_000);
     drop(station);
     assert_eq!(bench.simulator.laser(), Laser::Off);
 }
 
 /// Stops in the middle of a long light frame; how long the station took to end.
-fn stop_while_exposing(profile: Profile, integration: Duration) -> Duration {
+fn stop_while_exposing(profile: InstrumentFamily, integration: Duration) -> Duration {
     let bench = bench(profile, 115_200);
     let micros = u64::try_from(integration.as_micros()).expect("short");
-    let settings = Settings { integration: IntegrationTime::from_micros(micros), ..bench.settings() };
-    let station = Station::start(settings).expect("a thread");
+    let settings = AcquisitionSettings { integration: IntegrationTime::from_micros(micros), ..bench.settings() };
+    let station = RunningStation::start(settings);
     assert!(bench.simulator.wait_for_laser(Laser::On, patience()));
     let asked = Instant::now();
     station.stop();
@@ -221,19 +231,19 @@ fn stop_while_exposing(profile: Profile, integration: Duration) -> Duration {
 #[test]
 fn a_stop_does_not_wait_for_an_exposure_that_can_be_aborted() {
     let exposure = Duration::from_secs(8);
-    assert!(stop_while_exposing(Profile::QePro, exposure) < exposure / 2);
+    assert!(stop_while_exposing(InstrumentFamily::QePro, exposure) < exposure / 2);
 }
 
 #[test]
 fn a_stop_switches_the_laser_off_at_once_where_the_exposure_has_to_end_by_itself() {
     let exposure = Duration::from_secs(2);
-    assert!(stop_while_exposing(Profile::Sts, exposure) < 3 * exposure);
+    assert!(stop_while_exposing(InstrumentFamily::Sts, exposure) < 3 * exposure);
 }
 
-fn wait_for(station: &Station, wanted: impl Fn(&Event) -> bool) {
+fn wait_for(station: &RunningStation, wanted: impl Fn(&StationEvent) -> bool) {
     let start = Instant::now();
     loop {
-        let event = station.events.recv_timeout(patience().saturating_sub(start.elapsed()));
+        let event = station.measured.events.recv_timeout(patience().saturating_sub(start.elapsed()));
         if wanted(&event.expect("the event comes in time")) {
             return;
         }

@@ -3,6 +3,8 @@
 
 #[path = "support/program.rs"]
 mod program;
+#[path = "support/station.rs"]
+mod station;
 #[path = "support/stretched.rs"]
 mod stretched;
 
@@ -13,14 +15,16 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use program::program;
-use ramand::acquire::capture::{Act, CaptureError, Conversation, Event as CaptureEvent, Recorder, Way, digest, replay};
-use ramand::acquire::{AcquireError, BaudRate, Driver, Event, Line, Settings, Spectrometer, Station};
+use ramand::acquire::capture::{Act, CaptureError, CaptureEvent, Conversation, Way, digest, recorded, replay};
+use ramand::acquire::{AcquireError, AcquisitionSettings, BaudRate, Driver, Spectrometer, StationEvent};
 use ramand::supervise::Stop;
+use ramand::{acquire, supervise};
 use ramand_core::failure;
 use ramand_core::spectrum::{Acquisition, IntegrationTime, Laser, RawSpectrum};
 use ramand_sim::faults::Fault;
-use ramand_sim::profile::Profile;
+use ramand_sim::profile::InstrumentFamily;
 use ramand_sim::{Pacing, Simulator};
+use station::RunningStation;
 use stretched::stretched;
 
 /// Only a failing test waits so long.
@@ -28,32 +32,34 @@ fn patience() -> Duration {
     stretched(Duration::from_secs(60))
 }
 
-struct Bench {
+struct CaptureBench {
     simulator: Simulator,
     folder: tempfile::TempDir,
 }
 
-impl Bench {
-    fn new(profile: Profile, baud: u32) -> Self {
+impl CaptureBench {
+    fn new(profile: InstrumentFamily, baud: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let link = folder.path().join("spectrometer");
-        let settings =
-            ramand_sim::Settings { baud, pacing: Pacing::Immediate, ..ramand_sim::Settings::new(profile, link) };
+        let settings = ramand_sim::SimulatorSettings {
+            baud,
+            pacing: Pacing::Immediate,
+            ..ramand_sim::SimulatorSettings::new(profile, link)
+        };
         Self { simulator: Simulator::start(settings).expect("a pseudo-terminal"), folder }
     }
 
-    fn settings(&self) -> Settings {
-        Settings {
+    fn settings(&self) -> AcquisitionSettings {
+        AcquisitionSettings {
             baud: BaudRate::Fixed(115_200),
             integration: IntegrationTime::from_micros(20_000),
             laser_warmup: Duration::from_millis(20),
-            ..Settings::new(self.simulator.link())
+            ..AcquisitionSettings::new(self.simulator.link())
         }
     }
 
-    fn recorded(&self, settings: Settings) -> Settings {
-        let recorder = Recorder::create(&self.path(), &settings).expect("created");
-        Settings { line: Line::Recorded(recorder), ..settings }
+    fn recorded(&self, settings: AcquisitionSettings) -> AcquisitionSettings {
+        recorded(settings, &self.path()).expect("created")
     }
 
     fn path(&self) -> std::path::PathBuf {
@@ -86,8 +92,8 @@ fn played(conversation: &Conversation) -> (Vec<String>, Result<(), AcquireError>
 }
 
 /// With this fault before the second spectrum.
-fn check(profile: Profile, fault: &str) {
-    let bench = Bench::new(profile, 115_200);
+fn check(profile: InstrumentFamily, fault: &str) {
+    let bench = CaptureBench::new(profile, 115_200);
     let settings = bench.recorded(bench.settings());
     let port = settings.port.display().to_string();
     let mut heard = Vec::new();
@@ -129,20 +135,20 @@ fn whatever_happened_on_the_line_happens_again() {
         "interlock-open",
         "hang-up=0",
     ];
-    for profile in Profile::ALL {
+    for profile in InstrumentFamily::ALL {
         std::thread::scope(|scope| {
             for fault in faults {
                 scope.spawn(move || check(profile, fault));
             }
         });
     }
-    check(Profile::QePro, "stale-buffer");
+    check(InstrumentFamily::QePro, "stale-buffer");
 }
 
 #[test]
 fn a_rate_that_was_looked_for_is_looked_for_again_without_waiting() {
-    let bench = Bench::new(Profile::QePro, 57_600);
-    let settings = bench.recorded(Settings { baud: BaudRate::Negotiate(230_400), ..bench.settings() });
+    let bench = CaptureBench::new(InstrumentFamily::QePro, 57_600);
+    let settings = bench.recorded(AcquisitionSettings { baud: BaudRate::Negotiate(230_400), ..bench.settings() });
     drop(Driver::open(settings, &Stop::never()).expect("found"));
     let conversation = bench.conversation();
     let bauds: Vec<u32> = (conversation.moments.iter())
@@ -155,8 +161,8 @@ fn a_rate_that_was_looked_for_is_looked_for_again_without_waiting() {
 
 #[test]
 fn nobody_at_the_other_end_is_nobody_again() {
-    let bench = Bench::new(Profile::Sts, 115_200);
-    let settings = bench.recorded(Settings { baud: BaudRate::Fixed(9_600), ..bench.settings() });
+    let bench = CaptureBench::new(InstrumentFamily::Sts, 115_200);
+    let settings = bench.recorded(AcquisitionSettings { baud: BaudRate::Fixed(9_600), ..bench.settings() });
     let port = settings.port.display().to_string();
     let error = Driver::open(settings, &Stop::never()).expect_err("another rate");
     assert_eq!(played(&bench.conversation()).0, [told(Err(&error), &port)]);
@@ -164,13 +170,13 @@ fn nobody_at_the_other_end_is_nobody_again() {
 
 #[test]
 fn a_station_that_lost_its_device_and_was_stopped_while_exposing_replays() {
-    let bench = Bench::new(Profile::QePro, 115_200);
-    let station = Station::start(bench.recorded(bench.settings())).expect("a thread");
-    let first = station.spectra.recv_timeout(patience()).expect("a spectrum");
+    let bench = CaptureBench::new(InstrumentFamily::QePro, 115_200);
+    let station = RunningStation::start(bench.recorded(bench.settings()));
+    let first = station.measured.spectra.recv_timeout(patience()).expect("a spectrum");
     bench.simulator.hang_up();
-    wait_for(&station, |event| matches!(event, Event::Lost { .. }));
+    wait_for(&station, |event| matches!(event, StationEvent::Lost { .. }));
     bench.simulator.come_back();
-    wait_for(&station, |event| matches!(event, Event::Recovered { .. }));
+    wait_for(&station, |event| matches!(event, StationEvent::Recovered { .. }));
     assert!(bench.simulator.wait_for_laser(Laser::On, patience()));
     station.stop();
     station.join().expect("stopped");
@@ -183,17 +189,17 @@ fn a_station_that_lost_its_device_and_was_stopped_while_exposing_replays() {
     assert_eq!(heard[0], told(Ok(&first), ""));
 }
 
-fn wait_for(station: &Station, wanted: impl Fn(&Event) -> bool) {
-    while station.spectra.try_recv().is_ok() {}
+fn wait_for(station: &RunningStation, wanted: impl Fn(&StationEvent) -> bool) {
+    while station.measured.spectra.try_recv().is_ok() {}
     loop {
-        if wanted(&station.events.recv_timeout(patience()).expect("the event comes in time")) {
+        if wanted(&station.measured.events.recv_timeout(patience()).expect("the event comes in time")) {
             return;
         }
     }
 }
 
 fn captured() -> String {
-    let bench = Bench::new(Profile::Sts, 115_200);
+    let bench = CaptureBench::new(InstrumentFamily::Sts, 115_200);
     let mut driver = Driver::open(bench.recorded(bench.settings()), &Stop::never()).expect("a good device");
     driver.measure().expect("a good device");
     driver.laser_off().expect("a good device");
@@ -239,8 +245,8 @@ fn a_damaged_capture_says_on_which_line() {
 
 #[test]
 fn a_changed_pixel_is_another_spectrum() {
-    let bench = Bench::new(Profile::Sts, 115_200);
-    let settings = Settings { checksum: ocean_binary_protocol::Checksum::None, ..bench.settings() };
+    let bench = CaptureBench::new(InstrumentFamily::Sts, 115_200);
+    let settings = AcquisitionSettings { checksum: ocean_binary_protocol::Checksum::None, ..bench.settings() };
     let mut driver = Driver::open(bench.recorded(settings), &Stop::never()).expect("a good device");
     driver.measure().expect("a good device");
     drop(driver);
@@ -309,8 +315,8 @@ fn the_command_line_captures_a_simulated_instrument_and_replays_it_byte_for_byte
 }
 
 /// A capture of one-second exposures; `disturb` is called while the laser is on. Its exit code, and what it says.
-fn disturbed(disturb: impl FnOnce(&Bench, Pid)) -> (Option<i32>, String) {
-    let bench = Bench::new(Profile::QePro, 115_200);
+fn disturbed(disturb: impl FnOnce(&CaptureBench, Pid)) -> (Option<i32>, String) {
+    let bench = CaptureBench::new(InstrumentFamily::QePro, 115_200);
     let (port, out) = (bench.simulator.link().display().to_string(), bench.path().display().to_string());
     let arguments =
         ["capture", "--port", &port, "--baud", "115200", "--integration-ms", "1000", "--laser-warm-up-ms", "0"];
@@ -330,7 +336,7 @@ fn disturbed(disturb: impl FnOnce(&Bench, Pid)) -> (Option<i32>, String) {
 
 #[test]
 fn a_capture_that_cannot_switch_the_laser_off_says_so_whatever_else_there_is_to_say() {
-    let inject = |bench: &Bench, fault: &str| bench.simulator.inject(fault.parse::<Fault>().expect(fault));
+    let inject = |bench: &CaptureBench, fault: &str| bench.simulator.inject(fault.parse::<Fault>().expect(fault));
     let interrupt = |capture| kill(capture, Signal::SIGINT).expect("it runs");
     let still_on = "THE LASER IS STILL ON";
 

@@ -17,7 +17,7 @@ use ramand::doctor::{Finding, Root, State, examine, gravest};
 use ramand::publish::broker;
 use ramand_core::failure::Kind;
 use ramand_core::spectrum::Laser;
-use ramand_sim::profile::Profile;
+use ramand_sim::profile::InstrumentFamily;
 use ramand_sim::{Pacing, Simulator};
 use root::root;
 
@@ -160,8 +160,10 @@ fn the_gravest_finding_says_the_exit_code() {
 fn a_real_run_names_the_instrument_and_the_broker_and_leaves_the_laser_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let link = folder.path().join("spectrometer");
-    let settings =
-        ramand_sim::Settings { pacing: Pacing::Immediate, ..ramand_sim::Settings::new(Profile::QePro, &link) };
+    let settings = ramand_sim::SimulatorSettings {
+        pacing: Pacing::Immediate,
+        ..ramand_sim::SimulatorSettings::new(InstrumentFamily::QePro, &link)
+    };
     let simulator = Simulator::start(settings).expect("a pseudo-terminal");
     let broker = broker::start("127.0.0.1:0".parse().expect("an address")).expect("listens");
     let config = folder.path().join("ramand.toml");
@@ -201,9 +203,9 @@ fn a_real_run_names_the_instrument_and_the_broker_and_leaves_the_laser_alone() {
 
     // A port that somebody has is not asked.
     let held = ramand::acquire::Driver::open(
-        ramand::acquire::Settings {
+        ramand::acquire::AcquisitionSettings {
             baud: ramand::acquire::BaudRate::Fixed(115_200),
-            ..ramand::acquire::Settings::new(&link)
+            ..ramand::acquire::AcquisitionSettings::new(&link)
         },
         &ramand::supervise::Stop::never(),
     );

@@ -12,11 +12,11 @@ mod bodies;
 
 /// Mutations of every corpus entry, and random inputs: a second of work in the dev profile.
 const ROUNDS: usize = 2_000;
-/// A network takes longer than a frame.
+/// A network takes longer than a file.
 const NETWORK_ROUNDS: usize = 500;
 /// A conversation is a few hundred frames.
 const CONVERSATION_ROUNDS: usize = 1_000;
-/// Longer than any frame the corpus holds.
+/// Several lines, headers or blocks of what is parsed.
 const RANDOM_LEN_MAX: usize = 400;
 
 fn check(target: &str, rounds: usize, body: fn(&[u8])) {
@@ -44,16 +44,6 @@ fn check(target: &str, rounds: usize, body: fn(&[u8])) {
         random.fill_bytes(&mut bytes);
         body(&bytes);
     }
-}
-
-#[test]
-fn frame() {
-    check("frame", ROUNDS, bodies::frame);
-}
-
-#[test]
-fn framer() {
-    check("framer", ROUNDS, bodies::framer);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use missing::missing;
-use ramand_sim::profile::Profile;
-use ramand_sim::{Pacing, Settings, Simulator};
+use ramand_sim::profile::InstrumentFamily;
+use ramand_sim::{Pacing, Simulator, SimulatorSettings};
 use root::root;
 
 /// Ten bits a byte.
@@ -30,9 +30,10 @@ fn python() -> Option<PathBuf> {
 }
 
 /// Runs the client against a fresh simulator; what it has seen.
-fn check(python: &Path, profile: Profile, baud: u32, pacing: Pacing) -> serde_json::Value {
+fn check(python: &Path, profile: InstrumentFamily, baud: u32, pacing: Pacing) -> serde_json::Value {
     let folder = tempfile::tempdir().expect("a folder");
-    let settings = Settings { baud, pacing, ..Settings::new(profile, folder.path().join("spectrometer")) };
+    let settings =
+        SimulatorSettings { baud, pacing, ..SimulatorSettings::new(profile, folder.path().join("spectrometer")) };
     let simulator = Simulator::start(settings).expect("a pseudo-terminal");
     let script = root().join("tests/peer/pyseabreeze_peer.py");
     let client = Command::new(python)
@@ -52,7 +53,7 @@ fn check(python: &Path, profile: Profile, baud: u32, pacing: Pacing) -> serde_js
 #[test]
 fn pyseabreeze_reads_a_qe_pro_and_an_sts_as_fast_as_the_machine_allows() {
     let Some(python) = python() else { return };
-    for profile in Profile::ALL {
+    for profile in InstrumentFamily::ALL {
         check(&python, profile, 115_200, Pacing::Immediate);
     }
 }
@@ -60,7 +61,7 @@ fn pyseabreeze_reads_a_qe_pro_and_an_sts_as_fast_as_the_machine_allows() {
 #[test]
 fn pyseabreeze_reads_both_at_the_speed_of_a_real_line() {
     let Some(python) = python() else { return };
-    for (profile, frame_len) in [(Profile::QePro, 4272.0), (Profile::Sts, 2112.0)] {
+    for (profile, frame_len) in [(InstrumentFamily::QePro, 4272.0), (InstrumentFamily::Sts, 2112.0)] {
         let seen = check(&python, profile, 115_200, Pacing::Line);
         let seconds = seen["seconds_per_spectrum"].as_f64().expect("a number");
         assert!(seconds > frame_len * LINE_BITS / 115_200.0, "{profile:?}: {seconds} s is faster than the line");

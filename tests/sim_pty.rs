@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ocean_binary_protocol::{Checksum, Flags, Frame, Framer, MessageType, Version};
+use ocean_binary_protocol::{Checksum, Flags, Frame, Framer, MessageType, ProtocolVersion};
 use ramand_core::spectrum::Laser;
 use ramand_recording::Recording;
-use ramand_sim::profile::Profile;
-use ramand_sim::{OnStage, Pacing, ReplayNoise, Settings, Simulator, Source};
+use ramand_sim::profile::InstrumentFamily;
+use ramand_sim::{OnStage, Pacing, ReplayNoise, Simulator, SimulatorSettings, StageSource};
 use serialport::SerialPort;
 use stretched::stretched;
 
@@ -31,7 +31,7 @@ fn open(link: &Path, baud: u32) -> Box<dyn SerialPort> {
 }
 
 fn request(message_type: MessageType, flags: Flags, data: &[u8]) -> Vec<u8> {
-    let version = Version::V1_1;
+    let version = ProtocolVersion::V1_1;
     let data = data.to_vec();
     let frame = Frame { version, flags, error_number: 0, message_type, regarding: 5, checksum: Checksum::Md5, data };
     frame.encode().expect("short")
@@ -66,7 +66,8 @@ fn hears_nothing(port: &mut dyn SerialPort) -> bool {
 #[test]
 fn a_host_at_the_right_speed_is_answered_and_one_at_another_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
-    let simulator = Simulator::start(Settings::new(Profile::Sts, folder.path().join("sts"))).expect("a terminal");
+    let simulator =
+        Simulator::start(SimulatorSettings::new(InstrumentFamily::Sts, folder.path().join("sts"))).expect("a terminal");
     let mut port = open(simulator.link(), 9_600);
     assert!(hears_nothing(&mut *port));
     port.set_baud_rate(115_200).expect("settable");
@@ -83,7 +84,8 @@ fn a_host_at_the_right_speed_is_answered_and_one_at_another_is_not() {
 fn bytes_take_the_time_the_line_needs() {
     let folder = tempfile::tempdir().expect("a folder");
     for (baud, least_ms) in [(38_400, 550), (230_400, 90)] {
-        let settings = Settings { baud, ..Settings::new(Profile::QePro, folder.path().join("qepro")) };
+        let settings =
+            SimulatorSettings { baud, ..SimulatorSettings::new(InstrumentFamily::QePro, folder.path().join("qepro")) };
         let simulator = Simulator::start(settings).expect("a terminal");
         let mut port = open(simulator.link(), baud);
         // 2112 of the spectrum's 4272 bytes at least have to pass after the exposure, at ten bits each.
@@ -97,7 +99,10 @@ fn bytes_take_the_time_the_line_needs() {
 #[test]
 fn a_pulled_plug_ends_the_port_and_the_same_name_comes_back() {
     let folder = tempfile::tempdir().expect("a folder");
-    let settings = Settings { pacing: Pacing::Immediate, ..Settings::new(Profile::QePro, folder.path().join("line")) };
+    let settings = SimulatorSettings {
+        pacing: Pacing::Immediate,
+        ..SimulatorSettings::new(InstrumentFamily::QePro, folder.path().join("line"))
+    };
     let simulator = Simulator::start(settings).expect("a terminal");
     let mut port = open(simulator.link(), 115_200);
     let serial = ask(&mut *port, SERIAL_NUMBER, Flags::NONE, &[]).data;
@@ -134,17 +139,18 @@ fn the_name_is_a_link_of_ours_and_goes_when_the_simulator_goes() {
     let folder = tempfile::tempdir().expect("a folder");
     let link = folder.path().join("port");
     std::fs::write(&link, "precious").expect("written");
-    let refused = Simulator::start(Settings::new(Profile::QePro, &link)).expect_err("a file stands there");
+    let refused =
+        Simulator::start(SimulatorSettings::new(InstrumentFamily::QePro, &link)).expect_err("a file stands there");
     assert!(refused.to_string().contains("failed to open a pseudo-terminal"), "{refused}");
     assert_eq!(std::fs::read(&link).expect("still there"), b"precious");
     std::fs::remove_file(&link).expect("removable");
     // A link that an unclean end left behind is replaced.
     std::os::unix::fs::symlink("/dev/null", &link).expect("made");
-    let simulator = Simulator::start(Settings::new(Profile::QePro, &link)).expect("a terminal");
+    let simulator = Simulator::start(SimulatorSettings::new(InstrumentFamily::QePro, &link)).expect("a terminal");
     assert_ne!(std::fs::read_link(&link).expect("a link"), Path::new("/dev/null"));
     simulator.stop();
     assert!(std::fs::symlink_metadata(&link).is_err());
-    let settings = Settings { baud: 300, ..Settings::new(Profile::QePro, &link) };
+    let settings = SimulatorSettings { baud: 300, ..SimulatorSettings::new(InstrumentFamily::QePro, &link) };
     let refused = Simulator::start(settings).expect_err("no such speed").to_string();
     assert!(refused.contains("has no baud rate 300; it has: 9600"), "{refused}");
 }
@@ -165,9 +171,12 @@ fn a_replay_serves_recorded_rows_in_order_and_says_which() {
     }
     std::fs::write(&file, text).expect("written");
     let recording = Arc::new(Recording::read(&file).expect("valid"));
-    let source = Source::Replay { recording, repeat: 2, noise: ReplayNoise::Off };
-    let settings =
-        Settings { source, pacing: Pacing::Immediate, ..Settings::new(Profile::QePro, folder.path().join("port")) };
+    let source = StageSource::Replay { recording, repeat: 2, noise: ReplayNoise::Off };
+    let settings = SimulatorSettings {
+        source,
+        pacing: Pacing::Immediate,
+        ..SimulatorSettings::new(InstrumentFamily::QePro, folder.path().join("port"))
+    };
     let simulator = Simulator::start(settings).expect("a terminal");
     let mut port = open(simulator.link(), 115_200);
 

@@ -19,12 +19,12 @@ use ramand_core::spectrum::{
     WavelengthCalibration,
 };
 
-use super::capture::{Act, Event, digest};
+use super::capture::{Act, CaptureEvent, digest};
 use super::dark::DarkFrame;
-use super::identify::{Identified, ask_if_supported, identify};
+use super::identify::{IdentifiedDevice, ask_if_supported, identify};
 use super::laser::LaserSession;
-use super::session::{Reply, Session};
-use super::settings::Settings;
+use super::session::{DeviceSession, Reply};
+use super::settings::AcquisitionSettings;
 use super::units::{exposure_for_device, exposure_of_device, temperature_for_device, temperature_of_device};
 use super::{AcquireError, Spectrometer};
 use crate::supervise::Stop;
@@ -46,7 +46,7 @@ enum Averaging {
 }
 
 /// One frame, averaged.
-struct Exposure {
+struct AveragedFrame {
     /// Counts of the active pixels.
     counts: Vec<f32>,
     /// Active pixels that reached saturation in any scan read by the host.
@@ -69,7 +69,7 @@ struct Acquired {
 #[derive(Debug)]
 pub struct Driver {
     line: LaserSession,
-    settings: Settings,
+    settings: AcquisitionSettings,
     profile: &'static Profile,
     instrument: Arc<Instrument>,
     axis: Arc<ShiftAxis>,
@@ -86,8 +86,8 @@ impl Driver {
     ///
     /// # Errors
     /// When there is no such device, it is another one than configured, or it does not take the settings.
-    pub fn open(settings: Settings, stop: &Stop) -> Result<Self, AcquireError> {
-        let Identified { session, profile, serial, firmware } = identify(&settings, stop)?;
+    pub fn open(settings: AcquisitionSettings, stop: &Stop) -> Result<Self, AcquireError> {
+        let IdentifiedDevice { session, profile, serial, firmware } = identify(&settings, stop)?;
         check_limits(&settings, profile)?;
         let mut line = LaserSession::begin(session, settings.laser_switch.control(profile), profile.spectrum)?;
         let coefficients = wavelength_coefficients(&mut line.session)?;
@@ -118,7 +118,7 @@ impl Driver {
         driver.prepare()?;
         let Instrument { model, serial, firmware, .. } = driver.instrument.as_ref();
         let device = format!("{model} {serial} {}", firmware.as_deref().unwrap_or("-"));
-        driver.line.session.link_mut().note(&Event::Device(device))?;
+        driver.line.session.link_mut().note(&CaptureEvent::Device(device))?;
         Ok(driver)
     }
 
@@ -132,7 +132,7 @@ impl Driver {
     /// # Errors
     /// When the model does not take the values, or the line fails.
     pub fn set_exposure(&mut self, integration: IntegrationTime, scans: u16) -> Result<(), AcquireError> {
-        let settings = Settings { integration, scans, ..self.settings.clone() };
+        let settings = AcquisitionSettings { integration, scans, ..self.settings.clone() };
         check_limits(&settings, self.profile)?;
         self.line.session.link_mut().note_act(Act::SetExposure(integration, scans))?;
         self.settings = settings;
@@ -150,7 +150,7 @@ impl Driver {
     }
 
     fn expose_as_set(&mut self) -> Result<(), AcquireError> {
-        let Settings { integration, scans, .. } = self.settings;
+        let AcquisitionSettings { integration, scans, .. } = self.settings;
         self.line.session.exchange(&SetIntegrationTime { integration: exposure_for_device(integration) })?;
         let set = ask_if_supported(&mut self.line.session, &CurrentIntegrationTime)?;
         self.exposure = set.map_or(integration, exposure_of_device);
@@ -192,7 +192,7 @@ impl Driver {
             let holds = |dark: &DarkFrame| dark.holds(integration, scans, temperature, now, refresh);
             if !self.dark.as_ref().is_some_and(holds) {
                 self.switch_off()?;
-                let Exposure { counts, exception, .. } = self.expose()?;
+                let AveragedFrame { counts, exception, .. } = self.expose()?;
                 let taken = self.line.session.now();
                 self.dark = Some(DarkFrame { counts, integration, scans, temperature, taken, exception });
             }
@@ -219,7 +219,7 @@ impl Driver {
 
     fn spectrum(
         &mut self,
-        frame: Exposure,
+        frame: AveragedFrame,
         dark: Option<Vec<f32>>,
         acquired: Acquired,
     ) -> Result<RawSpectrum, AcquireError> {
@@ -244,7 +244,7 @@ impl Driver {
     fn concluded(&mut self, outcome: Result<RawSpectrum, AcquireError>) -> Result<RawSpectrum, AcquireError> {
         match outcome {
             Ok(spectrum) => {
-                self.line.session.link_mut().note(&Event::Result(digest(&spectrum)))?;
+                self.line.session.link_mut().note(&CaptureEvent::Result(digest(&spectrum)))?;
                 Ok(spectrum)
             }
             Err(error) => {
@@ -262,7 +262,7 @@ impl Driver {
     }
 
     /// One averaged frame of the active pixels.
-    fn expose(&mut self) -> Result<Exposure, AcquireError> {
+    fn expose(&mut self) -> Result<AveragedFrame, AcquireError> {
         let (on_device, on_host) = match self.averaging {
             Averaging::OnDevice => (u32::from(self.settings.scans), 1),
             Averaging::OnHost => (1, self.settings.scans),
@@ -283,7 +283,7 @@ impl Driver {
         }
         let counts = sums.into_iter().map(|sum| (sum / f64::from(on_host)) as f32).collect();
         let saturated_pixels = saturated.into_iter().filter(|&pixel| pixel).count();
-        Ok(Exposure { counts, saturated_pixels, exception, taken: self.line.session.link().wall_clock() })
+        Ok(AveragedFrame { counts, saturated_pixels, exception, taken: self.line.session.link().wall_clock() })
     }
 
     /// One frame of all pixels, certainly exposed with the present settings and illumination.
@@ -362,7 +362,7 @@ impl Spectrometer for Driver {
 ///
 /// # Errors
 /// When it does not.
-pub fn check_limits(settings: &Settings, profile: &'static Profile) -> Result<(), AcquireError> {
+pub fn check_limits(settings: &AcquisitionSettings, profile: &'static Profile) -> Result<(), AcquireError> {
     let min = exposure_of_device(profile.integration_min);
     let max = exposure_of_device(profile.integration_max);
     if !(min..=max).contains(&settings.integration) {
@@ -372,14 +372,14 @@ pub fn check_limits(settings: &Settings, profile: &'static Profile) -> Result<()
 }
 
 /// cᵢ of λ(p) = Σ cᵢ pⁱ, ascending.
-pub(super) fn wavelength_coefficients(session: &mut Session) -> Result<Vec<f64>, AcquireError> {
+pub(super) fn wavelength_coefficients(session: &mut DeviceSession) -> Result<Vec<f64>, AcquireError> {
     let count = ask_if_supported(session, &WavelengthCoefficientCount)?.unwrap_or(WAVELENGTH_COEFFICIENTS);
     let coefficient = |index| Ok(session.exchange(&WavelengthCoefficient { index })?.value.into());
     (0..count.min(COEFFICIENTS_MAX)).map(coefficient).collect()
 }
 
 /// `None` where the device has no such coefficients, or has some that no detector can have: all zero, say.
-fn nonlinearity(session: &mut Session, profile: &Profile) -> Result<Option<Nonlinearity>, AcquireError> {
+fn nonlinearity(session: &mut DeviceSession, profile: &Profile) -> Result<Option<Nonlinearity>, AcquireError> {
     let count = ask_if_supported(session, &NonlinearityCoefficientCount)?.unwrap_or(0);
     let mut coefficients = Vec::new();
     for index in 0..count.min(COEFFICIENTS_MAX) {

@@ -12,203 +12,197 @@ use super::capture::CaptureError;
 /// Why there is no spectrum.
 #[derive(Debug, thiserror::Error)]
 pub enum AcquireError {
-    /// No such file.
+    /// Nothing is at the configured path: the spectrometer is unplugged, or without power.
     #[error(
         "there is no port {}: is the spectrometer plugged in and powered? 'ls /dev/serial/by-id' lists what is connected",
         port.display()
     )]
     PortMissing {
-        /// As configured.
+        /// The configured path of the port.
         port: PathBuf,
     },
-    /// The operating system refuses.
+    /// The operating system does not let this user open the port.
     #[error(
         "no permission to open {}: add the user to the group that owns it ('sudo usermod -aG dialout USER' on Debian), \
          then log in again",
         port.display()
     )]
     PortForbidden {
-        /// As configured.
+        /// The configured path of the port.
         port: PathBuf,
     },
-    /// Locked.
+    /// Another program has the port open and locked.
     #[error("{} is in use by another program ('fuser -v' names it)", port.display())]
     PortBusy {
-        /// As configured.
+        /// The configured path of the port.
         port: PathBuf,
     },
-    /// A regular file or folder.
+    /// What is at the configured path is a regular file or a folder.
     #[error("{} is not a serial port: configure one of /dev/serial/by-id", port.display())]
     NotAPort {
-        /// As configured.
+        /// The configured path of the port.
         port: PathBuf,
     },
-    /// Anything else while opening.
+    /// Opening failed for another reason than the ones above.
     #[error("failed to open {}", port.display())]
     PortOpen {
-        /// As configured.
+        /// The configured path of the port.
         port: PathBuf,
-        /// What the operating system says.
+        /// What the operating system says about it.
         #[source]
         source: serialport::Error,
     },
-    /// The port does not take the rate.
+    /// The port, or its driver, does not take the baud rate.
     #[error("failed to set {} to {baud} baud", port.display())]
     PortBaud {
-        /// As configured.
+        /// The configured path of the port.
         port: PathBuf,
-        /// Asked for.
+        /// The rate that was asked for, bits per second.
         baud: u32,
-        /// What the operating system says.
+        /// What the operating system says about it.
         #[source]
         source: serialport::Error,
     },
-    /// Unplugged, powered off, or the adapter failed.
+    /// The open port failed: unplugged, powered off, or the adapter is broken.
     #[error("lost {} while {doing} it", port.display())]
     Lost {
-        /// As configured.
+        /// The configured path of the port.
         port: PathBuf,
-        /// `reading` or `writing`.
+        /// What was being done with the port: `reading` or `writing`.
         doing: &'static str,
-        /// What the operating system says.
+        /// What the operating system says about it.
         #[source]
         source: std::io::Error,
     },
-    /// Input without a pause.
+    /// The line does not fall silent, so that no answer could be told from the rest: another device, or another rate.
     #[error("{} never falls silent: {bytes} bytes came within {} ms", port.display(), waited.as_millis())]
     Babble {
-        /// As configured.
+        /// The configured path of the port.
         port: PathBuf,
-        /// Thrown away.
+        /// How many bytes came and were thrown away.
         bytes: usize,
-        /// For how long.
+        /// For how long silence was waited for.
         waited: Duration,
     },
-    /// No answer at any rate.
+    /// Nothing intelligible came back at any of the rates that were tried.
     #[error(
         "nothing answers on {} at {tried} baud: check power, cable (crossed RX and TX?), flow control and the baud rate",
         port.display()
     )]
     NoAnswer {
-        /// As configured.
+        /// The configured path of the port.
         port: PathBuf,
-        /// The rates, separated by commas.
+        /// The rates that were tried, separated by commas.
         tried: String,
     },
-    /// No answer in time, several times.
+    /// A request was sent as often as it may be, and no answer came in time.
     #[error("no answer to {message_type} within {} ms, {attempts} times", waited.as_millis())]
     TimedOut {
-        /// Asked.
+        /// The message type that was asked.
         message_type: MessageType,
-        /// Each time.
+        /// How long each attempt waited.
         waited: Duration,
-        /// How often.
+        /// How many times it was asked.
         attempts: u32,
     },
-    /// A NACK.
+    /// The device answered a request with a NACK.
     #[error("{message_type} was refused")]
     Refused {
-        /// Asked.
+        /// The message type that was refused.
         message_type: MessageType,
-        /// Why.
+        /// The reason that the device gives.
         #[source]
         source: DeviceError,
     },
-    /// An answer that cannot be.
+    /// An undamaged answer holds what cannot be an answer to the request.
     #[error("the device answers nonsense")]
     Response(#[from] ResponseError),
-    /// Another instrument than the configured one.
+    /// Another instrument answers at the port than the configured one.
     #[error("{} leads to serial number {found}, configured is {expected}", port.display())]
     WrongSerialNumber {
-        /// As configured.
+        /// The configured path of the port.
         port: PathBuf,
-        /// Configured.
+        /// The configured serial number.
         expected: String,
-        /// Read from the device.
+        /// The serial number that the device gives.
         found: String,
     },
-    /// No profile has so many pixels.
+    /// The device has another number of pixels than its profile.
     #[error("the device has {pixels} pixels, profile {profile} has {expected}: configure the profile that fits")]
     WrongModel {
-        /// Configured, or the best guess.
+        /// The profile that is configured, or that fits best.
         profile: &'static str,
-        /// Of the profile.
+        /// How many pixels the profile has.
         expected: usize,
-        /// Read from the device.
+        /// How many pixels the device says it has.
         pixels: u32,
     },
-    /// The device does not say what it is.
+    /// Neither its pixels nor its cooler tell which model the device is.
     #[error("the device does not say which model it is: configure the profile ({known})")]
     UnknownModel {
-        /// The profiles there are.
+        /// The names of the profiles there are, separated by commas.
         known: String,
     },
-    /// Coefficients that give no axis.
+    /// The coefficients in the device give wavelengths that do not increase, or no Raman shift with the configured laser.
     #[error("the wavelength coefficients stored in the device and the laser wavelength give no axis of Raman shifts")]
     Calibration(#[from] AxisError),
-    /// A setting no device of this model takes.
+    /// An integration time that no device of this model takes.
     #[error("an integration time of {} us is outside {}..={} us of the {model}", asked.micros(), min.micros(), max.micros())]
     IntegrationTime {
-        /// Configured.
+        /// The integration time that is configured.
         asked: IntegrationTime,
-        /// Of the model.
+        /// The shortest one that the model takes.
         min: IntegrationTime,
-        /// Of the model.
+        /// The longest one that the model takes.
         max: IntegrationTime,
-        /// Its name.
+        /// The name of the model, as the vendor writes it.
         model: &'static str,
     },
-    /// Zero scans.
+    /// Zero scans are configured, of which there is no average.
     #[error("at least one scan makes a spectrum")]
     NoScans,
-    /// The configured way to switch the laser does not exist.
+    /// The device does not know the configured way to switch the laser.
     #[error(
         "the device has no {control}: set `laser` of [spectrometer] to \"lamp-line\", or `profile` to the one that fits"
     )]
     NoLaser {
-        /// Configured.
+        /// What is missing: `light source` or `lamp line`.
         control: &'static str,
     },
-    /// Interlock, key switch, or a fault.
+    /// The laser does not switch on: an open interlock, the key switch, or a fault.
     #[error("the laser does not switch on: is the interlock closed?")]
     LaserNotOn {
-        /// Where the device says why.
+        /// The reason, where the device gives one; some acknowledge and stay dark.
         #[source]
         source: Option<DeviceError>,
     },
-    /// Switched off, reads back as on.
+    /// The device acknowledged that it switched the laser off, and says that it is on.
     #[error("THE LASER IS STILL ON although the device acknowledged 'off': switch it off at the key")]
     LaserStillOn,
-    /// Nobody knows whether it is on.
+    /// The device could not be asked whether the laser is off, or does not answer.
     #[error("the laser could not be confirmed off: switch it off at the key")]
     LaserUnconfirmed {
-        /// Why the device could not be asked.
+        /// Why it could not be asked.
         #[source]
         source: Box<AcquireError>,
     },
-    /// Old spectra only.
+    /// The device keeps sending spectra that were exposed before the present settings.
     #[error("{discarded} spectra in a row were exposed for another time than the {} us asked for", asked.micros())]
     OldSpectra {
-        /// How many were thrown away.
+        /// How many spectra in a row were thrown away.
         discarded: u32,
-        /// The exposure that was set.
+        /// The integration time that is set, and that none of them had.
         asked: IntegrationTime,
     },
-    /// Frames that do not fit together.
+    /// Light and dark frame do not fit together: a mistake of this program.
     #[error("the frames make no spectrum")]
     Spectrum(#[from] SpectrumError),
     /// The conversation cannot be recorded, or a recorded one not played back.
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// Somebody asked to stop.
+    /// A stop was requested, so that what was being done was given up.
     #[error("stopped on request")]
     Stopped,
-    /// The operating system gave no thread.
-    #[error("failed to start the acquisition thread")]
-    Thread(#[source] std::io::Error),
-    /// The acquisition thread died.
-    #[error("the acquisition thread panicked")]
-    Panicked,
 }
 
 impl AcquireError {
@@ -255,7 +249,7 @@ impl Failure for AcquireError {
             Self::LaserUnconfirmed { source } => source.kind(),
             Self::Capture(error) => error.kind(),
             Self::Stopped => Kind::Transient,
-            Self::Spectrum(_) | Self::Thread(_) | Self::Panicked => Kind::Bug,
+            Self::Spectrum(_) => Kind::Bug,
         }
     }
 }

@@ -9,9 +9,9 @@ use ocean_binary_protocol::request::temperature::TecEnabled;
 use ocean_binary_protocol::{DeviceError, Profile, Request};
 
 use super::AcquireError;
-use super::link::Link;
-use super::session::Session;
-use super::settings::{BaudRate, Model, Settings};
+use super::link::SerialLink;
+use super::session::DeviceSession;
+use super::settings::{AcquisitionSettings, BaudRate, SpectrometerModel};
 use crate::supervise::Stop;
 
 /// Tried where the rate is unknown, the usual first.
@@ -25,15 +25,15 @@ const PROBE_ROUNDS: usize = 2;
 
 /// An instrument that has answered.
 #[derive(Debug)]
-pub(super) struct Identified {
-    pub(super) session: Session,
+pub(super) struct IdentifiedDevice {
+    pub(super) session: DeviceSession,
     pub(super) profile: &'static Profile,
     pub(super) serial: String,
     pub(super) firmware: Option<String>,
 }
 
 /// Opens the port, finds the rate, asks who is there.
-pub(super) fn identify(settings: &Settings, stop: &Stop) -> Result<Identified, AcquireError> {
+pub(super) fn identify(settings: &AcquisitionSettings, stop: &Stop) -> Result<IdentifiedDevice, AcquireError> {
     let mut session = connect(settings, stop)?;
     let serial = session.exchange(&SerialNumber)?.value;
     if let Some(expected) = settings.serial_number.as_ref().filter(|expected| **expected != serial) {
@@ -42,12 +42,12 @@ pub(super) fn identify(settings: &Settings, stop: &Stop) -> Result<Identified, A
     }
     let profile = profile(&mut session, settings.model)?;
     let firmware = ask_if_supported(&mut session, &FirmwareRevision)?.map(|revision| revision.to_string());
-    Ok(Identified { session, profile, serial, firmware })
+    Ok(IdentifiedDevice { session, profile, serial, firmware })
 }
 
 /// The answer; `None` where the device does not know the request, or does not hold what it asks for.
 pub(super) fn ask_if_supported<R: Request>(
-    session: &mut Session,
+    session: &mut DeviceSession,
     request: &R,
 ) -> Result<Option<R::Response>, AcquireError> {
     match session.exchange(request) {
@@ -59,15 +59,15 @@ pub(super) fn ask_if_supported<R: Request>(
     }
 }
 
-fn connect(settings: &Settings, stop: &Stop) -> Result<Session, AcquireError> {
+fn connect(settings: &AcquisitionSettings, stop: &Stop) -> Result<DeviceSession, AcquireError> {
     let candidates: Vec<u32> = match settings.baud {
         BaudRate::Fixed(baud) => vec![baud],
         BaudRate::Probe => BAUD_CANDIDATES.to_vec(),
         BaudRate::Negotiate(baud) => with_first(baud),
     };
     let first = candidates.first().copied().unwrap_or(BAUD_CANDIDATES[0]);
-    let link = Link::open(&settings.line, &settings.port, first, settings.flow_control)?;
-    let mut session = Session::new(link, settings.checksum, stop.clone());
+    let link = SerialLink::open(&settings.line, &settings.port, first, settings.flow_control)?;
+    let mut session = DeviceSession::new(link, settings.checksum, stop.clone());
     find_baud(&mut session, &candidates)?;
     match settings.baud {
         BaudRate::Negotiate(baud) if baud != session.link().baud() => negotiate_baud(&mut session, baud)?,
@@ -81,7 +81,7 @@ fn with_first(baud: u32) -> Vec<u32> {
 }
 
 /// Leaves the session at the first rate at which anything intelligible comes back.
-fn find_baud(session: &mut Session, candidates: &[u32]) -> Result<(), AcquireError> {
+fn find_baud(session: &mut DeviceSession, candidates: &[u32]) -> Result<(), AcquireError> {
     for _ in 0..PROBE_ROUNDS {
         for &baud in candidates {
             if session.link().baud() != baud {
@@ -107,7 +107,7 @@ fn find_baud(session: &mut Session, candidates: &[u32]) -> Result<(), AcquireErr
 /// Moves both sides to another rate, verifies it, and has the device keep it.
 ///
 /// When exactly a device switches is written nowhere: where the new rate does not answer, all are tried again.
-fn negotiate_baud(session: &mut Session, baud: u32) -> Result<(), AcquireError> {
+fn negotiate_baud(session: &mut DeviceSession, baud: u32) -> Result<(), AcquireError> {
     let before = session.link().baud();
     session.exchange(&SetBaudRate { baud })?;
     session.set_baud(baud)?;
@@ -122,16 +122,16 @@ fn negotiate_baud(session: &mut Session, baud: u32) -> Result<(), AcquireError> 
     Ok(())
 }
 
-fn profile(session: &mut Session, model: Model) -> Result<&'static Profile, AcquireError> {
+fn profile(session: &mut DeviceSession, model: SpectrometerModel) -> Result<&'static Profile, AcquireError> {
     let pixels = ask_if_supported(session, &PixelCount)?;
     let fits = |profile: &Profile, pixels: u32| usize::try_from(pixels).is_ok_and(|pixels| pixels == profile.pixels);
     let profile = match (model, pixels) {
-        (Model::Profile(profile), _) => profile,
-        (Model::Detect, Some(pixels)) => {
+        (SpectrometerModel::Profile(profile), _) => profile,
+        (SpectrometerModel::Detect, Some(pixels)) => {
             Profile::ALL.into_iter().find(|profile| fits(profile, pixels)).unwrap_or(Profile::ALL[0])
         }
         // Of the models there are profiles for, one is cooled.
-        (Model::Detect, None) => {
+        (SpectrometerModel::Detect, None) => {
             let cooled = ask_if_supported(session, &TecEnabled)?.is_some();
             let candidate = Profile::ALL.into_iter().find(|profile| profile.cooled == cooled);
             let known = || Profile::ALL.map(|profile| profile.name).join(", ");

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use ocean_binary_protocol::FRAME_LEN_MIN;
 use ocean_binary_protocol::deadline::{BAUD_MIN, deadline};
-use ocean_binary_protocol::frame::FRAME_LEN_MIN;
 use ocean_binary_protocol::request::light::{EnableLightSource, LampLine, LightSourceEnabled, SetLampLine};
 use ocean_binary_protocol::request::spectrum::AbortAcquisition;
 use ocean_binary_protocol::{DeviceError, IntegrationTime, LaserControl, Request, SpectrumSource};
@@ -12,7 +12,7 @@ use ramand_core::spectrum::Laser;
 use super::AcquireError;
 use super::capture::Act;
 use super::link::SILENCE;
-use super::session::{ATTEMPTS, Reply, Session};
+use super::session::{ATTEMPTS, DeviceSession, Reply};
 
 /// How often "off" is asked for before it counts as refused: each is itself repeated by the session.
 const OFF_ATTEMPTS: u32 = 2;
@@ -25,10 +25,17 @@ pub(super) fn off_max() -> Duration {
     exchange * (OFF_ATTEMPTS * 2 * ATTEMPTS)
 }
 
+/// What the laser is told to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Switched {
+    Off,
+    On,
+}
+
 /// A session whose laser is off by the end of it: on success, on error, on a stop request, on a panic that unwinds.
 #[derive(Debug)]
 pub(super) struct LaserSession {
-    pub(super) session: Session,
+    pub(super) session: DeviceSession,
     control: Option<LaserControl>,
     /// How spectra are asked for: a buffered exposure can be aborted, one on demand has to end by itself.
     source: SpectrumSource,
@@ -44,7 +51,7 @@ pub(super) struct LaserSession {
 impl LaserSession {
     /// Whatever an earlier session left behind is switched off first. `None` is a laser that is switched elsewhere.
     pub(super) fn begin(
-        session: Session,
+        session: DeviceSession,
         control: Option<LaserControl>,
         source: SpectrumSource,
     ) -> Result<Self, AcquireError> {
@@ -78,7 +85,7 @@ impl LaserSession {
         }
         self.state = Laser::Unknown;
         self.told_on = true;
-        match self.switch(true) {
+        match self.switch(Switched::On) {
             Err(AcquireError::Refused { source, .. }) => return Err(AcquireError::LaserNotOn { source: Some(source) }),
             outcome => outcome?,
         }
@@ -143,13 +150,13 @@ impl LaserSession {
 
     fn confirm_off(&mut self) -> Result<(), AcquireError> {
         self.state = Laser::Unknown;
-        self.switch(false)?;
+        self.switch(Switched::Off)?;
         self.told_on = false;
         if self.read()? == Laser::Off { Ok(()) } else { Err(AcquireError::LaserStillOn) }
     }
 
-    fn switch(&mut self, enabled: bool) -> Result<(), AcquireError> {
-        let busy = self.busy();
+    fn switch(&mut self, wanted: Switched) -> Result<(), AcquireError> {
+        let (busy, enabled) = (self.busy(), wanted == Switched::On);
         match self.control {
             None => Ok(()),
             Some(LaserControl::LightSource { module, source }) => {

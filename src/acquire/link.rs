@@ -9,13 +9,13 @@ use ocean_binary_protocol::deadline::line_time;
 use serialport::{ClearBuffer, DataBits, Parity, SerialPort, StopBits, TTYPort};
 
 use super::AcquireError;
-use super::capture::{Act, Event, Player, Recorder, Way};
-use super::settings::{FlowControl, Line};
+use super::capture::{Act, CaptureEvent, CapturePlayer, Recorder, Way};
+use super::settings::{FlowControl, SerialLine};
 use crate::supervise::Stop;
 
 /// A line on which nothing came for this long is silent: longer than a USB adapter holds bytes back (16 ms), and shorter
 /// than anybody notices.
-pub const SILENCE: Duration = Duration::from_millis(100);
+pub(super) const SILENCE: Duration = Duration::from_millis(100);
 
 /// For the port to take bytes off our hands beyond the time they need on the line.
 const WRITE_ALLOWANCE: Duration = Duration::from_secs(1);
@@ -27,39 +27,44 @@ const READ_LEN: usize = 4_608;
 #[derive(Debug)]
 enum Wire {
     Port(TTYPort, Option<Recorder>),
-    Played(Player),
+    Played(CapturePlayer),
 }
 
 /// An open serial port: raw, 8N1, locked against other programs. Or a recorded one, whose time is that of the recording.
 #[derive(Debug)]
-pub struct Link {
+pub(super) struct SerialLink {
     wire: Wire,
     path: PathBuf,
     baud: u32,
     buffer: Box<[u8]>,
 }
 
-impl Link {
+impl SerialLink {
     /// # Errors
     /// When the port is missing, forbidden, in use, no port, or does not take the settings.
-    pub fn open(line: &Line, path: &Path, baud: u32, flow_control: FlowControl) -> Result<Self, AcquireError> {
+    pub(super) fn open(
+        line: &SerialLine,
+        path: &Path,
+        baud: u32,
+        flow_control: FlowControl,
+    ) -> Result<Self, AcquireError> {
         let wire = match line {
-            Line::Port => Wire::Port(open_port(path, baud, flow_control)?, None),
-            Line::Recorded(recorder) => Wire::Port(open_port(path, baud, flow_control)?, Some(recorder.clone())),
-            Line::Played(player) => Wire::Played(player.clone()),
+            SerialLine::Port => Wire::Port(open_port(path, baud, flow_control)?, None),
+            SerialLine::Recorded(recorder) => Wire::Port(open_port(path, baud, flow_control)?, Some(recorder.clone())),
+            SerialLine::Played(player) => Wire::Played(player.clone()),
         };
         let mut link = Self { wire, path: path.to_owned(), baud, buffer: vec![0; READ_LEN].into() };
-        link.note(&Event::Open(baud))?;
+        link.note(&CaptureEvent::Open(baud))?;
         Ok(link)
     }
 
     /// As configured.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Bits per second.
-    pub fn baud(&self) -> u32 {
+    pub(super) fn baud(&self) -> u32 {
         self.baud
     }
 
@@ -67,7 +72,7 @@ impl Link {
     ///
     /// # Errors
     /// When something else was.
-    pub(super) fn note(&mut self, event: &Event) -> Result<(), AcquireError> {
+    pub(super) fn note(&mut self, event: &CaptureEvent) -> Result<(), AcquireError> {
         match &self.wire {
             Wire::Port(_, Some(recorder)) => recorder.record(event),
             Wire::Port(_, None) => {}
@@ -76,9 +81,9 @@ impl Link {
         Ok(())
     }
 
-    /// As [`Link::note`], of something the program was asked to do.
+    /// As [`SerialLink::note`], of something the program was asked to do.
     pub(super) fn note_act(&mut self, act: Act) -> Result<(), AcquireError> {
-        self.note(&Event::Do(act))
+        self.note(&CaptureEvent::Do(act))
     }
 
     /// The time that deadlines on this link are reckoned in.
@@ -108,7 +113,7 @@ impl Link {
             Wire::Port(_, recorder) => {
                 let stopped = if pause.is_zero() { stop.is_requested() } else { stop.requested_within(pause) };
                 if let Some(recorder) = recorder.as_ref().filter(|_| stopped) {
-                    recorder.record(&Event::Stop);
+                    recorder.record(&CaptureEvent::Stop);
                 }
                 stopped
             }
@@ -134,7 +139,7 @@ impl Link {
     ///
     /// # Errors
     /// When the port does not take the rate.
-    pub fn set_baud(&mut self, baud: u32) -> Result<(), AcquireError> {
+    pub(super) fn set_baud(&mut self, baud: u32) -> Result<(), AcquireError> {
         if let Wire::Port(port, _) = &mut self.wire {
             let lost = |source: serialport::Error| lost(&self.path, Way::Writing, source.into());
             port.clear(ClearBuffer::All).map_err(lost)?;
@@ -142,14 +147,14 @@ impl Link {
             port.set_baud_rate(baud).map_err(failed)?;
         }
         self.baud = baud;
-        self.note(&Event::Baud(baud))
+        self.note(&CaptureEvent::Baud(baud))
     }
 
     /// The bytes that are there, or the first to come within `patience`; empty if none do.
     ///
     /// # Errors
     /// When the port is gone.
-    pub fn read(&mut self, patience: Duration) -> Result<&[u8], AcquireError> {
+    pub(super) fn read(&mut self, patience: Duration) -> Result<&[u8], AcquireError> {
         let len = match &mut self.wire {
             Wire::Port(port, recorder) => {
                 let outcome = read_port(port, &mut self.buffer, patience);
@@ -158,9 +163,9 @@ impl Link {
                         Ok(0) => {}
                         Ok(len) => {
                             let bytes = self.buffer.get(..*len).unwrap_or_default();
-                            recorder.record(&Event::Received(bytes.to_vec()));
+                            recorder.record(&CaptureEvent::Received(bytes.to_vec()));
                         }
-                        Err(error) => recorder.record(&Event::lost(Way::Reading, error)),
+                        Err(error) => recorder.record(&CaptureEvent::lost(Way::Reading, error)),
                     }
                 }
                 outcome.map_err(|source| lost(&self.path, Way::Reading, source))?
@@ -182,7 +187,7 @@ impl Link {
     ///
     /// # Errors
     /// When the port is gone, or takes no bytes: a device that keeps CTS low, say.
-    pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), AcquireError> {
+    pub(super) fn write_all(&mut self, bytes: &[u8]) -> Result<(), AcquireError> {
         let lost = |source| lost(&self.path, Way::Writing, source);
         match &mut self.wire {
             Wire::Port(port, recorder) => {
@@ -190,8 +195,8 @@ impl Link {
                 let outcome = port.set_timeout(patience).map_err(io::Error::from).and_then(|()| port.write_all(bytes));
                 if let Some(recorder) = recorder {
                     recorder.record(&match &outcome {
-                        Ok(()) => Event::Sent(bytes.to_vec()),
-                        Err(error) => Event::lost(Way::Writing, error),
+                        Ok(()) => CaptureEvent::Sent(bytes.to_vec()),
+                        Err(error) => CaptureEvent::lost(Way::Writing, error),
                     });
                 }
                 outcome.map_err(lost)
@@ -207,12 +212,12 @@ impl Link {
     ///
     /// # Errors
     /// When the port is gone, or the line is not silent within `patience`.
-    pub fn drain(&mut self, patience: Duration) -> Result<usize, AcquireError> {
+    pub(super) fn drain(&mut self, patience: Duration) -> Result<usize, AcquireError> {
         if let Wire::Port(port, _) = &mut self.wire {
             let lost = |source: serialport::Error| lost(&self.path, Way::Reading, source.into());
             port.clear(ClearBuffer::Input).map_err(lost)?;
         }
-        self.note(&Event::Clear)?;
+        self.note(&CaptureEvent::Clear)?;
         let start = self.now();
         let mut dropped = 0;
         loop {
@@ -229,9 +234,9 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for SerialLink {
     fn drop(&mut self) {
-        if let Err(error) = self.note(&Event::Closed) {
+        if let Err(error) = self.note(&CaptureEvent::Closed) {
             tracing::debug!(%error, "the recording goes on where the port is closed");
         }
     }

@@ -3,15 +3,16 @@
 
 use std::time::{Duration, Instant};
 
+use ocean_binary_protocol::FRAME_LEN_MIN;
 use ocean_binary_protocol::deadline::{ALLOWANCE, line_time};
-use ocean_binary_protocol::frame::FRAME_LEN_MIN;
 use ocean_binary_protocol::{
-    Answer, Checksum, DeviceError, Flags, Frame, Framer, FramerStatistics, MessageType, Profile, Request, ResponseError,
+    AnswerKind, Checksum, DeviceError, Flags, Frame, Framer, FramerStatistics, MessageType, Profile, Request,
+    ResponseError,
 };
 use ramand_core::spectrum::LineStatistics;
 
 use super::AcquireError;
-use super::link::Link;
+use super::link::SerialLink;
 use crate::supervise::Stop;
 
 /// How often a request is sent before its answer counts as lost: one damaged frame each way is bad luck, three are a
@@ -26,11 +27,11 @@ const STOP_LATENCY: Duration = Duration::from_millis(50);
 
 /// What an answer said.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reply<T> {
+pub(super) struct Reply<T> {
     /// Its meaning.
-    pub value: T,
+    pub(super) value: T,
     /// The device's error number, where it marked the answer as possibly spoilt by hardware trouble.
-    pub exception: Option<u16>,
+    pub(super) exception: Option<u16>,
 }
 
 /// Whether a stop request ends the waiting.
@@ -51,8 +52,8 @@ enum Attempt<T> {
 
 /// The one conversation on a link.
 #[derive(Debug)]
-pub struct Session {
-    link: Link,
+pub(super) struct DeviceSession {
+    link: SerialLink,
     framer: Framer,
     framer_before: FramerStatistics,
     stop: Stop,
@@ -61,9 +62,9 @@ pub struct Session {
     statistics: LineStatistics,
 }
 
-impl Session {
+impl DeviceSession {
     /// On an open link. `checksum` is that of the requests; answers are checked whenever they carry one.
-    pub fn new(link: Link, checksum: Checksum, stop: Stop) -> Self {
+    pub(super) fn new(link: SerialLink, checksum: Checksum, stop: Stop) -> Self {
         Self {
             link,
             framer: Framer::new(),
@@ -76,12 +77,12 @@ impl Session {
     }
 
     /// The port and its rate.
-    pub fn link(&self) -> &Link {
+    pub(super) fn link(&self) -> &SerialLink {
         &self.link
     }
 
     /// The same, to note something on.
-    pub(super) fn link_mut(&mut self) -> &mut Link {
+    pub(super) fn link_mut(&mut self) -> &mut SerialLink {
         &mut self.link
     }
 
@@ -105,7 +106,7 @@ impl Session {
     /// # Errors
     /// When the line is lost, no answer comes, the device refuses, or answers nonsense; [`AcquireError::Stopped`] at once
     /// on a stop request.
-    pub fn exchange<R: Request>(&mut self, request: &R) -> Result<Reply<R::Response>, AcquireError> {
+    pub(super) fn exchange<R: Request>(&mut self, request: &R) -> Result<Reply<R::Response>, AcquireError> {
         let patience = request.timing().deadline(self.link.baud());
         self.repeat(request, patience, ATTEMPTS, Interrupt::OnStop)
     }
@@ -114,8 +115,8 @@ impl Session {
     /// finish first.
     ///
     /// # Errors
-    /// As [`Session::exchange`], without [`AcquireError::Stopped`].
-    pub fn exchange_even_if_stopped<R: Request>(
+    /// As [`DeviceSession::exchange`], without [`AcquireError::Stopped`].
+    pub(super) fn exchange_even_if_stopped<R: Request>(
         &mut self,
         request: &R,
         busy: Duration,
@@ -127,8 +128,8 @@ impl Session {
     /// Asks once, and waits for `patience` on top of the time the bytes need.
     ///
     /// # Errors
-    /// As [`Session::exchange`].
-    pub fn ask_once<R: Request>(
+    /// As [`DeviceSession::exchange`].
+    pub(super) fn ask_once<R: Request>(
         &mut self,
         request: &R,
         patience: Duration,
@@ -141,7 +142,7 @@ impl Session {
     ///
     /// # Errors
     /// When the line is lost.
-    pub fn tell<R: Request>(&mut self, request: &R) -> Result<(), AcquireError> {
+    pub(super) fn tell<R: Request>(&mut self, request: &R) -> Result<(), AcquireError> {
         self.regarding = self.regarding.wrapping_add(1);
         let frame = Frame { flags: Flags::NONE, ..request.frame(self.regarding, self.checksum) };
         self.write(&frame)
@@ -151,7 +152,7 @@ impl Session {
     ///
     /// # Errors
     /// When the port does not take it.
-    pub fn set_baud(&mut self, baud: u32) -> Result<(), AcquireError> {
+    pub(super) fn set_baud(&mut self, baud: u32) -> Result<(), AcquireError> {
         self.framer.reset();
         self.link.set_baud(baud)
     }
@@ -160,7 +161,7 @@ impl Session {
     ///
     /// # Errors
     /// When the port is gone, or the line does not fall silent in the time that two of the longest spectra need.
-    pub fn drain(&mut self) -> Result<(), AcquireError> {
+    pub(super) fn drain(&mut self) -> Result<(), AcquireError> {
         let longest = Profile::ALL.iter().map(|profile| profile.spectrum_len()).max().unwrap_or_default();
         let patience = line_time(2 * (FRAME_LEN_MIN + longest), self.link.baud()) + ALLOWANCE;
         let dropped = self.link.drain(patience)?;
@@ -172,7 +173,7 @@ impl Session {
     }
 
     /// What the line went through since this was last asked.
-    pub fn take_statistics(&mut self) -> LineStatistics {
+    pub(super) fn take_statistics(&mut self) -> LineStatistics {
         let framer = self.framer.statistics();
         let damaged = framer.damaged_frames - self.framer_before.damaged_frames;
         self.framer_before = framer;
@@ -259,7 +260,7 @@ impl Session {
     fn answer(
         &mut self,
         message_type: MessageType,
-        answer: Answer,
+        answer: AnswerKind,
         regarding: u32,
         until: Instant,
         interrupt: Interrupt,
@@ -295,10 +296,10 @@ impl Session {
 
 /// Whether a frame can be the device's answer, and not an echo of the request by a line that loops back. Real ACK and
 /// NACK frames come with and without the response bit.
-fn is_answer(frame: &Frame, answer: Answer) -> bool {
+fn is_answer(frame: &Frame, answer: AnswerKind) -> bool {
     frame.flags.contains(Flags::NACK)
         || match answer {
-            Answer::Data => frame.flags.contains(Flags::RESPONSE),
-            Answer::Acknowledgement => frame.flags.contains(Flags::ACK),
+            AnswerKind::Data => frame.flags.contains(Flags::RESPONSE),
+            AnswerKind::Acknowledgement => frame.flags.contains(Flags::ACK),
         }
 }

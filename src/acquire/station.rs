@@ -1,7 +1,6 @@
 //! The acquisition thread: opens, measures, hands over, and opens again when the device comes back.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -12,10 +11,10 @@ use ramand_core::spectrum::{Instrument, Laser, RawSpectrum};
 
 use super::driver::Driver;
 use super::laser::off_max;
-use super::settings::{LaserSwitch, Settings};
+use super::settings::{AcquisitionSettings, LaserSwitching};
 use super::units::exposure_for_device;
 use super::{AcquireError, Spectrometer};
-use crate::supervise::{Stop, StopSignal};
+use crate::supervise::Stop;
 
 /// Spectra waiting to be taken. Few, because a spectrum is worth most while it is new.
 const SPECTRA_WAITING_MAX: usize = 4;
@@ -54,123 +53,73 @@ const SWITCHED_OFF_ANEW_MAX: u32 = 2;
 
 /// What happened at the instrument.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
+pub enum StationEvent {
     /// Identified for the first time.
     Connected(Arc<Instrument>),
     /// Gone, or not there to begin with; the station keeps looking.
     Lost {
-        /// In the words of the error.
+        /// What went wrong, in the words of the error and its causes.
         why: String,
     },
-    /// Identified again.
+    /// Identified again, after it was lost.
     Recovered {
-        /// Who it is.
+        /// The instrument that answers now.
         instrument: Arc<Instrument>,
-        /// Since it was lost.
+        /// How long it was lost.
         after: Duration,
     },
-    /// Read back from the device.
+    /// The laser is on, as read back from the device.
     LaserOn,
-    /// Read back from the device.
+    /// The laser is off, as read back from the device.
     LaserOff,
 }
 
-/// A running acquisition thread. Dropping it stops the thread, laser off, and waits for its end.
+/// Where the acquisition thread puts what it has: one end of [`channels`].
 #[derive(Debug)]
-pub struct Station {
-    /// Spectra, oldest first. When four wait, the station switches the laser off and waits too: no measured spectrum is
-    /// thrown away.
+pub struct StationSenders {
+    spectra: Sender<RawSpectrum>,
+    events: Sender<StationEvent>,
+}
+
+/// Where it is taken from: the other end of [`channels`].
+#[derive(Debug)]
+pub struct StationReceivers {
+    /// Spectra, oldest first.
     pub spectra: Receiver<RawSpectrum>,
-    /// Events, oldest first. When sixty-four wait, further ones are dropped with a line in the log: measuring goes on.
-    pub events: Receiver<Event>,
-    stop: StopSignal,
-    thread: Option<JoinHandle<Result<(), AcquireError>>>,
+    /// Events, oldest first.
+    pub events: Receiver<StationEvent>,
 }
 
-impl Station {
-    /// Starts measuring with the spectrometer of these settings.
-    ///
-    /// # Errors
-    /// When the operating system gives no thread.
-    pub fn start(settings: Settings) -> Result<Self, AcquireError> {
-        Self::start_with(opener(settings.clone()), &settings)
-    }
-
-    /// Starts measuring with whatever `open` gives, every `period` of the settings. Where the pause between two
-    /// measurements is at least their `laser_warmup`, the laser is off in it.
-    ///
-    /// # Errors
-    /// When the operating system gives no thread.
-    pub fn start_with<S: Spectrometer>(
-        open: impl FnMut(&Stop) -> Result<S, AcquireError> + Send + 'static,
-        settings: &Settings,
-    ) -> Result<Self, AcquireError> {
-        // What happens when one of these is full stands at the fields of `Station`.
-        let (spectra_sender, spectra) = bounded(SPECTRA_WAITING_MAX);
-        let (events_sender, events) = bounded(EVENTS_WAITING_MAX);
-        let stop = StopSignal::new();
-        let keeper = Keeper {
-            open,
-            beat: || (),
-            period: settings.period,
-            laser_warmup: settings.laser_warmup,
-            laser_switch: settings.laser_switch,
-            stop: stop.token(),
-            spectra: spectra_sender,
-            events: events_sender,
-            laser: Laser::Unknown,
-        };
-        let thread = std::thread::Builder::new().name("acquire".into()).spawn(|| keeper.run());
-        Ok(Self { spectra, events, stop, thread: Some(thread.map_err(AcquireError::Thread)?) })
-    }
-
-    /// Asks the thread to switch the laser off and end; takes effect within 200 ms plus what the device needs to finish.
-    pub fn stop(&self) {
-        self.stop.request("the station was stopped");
-    }
-
-    /// Waits for the thread's end.
-    ///
-    /// # Errors
-    /// The error that ended it: one that only the operator can mend, or a laser that was not confirmed off.
-    pub fn join(mut self) -> Result<(), AcquireError> {
-        self.finish()
-    }
-
-    fn finish(&mut self) -> Result<(), AcquireError> {
-        self.thread.take().map_or(Ok(()), |thread| thread.join().unwrap_or(Err(AcquireError::Panicked)))
-    }
+/// Between the acquisition thread and whoever takes what it measures.
+///
+/// When four spectra wait, the station switches the laser off and waits too: no measured spectrum is thrown away, and one that was
+/// not measured is not missed. When sixty-four events wait, further ones are dropped with a line in the log: measuring goes on.
+pub fn channels() -> (StationSenders, StationReceivers) {
+    let (spectra_sender, spectra) = bounded(SPECTRA_WAITING_MAX);
+    let (events_sender, events) = bounded(EVENTS_WAITING_MAX);
+    (StationSenders { spectra: spectra_sender, events: events_sender }, StationReceivers { spectra, events })
 }
 
-impl Drop for Station {
-    fn drop(&mut self) {
-        self.stop();
-        if let Err(error) = self.finish() {
-            tracing::error!(%error, "the acquisition thread ended with an error");
-        }
-    }
-}
-
-/// Measures on the calling thread until stopped, as [`Station::start`] does on a thread of its own: with channels of the
-/// caller's, and with `beat` called at every step, never further apart than [`silence_max`].
+/// Measures on the calling thread until stopped, every `period` of the settings. Where the pause between two measurements is at
+/// least their `laser_warmup`, the laser is off in it. `beat` is called at every step, never further apart than [`silence_max`].
+/// A stop request takes effect within 200 ms plus what the device needs to finish.
 ///
 /// # Errors
 /// One that only the operator can mend, or a laser that was not confirmed off at the end.
 pub fn run(
-    settings: Settings,
+    settings: AcquisitionSettings,
     stop: &Stop,
     beat: impl Fn(),
-    spectra: Sender<RawSpectrum>,
-    events: Sender<Event>,
+    to: StationSenders,
 ) -> Result<(), AcquireError> {
-    let Settings { period, laser_warmup, laser_switch, .. } = settings;
+    let AcquisitionSettings { period, laser_warmup, laser_switch, .. } = settings;
     let (open, stop) = (opener(settings), stop.clone());
-    Keeper { open, beat, period, laser_warmup, laser_switch, stop, spectra, events, laser: Laser::Unknown }.run()
+    StationKeeper { open, beat, period, laser_warmup, laser_switch, stop, to, laser: Laser::Unknown }.run()
 }
 
 /// The longest time between two signs of life: identification at every baud rate, or a dark and a light frame with their
 /// retries on the slowest line, and the pause until the next.
-pub fn silence_max(settings: &Settings) -> Duration {
+pub fn silence_max(settings: &AcquisitionSettings) -> Duration {
     let frame =
         deadline(exposure_for_device(settings.integration), settings.scans.into(), SPECTRUM_BYTES_MAX, BAUD_MIN);
     let work = (frame * FRAMES_MAX + settings.laser_warmup * 2).max(IDENTIFY_MAX);
@@ -180,14 +129,14 @@ pub fn silence_max(settings: &Settings) -> Duration {
 /// For the laser to be confirmed off after a stop request, and for what was measured to be taken. As a rule it is a second;
 /// this is enough for a device that cannot abort to finish its exposure, then to be deaf to every attempt but the last, and
 /// to be looked for anew.
-pub fn end_within(settings: &Settings) -> Duration {
+pub fn end_within(settings: &AcquisitionSettings) -> Duration {
     let exposure =
         deadline(exposure_for_device(settings.integration), settings.scans.into(), SPECTRUM_BYTES_MAX, BAUD_MIN);
     let off = off_max() * (SWITCHED_OFF_MAX + SWITCHED_OFF_ANEW_MAX);
     exposure + off + IDENTIFY_MAX + HANDOVER_WITHIN
 }
 
-fn opener(settings: Settings) -> impl FnMut(&Stop) -> Result<Driver, AcquireError> {
+fn opener(settings: AcquisitionSettings) -> impl FnMut(&Stop) -> Result<Driver, AcquireError> {
     move |stop| Driver::open(settings.clone(), stop)
 }
 
@@ -199,34 +148,40 @@ enum Opened {
 }
 
 /// Why a spectrometer is no longer served.
-enum End {
+enum ServiceEnd {
     Stopped,
     Failed(AcquireError),
 }
 
+/// Whether somebody still takes spectra.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SpectrumTaker {
+    There,
+    Gone,
+}
+
 /// What the thread owns.
-struct Keeper<O, B> {
+struct StationKeeper<O, B> {
     open: O,
     /// A sign of life.
     beat: B,
     period: Duration,
     laser_warmup: Duration,
-    laser_switch: LaserSwitch,
+    laser_switch: LaserSwitching,
     stop: Stop,
-    spectra: Sender<RawSpectrum>,
-    events: Sender<Event>,
+    to: StationSenders,
     /// As last reported.
     laser: Laser,
 }
 
-impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keeper<O, B> {
+impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> StationKeeper<O, B> {
     fn run(mut self) -> Result<(), AcquireError> {
         let mut opened = Opened::Never;
         let outcome = self.measure_while_wanted(&mut opened);
         // What was never opened was not switched on either, unless by a run before that could not switch it off: whoever
         // stops now may rely on this one.
         let relied_on = opened == Opened::Once || self.stop.is_requested();
-        if self.laser == Laser::Off || self.laser_switch == LaserSwitch::Elsewhere || !relied_on {
+        if self.laser == Laser::Off || self.laser_switch == LaserSwitching::Elsewhere || !relied_on {
             return outcome;
         }
         let Err(unconfirmed) = self.confirm_off() else { return outcome };
@@ -255,8 +210,8 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keepe
                 Ok(mut spectrometer) => {
                     let instrument = spectrometer.instrument().clone();
                     self.report(match lost_since.take().filter(|_| *opened == Opened::Once) {
-                        Some(since) => Event::Recovered { instrument, after: since.elapsed() },
-                        None => Event::Connected(instrument),
+                        Some(since) => StationEvent::Recovered { instrument, after: since.elapsed() },
+                        None => StationEvent::Connected(instrument),
                     });
                     *opened = Opened::Once;
                     last_why.clear();
@@ -269,12 +224,12 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keepe
                     }
                     end
                 }
-                Err(AcquireError::Stopped) => End::Stopped,
-                Err(error) => End::Failed(error),
+                Err(AcquireError::Stopped) => ServiceEnd::Stopped,
+                Err(error) => ServiceEnd::Failed(error),
             };
             let error = match end {
-                End::Stopped => return Ok(()),
-                End::Failed(error) => error,
+                ServiceEnd::Stopped => return Ok(()),
+                ServiceEnd::Failed(error) => error,
             };
             let why = failure::chain(&error);
             // A device that is plugged in while somebody looks for it is root's alone until udev has seen it.
@@ -291,7 +246,7 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keepe
             lost_since.get_or_insert_with(Instant::now);
             if why != last_why {
                 tracing::warn!(%why, "lost the spectrometer");
-                self.report(Event::Lost { why: why.clone() });
+                self.report(StationEvent::Lost { why: why.clone() });
                 last_why = why;
             }
             self.stop.requested_within(pauses.next().unwrap_or(RETRY_PAUSE_MAX));
@@ -299,16 +254,16 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keepe
         Ok(())
     }
 
-    fn serve(&mut self, spectrometer: &mut S) -> End {
+    fn serve(&mut self, spectrometer: &mut S) -> ServiceEnd {
         match self.measure_until_stopped(spectrometer) {
             Ok(()) | Err(AcquireError::Stopped) => {
                 let outcome = spectrometer.laser_off();
                 self.report_laser(spectrometer);
-                outcome.map_or_else(End::Failed, |()| End::Stopped)
+                outcome.map_or_else(ServiceEnd::Failed, |()| ServiceEnd::Stopped)
             }
             Err(error) => {
                 self.report_laser(spectrometer);
-                End::Failed(error)
+                ServiceEnd::Failed(error)
             }
         }
     }
@@ -319,7 +274,7 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keepe
             let started = Instant::now();
             let spectrum = spectrometer.measure()?;
             self.report_laser(spectrometer);
-            if !self.hand_over(spectrum, spectrometer)? {
+            if self.hand_over(spectrum, spectrometer)? == SpectrumTaker::Gone {
                 return Ok(());
             }
             let pause = self.period.saturating_sub(started.elapsed());
@@ -332,11 +287,11 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keepe
         Ok(())
     }
 
-    /// Whether somebody still takes spectra.
-    fn hand_over(&mut self, spectrum: RawSpectrum, spectrometer: &mut S) -> Result<bool, AcquireError> {
-        let mut spectrum = match self.spectra.try_send(spectrum) {
-            Ok(()) => return Ok(true),
-            Err(TrySendError::Disconnected(_)) => return Ok(false),
+    /// Offers a spectrum until it is taken or given up.
+    fn hand_over(&mut self, spectrum: RawSpectrum, spectrometer: &mut S) -> Result<SpectrumTaker, AcquireError> {
+        let mut spectrum = match self.to.spectra.try_send(spectrum) {
+            Ok(()) => return Ok(SpectrumTaker::There),
+            Err(TrySendError::Disconnected(_)) => return Ok(SpectrumTaker::Gone),
             Err(TrySendError::Full(spectrum)) => spectrum,
         };
         tracing::warn!("spectra are not taken as fast as they are measured: waiting");
@@ -348,14 +303,14 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keepe
             if self.stop.is_requested() {
                 last_offer.get_or_insert_with(|| Instant::now() + HANDOVER_WITHIN);
             }
-            match self.spectra.send_timeout(spectrum, HANDOVER_BEAT) {
-                Ok(()) => return Ok(true),
-                Err(error) if error.is_disconnected() => return Ok(false),
+            match self.to.spectra.send_timeout(spectrum, HANDOVER_BEAT) {
+                Ok(()) => return Ok(SpectrumTaker::There),
+                Err(error) if error.is_disconnected() => return Ok(SpectrumTaker::Gone),
                 Err(error) => spectrum = error.into_inner(),
             }
             if last_offer.is_some_and(|last_offer| Instant::now() >= last_offer) {
                 tracing::warn!("a measured spectrum was not taken before the end");
-                return Ok(true);
+                return Ok(SpectrumTaker::There);
             }
         }
     }
@@ -367,14 +322,14 @@ impl<S: Spectrometer, O: FnMut(&Stop) -> Result<S, AcquireError>, B: Fn()> Keepe
         }
         self.laser = now;
         match now {
-            Laser::On => self.report(Event::LaserOn),
-            Laser::Off => self.report(Event::LaserOff),
+            Laser::On => self.report(StationEvent::LaserOn),
+            Laser::Off => self.report(StationEvent::LaserOff),
             Laser::Unknown => {}
         }
     }
 
-    fn report(&self, event: Event) {
-        if let Err(TrySendError::Full(event)) = self.events.try_send(event) {
+    fn report(&self, event: StationEvent) {
+        if let Err(TrySendError::Full(event)) = self.to.events.try_send(event) {
             tracing::warn!(?event, "an event was dropped because nobody takes them");
         }
     }
@@ -396,16 +351,15 @@ mod tests {
     fn ends_with(mut failures: Vec<AcquireError>) -> String {
         failures.reverse();
         let open = |_: &Stop| -> Result<Driver, AcquireError> { Err(failures.pop().expect("it has ended before")) };
-        let ((spectra, _spectra), (events, _events)) = (bounded(1), bounded(EVENTS_WAITING_MAX));
-        let keeper = Keeper {
+        let (to, _from) = channels();
+        let keeper = StationKeeper {
             open,
             beat: || {},
             period: Duration::ZERO,
             laser_warmup: Duration::ZERO,
-            laser_switch: LaserSwitch::ByProfile,
+            laser_switch: LaserSwitching::ByProfile,
             stop: Stop::never(),
-            spectra,
-            events,
+            to,
             laser: Laser::Unknown,
         };
         keeper.run().expect_err("it never opens").to_string()

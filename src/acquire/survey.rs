@@ -8,8 +8,8 @@ use ramand_core::spectrum::{Celsius, IntegrationTime, ShiftAxis, WavelengthCalib
 
 use super::AcquireError;
 use super::driver::wavelength_coefficients;
-use super::identify::{Identified, ask_if_supported, identify};
-use super::settings::Settings;
+use super::identify::{IdentifiedDevice, ask_if_supported, identify};
+use super::settings::AcquisitionSettings;
 use super::units::{exposure_of_device, temperature_of_device};
 use crate::supervise::Stop;
 
@@ -20,9 +20,9 @@ pub struct Survey {
     pub profile: &'static str,
     /// As its maker writes it.
     pub model: &'static str,
-    /// The serial number.
+    /// The serial number that the device gives.
     pub serial: String,
-    /// Firmware revision.
+    /// The revision of the firmware, as in 1.23.
     pub firmware: Option<String>,
     /// The rate it answered at.
     pub baud: u32,
@@ -30,13 +30,13 @@ pub struct Survey {
     pub pixels: usize,
     /// Pixels that see light.
     pub active_pixels: std::ops::Range<usize>,
-    /// Shielded pixels.
+    /// Pixels that are shielded from light, by the profile.
     pub dark_pixels: &'static [std::ops::Range<usize>],
     /// Σ cᵢ pⁱ = λ(p) in nm.
     pub calibration: WavelengthCalibration,
     /// The axis that gives.
     pub axis: ShiftAxis,
-    /// As set now.
+    /// The integration time that is set in the device now.
     pub integration: Option<IntegrationTime>,
     /// The device's own limit, or the model's.
     pub integration_min: IntegrationTime,
@@ -60,8 +60,8 @@ pub struct Survey {
 ///
 /// # Errors
 /// When there is no device, another one than configured, or one without a usable calibration.
-pub fn survey(settings: &Settings, stop: &Stop) -> Result<Survey, AcquireError> {
-    let Identified { mut session, profile, serial, firmware } = identify(settings, stop)?;
+pub fn survey(settings: &AcquisitionSettings, stop: &Stop) -> Result<Survey, AcquireError> {
+    let IdentifiedDevice { mut session, profile, serial, firmware } = identify(settings, stop)?;
     let session = &mut session;
     let calibration = WavelengthCalibration { coefficients: wavelength_coefficients(session)?, laser: settings.laser };
     let axis = calibration.axis(profile.active.clone())?;

@@ -1,39 +1,43 @@
 //! The driver and the station against a scripted device on a pseudo-terminal.
 
 mod peer;
+#[path = "../../tests/support/station.rs"]
+mod station_thread;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ocean_binary_protocol::{MessageType, Profile};
-use peer::{DARK, Deed, Peer, SIGNAL};
+use peer::{DARK, Deed, SIGNAL, ScriptedDevice};
 use ramand_core::failure::{Failure, Kind};
-use ramand_core::spectrum::{Counts, IntegrationTime, WavelengthCalibration};
+use ramand_core::spectrum::{IntegrationTime, Laser};
+use station_thread::RunningStation;
 
+use super::link::SerialLink;
 use super::*;
 use crate::supervise::Stop;
+use crate::{acquire, supervise};
 
 /// For an event that takes a time-out of the driver's and a pause of the station's; only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn settings(peer: &Peer) -> Settings {
-    Settings {
+fn settings(peer: &ScriptedDevice) -> AcquisitionSettings {
+    AcquisitionSettings {
         baud: BaudRate::Fixed(230_400),
         integration: IntegrationTime::from_micros(10_000),
         laser_warmup: Duration::ZERO,
-        ..Settings::new(peer.path())
+        ..AcquisitionSettings::new(peer.path())
     }
 }
 
-fn open(peer: &Peer) -> Result<Driver, AcquireError> {
+fn open(peer: &ScriptedDevice) -> Result<Driver, AcquireError> {
     Driver::open(settings(peer), &Stop::never())
 }
 
 #[test]
 fn a_spectrum_is_light_and_dark_and_its_circumstances() {
     for profile in Profile::ALL {
-        let peer = Peer::new(profile);
+        let peer = ScriptedDevice::new(profile);
         let mut driver = open(&peer).expect("a good device");
         assert_eq!(peer.world().laser_log, [false], "whatever was on is off first");
         let spectrum = driver.measure().expect("a good device");
@@ -68,7 +72,7 @@ fn a_spectrum_is_light_and_dark_and_its_circumstances() {
 
 /// A fault while measuring: what comes of it, and that the laser is off afterwards whatever came.
 fn check(profile: &'static Profile, on: MessageType, deed: Deed, times: u32, expected: &str) {
-    let peer = Peer::new(profile);
+    let peer = ScriptedDevice::new(profile);
     let mut driver = open(&peer).expect("a good device");
     peer.add_fault(on, deed, times);
     let outcome = match driver.measure() {
@@ -130,7 +134,7 @@ fn every_fault_has_its_answer_and_leaves_the_laser_off() {
 
 #[test]
 fn an_open_interlock_is_named_and_the_laser_stays_off() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let mut driver = open(&peer).expect("a good device");
     peer.world().interlock_open = true;
     let error = driver.measure().expect_err("no light");
@@ -140,7 +144,7 @@ fn an_open_interlock_is_named_and_the_laser_stays_off() {
 
 #[test]
 fn a_laser_that_the_interlock_switched_off_is_told_so_too() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let mut driver = open(&peer).expect("a good device");
     driver.measure().expect("a good device");
     // As long as the interlock is open, the device says that there is no light.
@@ -153,7 +157,7 @@ fn a_laser_that_the_interlock_switched_off_is_told_so_too() {
 
 #[test]
 fn spectra_of_an_older_exposure_are_discarded_and_not_for_ever() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let mut driver = open(&peer).expect("a good device");
     peer.world().old_spectra = 2;
     driver.measure().expect("the third is good");
@@ -165,7 +169,7 @@ fn spectra_of_an_older_exposure_are_discarded_and_not_for_ever() {
 
 #[test]
 fn the_first_spectrum_on_demand_after_any_change_is_thrown_away() {
-    let peer = Peer::new(&Profile::STS);
+    let peer = ScriptedDevice::new(&Profile::STS);
     let mut driver = open(&peer).expect("a good device");
     driver.measure().expect("a good device");
     assert_eq!(peer.world().spectra_sent, 4, "one thrown away and one kept, without and with the laser");
@@ -173,7 +177,7 @@ fn the_first_spectrum_on_demand_after_any_change_is_thrown_away() {
 
 #[test]
 fn a_panic_that_unwinds_switches_the_laser_off() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let mut driver = open(&peer).expect("a good device");
     driver.measure().expect("a good device");
     assert!(peer.world().laser);
@@ -187,8 +191,8 @@ fn a_panic_that_unwinds_switches_the_laser_off() {
 
 #[test]
 fn another_serial_number_is_refused_before_anything_is_switched() {
-    let peer = Peer::new(&Profile::QEPRO);
-    let settings = Settings { serial_number: Some("QEP0".into()), ..settings(&peer) };
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
+    let settings = AcquisitionSettings { serial_number: Some("QEP0".into()), ..settings(&peer) };
     let error = Driver::open(settings, &Stop::never()).expect_err("another one");
     assert_eq!(error.kind(), Kind::Operator);
     assert!(error.to_string().ends_with("leads to serial number TEST0001, configured is QEP0"), "{error}");
@@ -197,28 +201,31 @@ fn another_serial_number_is_refused_before_anything_is_switched() {
 
 #[test]
 fn settings_a_model_does_not_take_are_the_operators() {
-    let peer = Peer::new(&Profile::QEPRO);
-    let check = |settings: Settings, expected: &str| {
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
+    let check = |settings: AcquisitionSettings, expected: &str| {
         let error = Driver::open(settings, &Stop::never()).expect_err(expected);
         assert_eq!(error.kind(), Kind::Operator);
         assert!(error.to_string().contains(expected), "{error}");
     };
     let good = || settings(&peer);
     let short = IntegrationTime::from_micros(7_999);
-    check(Settings { integration: short, ..good() }, "outside 8000..=1600000000 us of the QE Pro");
-    check(Settings { scans: 0, ..good() }, "at least one scan");
-    check(Settings { model: Model::Profile(&Profile::STS), ..good() }, "has 1044 pixels, profile sts has 1024");
-    let lamp_line = LaserSwitch::By(ocean_binary_protocol::LaserControl::LampLine);
-    check(Settings { laser_switch: lamp_line, ..good() }, "has no lamp line");
+    check(AcquisitionSettings { integration: short, ..good() }, "outside 8000..=1600000000 us of the QE Pro");
+    check(AcquisitionSettings { scans: 0, ..good() }, "at least one scan");
+    check(
+        AcquisitionSettings { model: SpectrometerModel::Profile(&Profile::STS), ..good() },
+        "has 1044 pixels, profile sts has 1024",
+    );
+    let lamp_line = LaserSwitching::By(ocean_binary_protocol::LaserControl::LampLine);
+    check(AcquisitionSettings { laser_switch: lamp_line, ..good() }, "has no lamp line");
     let infrared = ramand_core::spectrum::Wavelength::from_nm(0.0);
-    check(Settings { laser: infrared, ..good() }, "give no axis of Raman shifts");
+    check(AcquisitionSettings { laser: infrared, ..good() }, "give no axis of Raman shifts");
 }
 
 #[test]
 fn a_port_that_is_not_there_not_a_port_or_taken_says_so() {
-    let peer = Peer::new(&Profile::STS);
+    let peer = ScriptedDevice::new(&Profile::STS);
     let check = |path: &std::path::Path, kind: Kind, expected: &str| {
-        let error = Link::open(&Line::Port, path, 9_600, FlowControl::None).expect_err(expected);
+        let error = SerialLink::open(&SerialLine::Port, path, 9_600, FlowControl::None).expect_err(expected);
         assert_eq!(error.kind(), kind);
         assert!(error.to_string().contains(expected), "{error}");
     };
@@ -226,7 +233,7 @@ fn a_port_that_is_not_there_not_a_port_or_taken_says_so() {
     let file = peer.folder().join("file");
     std::fs::write(&file, "text").expect("written");
     check(&file, Kind::Operator, "is not a serial port");
-    let _taken = Link::open(&Line::Port, peer.path(), 9_600, FlowControl::None).expect("free");
+    let _taken = SerialLink::open(&SerialLine::Port, peer.path(), 9_600, FlowControl::None).expect("free");
     check(peer.path(), Kind::Device, "is in use by another program");
 }
 
@@ -237,8 +244,8 @@ fn a_signal_is_no_lost_line() {
     extern "C" fn nothing(_: libc::c_int) {}
     // SAFETY: the handler does nothing, and nobody else uses this signal.
     unsafe { libc::signal(libc::SIGUSR1, nothing as extern "C" fn(libc::c_int) as libc::sighandler_t) };
-    let peer = Peer::new(&Profile::STS);
-    let mut link = Link::open(&Line::Port, peer.path(), 9_600, FlowControl::None).expect("free");
+    let peer = ScriptedDevice::new(&Profile::STS);
+    let mut link = SerialLink::open(&SerialLine::Port, peer.path(), 9_600, FlowControl::None).expect("free");
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
     let reader = std::thread::spawn(move || {
         // SAFETY: always succeeds.
@@ -255,7 +262,7 @@ fn a_signal_is_no_lost_line() {
 
 #[test]
 fn the_rest_of_an_earlier_spectrum_is_drained_at_open() {
-    let mut peer = Peer::new(&Profile::STS);
+    let mut peer = ScriptedDevice::new(&Profile::STS);
     peer.plug_in(&peer::leftover());
     let mut driver = open(&peer).expect("drained");
     assert_eq!(driver.measure().expect("a good device").acquisition().expect("measured").line.stale_frames, 0);
@@ -263,7 +270,7 @@ fn the_rest_of_an_earlier_spectrum_is_drained_at_open() {
 
 #[test]
 fn a_survey_switches_nothing() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let survey = survey(&settings(&peer), &Stop::never()).expect("a good device");
     assert_eq!((survey.model, survey.serial.as_str(), survey.baud), ("QE Pro", "TEST0001", 230_400));
     assert_eq!(survey.laser_on, Some(true));
@@ -274,27 +281,30 @@ fn a_survey_switches_nothing() {
 
 #[test]
 fn the_station_measures_until_stopped() {
-    let peer = Peer::new(&Profile::STS);
-    let station = Station::start(settings(&peer)).expect("a thread");
+    let peer = ScriptedDevice::new(&Profile::STS);
+    let station = RunningStation::start(settings(&peer));
     for _ in 0..6 {
-        station.spectra.recv_timeout(PATIENCE).expect("a spectrum");
+        station.measured.spectra.recv_timeout(PATIENCE).expect("a spectrum");
     }
     station.stop();
-    let events: Vec<Event> = station.events.try_iter().collect();
-    assert!(matches!(events[..], [Event::Connected(_), Event::LaserOff, Event::LaserOn, ..]), "{events:?}");
+    let events: Vec<StationEvent> = station.measured.events.try_iter().collect();
+    assert!(
+        matches!(events[..], [StationEvent::Connected(_), StationEvent::LaserOff, StationEvent::LaserOn, ..]),
+        "{events:?}"
+    );
     station.join().expect("stopped");
     assert!(!peer.world().laser);
 }
 
 #[test]
 fn a_stop_during_a_long_exposure_takes_effect_at_once() {
-    let peer = Peer::new(&Profile::QEPRO);
+    let peer = ScriptedDevice::new(&Profile::QEPRO);
     let minute = IntegrationTime::from_micros(60_000_000);
-    let station = Station::start(Settings { integration: minute, ..settings(&peer) }).expect("a thread");
-    wait_for(&station, |event| matches!(event, Event::Connected(_)));
-    station.spectra.recv_timeout(PATIENCE).expect("the device answers long before a minute has passed");
+    let station = RunningStation::start(AcquisitionSettings { integration: minute, ..settings(&peer) });
+    wait_for(&station, |event| matches!(event, StationEvent::Connected(_)));
+    station.measured.spectra.recv_timeout(PATIENCE).expect("the device answers long before a minute has passed");
     peer.add_fault(MessageType::BUFFERED_SPECTRUM, Deed::Ignore, u32::MAX);
-    while station.spectra.try_recv().is_ok() {}
+    while station.measured.spectra.try_recv().is_ok() {}
     let waiting = Instant::now();
     while peer.world().faults[0].times == u32::MAX {
         assert!(waiting.elapsed() < PATIENCE, "the station asks for the next spectrum");
@@ -311,17 +321,20 @@ fn a_stop_during_a_long_exposure_takes_effect_at_once() {
 
 #[test]
 fn a_device_that_comes_back_under_its_path_is_measured_again() {
-    let mut peer = Peer::new(&Profile::QEPRO);
-    let station = Station::start(settings(&peer)).expect("a thread");
-    station.spectra.recv_timeout(PATIENCE).expect("a spectrum");
+    let mut peer = ScriptedDevice::new(&Profile::QEPRO);
+    let station = RunningStation::start(settings(&peer));
+    station.measured.spectra.recv_timeout(PATIENCE).expect("a spectrum");
     peer.unplug();
-    while station.spectra.try_recv().is_ok() {}
-    wait_for(&station, |event| matches!(event, Event::Lost { .. }));
-    wait_for(&station, |event| matches!(event, Event::Lost { why } if why.contains("there is no port")));
-    while station.spectra.try_recv().is_ok() {}
+    while station.measured.spectra.try_recv().is_ok() {}
+    wait_for(&station, |event| matches!(event, StationEvent::Lost { .. }));
+    wait_for(&station, |event| matches!(event, StationEvent::Lost { why } if why.contains("there is no port")));
+    while station.measured.spectra.try_recv().is_ok() {}
     peer.plug_in(&[]);
-    wait_for(&station, |event| matches!(event, Event::Recovered { instrument, .. } if instrument.serial == "TEST0001"));
-    station.spectra.recv_timeout(PATIENCE).expect("a spectrum");
+    wait_for(
+        &station,
+        |event| matches!(event, StationEvent::Recovered { instrument, .. } if instrument.serial == "TEST0001"),
+    );
+    station.measured.spectra.recv_timeout(PATIENCE).expect("a spectrum");
     station.stop();
     station.join().expect("stopped");
     assert!(!peer.world().laser);
@@ -329,76 +342,34 @@ fn a_device_that_comes_back_under_its_path_is_measured_again() {
 
 #[test]
 fn a_wrong_serial_number_ends_the_station() {
-    let peer = Peer::new(&Profile::STS);
-    let station = Station::start(Settings { serial_number: Some("X".into()), ..settings(&peer) }).expect("a thread");
+    let peer = ScriptedDevice::new(&Profile::STS);
+    let station = RunningStation::start(AcquisitionSettings { serial_number: Some("X".into()), ..settings(&peer) });
     assert!(matches!(station.join(), Err(AcquireError::WrongSerialNumber { .. })));
 }
 
 #[test]
 fn the_laser_is_off_while_nobody_takes_spectra_and_in_long_pauses() {
-    let peer = Peer::new(&Profile::STS);
-    let station = Station::start(settings(&peer)).expect("a thread");
+    let peer = ScriptedDevice::new(&Profile::STS);
+    let station = RunningStation::start(settings(&peer));
     let full = Instant::now();
-    while !station.spectra.is_full() || peer.world().laser {
+    while !station.measured.spectra.is_full() || peer.world().laser {
         assert!(full.elapsed() < PATIENCE, "the laser is on although nobody takes spectra");
         std::thread::yield_now();
     }
     drop(station);
 
-    let station = Station::start(Settings { period: Duration::from_secs(3600), ..settings(&peer) }).expect("a thread");
-    station.spectra.recv_timeout(PATIENCE).expect("a spectrum");
-    wait_for(&station, |event| *event == Event::LaserOn);
-    wait_for(&station, |event| *event == Event::LaserOff);
+    let station = RunningStation::start(AcquisitionSettings { period: Duration::from_secs(3600), ..settings(&peer) });
+    station.measured.spectra.recv_timeout(PATIENCE).expect("a spectrum");
+    wait_for(&station, |event| *event == StationEvent::LaserOn);
+    wait_for(&station, |event| *event == StationEvent::LaserOff);
     assert!(!peer.world().laser);
 }
 
-/// A spectrometer without a device, for what the station does with panics.
-struct Explosive(Arc<Instrument>);
-
-impl Spectrometer for Explosive {
-    fn instrument(&self) -> &Arc<Instrument> {
-        &self.0
-    }
-
-    fn measure(&mut self) -> Result<RawSpectrum, AcquireError> {
-        panic!("for the test")
-    }
-
-    fn laser_off(&mut self) -> Result<(), AcquireError> {
-        Ok(())
-    }
-
-    fn laser(&self) -> Laser {
-        Laser::Unknown
-    }
-}
-
-#[test]
-fn a_panic_in_the_thread_is_an_error_of_the_station() {
-    let instrument = Arc::new(Instrument {
-        model: "none".into(),
-        serial: "0".into(),
-        firmware: None,
-        pixels: 2,
-        active: 0..2,
-        calibration: WavelengthCalibration {
-            coefficients: vec![790.0, 1.0],
-            laser: ramand_core::spectrum::Wavelength::from_nm(785.0),
-        },
-        nonlinearity: None,
-        saturation: Counts::new(1.0),
-    });
-    let open = move |_: &Stop| Ok(Explosive(instrument.clone()));
-    let elsewhere = Settings { laser_switch: LaserSwitch::Elsewhere, ..Settings::new("") };
-    let station = Station::start_with(open, &elsewhere).expect("a thread");
-    assert!(matches!(station.join(), Err(AcquireError::Panicked)));
-}
-
-fn wait_for(station: &Station, wanted: impl Fn(&Event) -> bool) {
+fn wait_for(station: &RunningStation, wanted: impl Fn(&StationEvent) -> bool) {
     let start = Instant::now();
     loop {
         let left = PATIENCE.saturating_sub(start.elapsed());
-        let event = station.events.recv_timeout(left).expect("the event comes in time");
+        let event = station.measured.events.recv_timeout(left).expect("the event comes in time");
         if wanted(&event) {
             return;
         }

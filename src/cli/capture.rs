@@ -10,8 +10,8 @@ use ramand_core::spectrum::{IntegrationTime, RawSpectrum, Wavelength};
 
 use super::CommandError;
 use super::spectra::{self, AxisArgs, Frames};
-use crate::acquire::capture::Recorder;
-use crate::acquire::{AcquireError, BaudRate, Driver, Line, Model, Settings, Spectrometer};
+use crate::acquire::capture::recorded;
+use crate::acquire::{AcquireError, AcquisitionSettings, BaudRate, Driver, Spectrometer, SpectrometerModel};
 use crate::config::Config;
 use crate::daemon;
 use crate::supervise::{Stop, stop_on_signals};
@@ -67,9 +67,7 @@ pub(super) struct CaptureArgs {
 /// # Errors
 /// When the file cannot be written, or the instrument fails: the file then says how.
 pub(super) fn run(args: &CaptureArgs) -> Result<(), CommandError> {
-    let settings = settings(args)?;
-    let recorder = Recorder::create(&args.out, &settings).map_err(AcquireError::from)?;
-    let settings = Settings { line: Line::Recorded(recorder), ..settings };
+    let settings = recorded(settings(args)?, &args.out).map_err(AcquireError::from)?;
     let stop = stop_on_signals()?;
     let mut frames = Frames::default();
     let outcome = measure(args, settings, &stop.token(), &mut frames);
@@ -83,22 +81,27 @@ pub(super) fn run(args: &CaptureArgs) -> Result<(), CommandError> {
     }
 }
 
-fn settings(args: &CaptureArgs) -> Result<Settings, CommandError> {
+fn settings(args: &CaptureArgs) -> Result<AcquisitionSettings, CommandError> {
     if let Some(path) = &args.config {
         return Ok(daemon::instrument(&Config::read(path)?)?);
     }
-    Ok(Settings {
+    Ok(AcquisitionSettings {
         baud: args.baud.map_or(BaudRate::Probe, BaudRate::Fixed),
-        model: args.profile.map_or(Model::Detect, Model::Profile),
+        model: args.profile.map_or(SpectrometerModel::Detect, SpectrometerModel::Profile),
         laser: Wavelength::from_nm(args.laser_nm),
         laser_warmup: Duration::from_millis(args.laser_warm_up_ms),
         integration: IntegrationTime::from_micros(args.integration_ms.saturating_mul(1_000)),
         scans: args.scans,
-        ..Settings::new(args.port.clone().unwrap_or_default())
+        ..AcquisitionSettings::new(args.port.clone().unwrap_or_default())
     })
 }
 
-fn measure(args: &CaptureArgs, settings: Settings, stop: &Stop, frames: &mut Frames) -> Result<(), AcquireError> {
+fn measure(
+    args: &CaptureArgs,
+    settings: AcquisitionSettings,
+    stop: &Stop,
+    frames: &mut Frames,
+) -> Result<(), AcquireError> {
     let mut driver = Driver::open(settings, stop)?;
     let mut measure = |number| {
         let spectrum = if args.dark { driver.measure_dark()? } else { driver.measure()? };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use ramand_core::outcome::{Decision, Inspection, Prediction};
 use ramand_core::spectrum::Laser;
-use ramand_sim::profile::Profile;
+use ramand_sim::profile::InstrumentFamily;
 use ramand_sim::{self as sim, Simulator};
 
 use super::{CommandError, logging};
@@ -66,7 +66,8 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), CommandError> {
     let place = place.map_err(|error| CommandError::operator(format!("failed to make a temporary folder: {error}")))?;
 
     let link = place.path().join("spectrometer");
-    let settings = sim::Settings { seed: args.seed, ..sim::Settings::new(Profile::QePro, &link) };
+    let settings =
+        sim::SimulatorSettings { seed: args.seed, ..sim::SimulatorSettings::new(InstrumentFamily::QePro, &link) };
     let simulator = Simulator::start(settings)?;
     let config = config(args, &models, &link, place.path());
 

@@ -8,7 +8,7 @@ use ramand_core::spectrum::{Celsius, Wavelength};
 use serde::Serialize;
 
 use super::CommandError;
-use crate::acquire::{BaudRate, FlowControl, Model, Settings, Survey, survey};
+use crate::acquire::{AcquisitionSettings, BaudRate, FlowControl, SpectrometerModel, Survey, survey};
 use crate::supervise::Stop;
 
 /// Ask the spectrometer at a serial port who it is.
@@ -38,12 +38,12 @@ pub(super) struct ProbeArgs {
 /// # Errors
 /// When nothing intelligible answers at the port.
 pub(super) fn run(args: &ProbeArgs) -> Result<(), CommandError> {
-    let settings = Settings {
+    let settings = AcquisitionSettings {
         baud: args.baud.map_or(BaudRate::Probe, BaudRate::Fixed),
-        model: args.profile.map_or(Model::Detect, Model::Profile),
+        model: args.profile.map_or(SpectrometerModel::Detect, SpectrometerModel::Profile),
         laser: Wavelength::from_nm(args.laser_nm),
         flow_control: if args.rts_cts { FlowControl::RtsCts } else { FlowControl::None },
-        ..Settings::new(&args.port)
+        ..AcquisitionSettings::new(&args.port)
     };
     let survey = survey(&settings, &Stop::never())?;
     if args.json {

@@ -9,9 +9,9 @@ use clap::{ArgGroup, Args};
 use ramand_recording::Recording;
 use ramand_sim::dataset::Recipe;
 use ramand_sim::faults::Fault;
-use ramand_sim::profile::Profile;
+use ramand_sim::profile::InstrumentFamily;
 use ramand_sim::scenario::Scenario;
-use ramand_sim::{Pacing, ReplayNoise, Settings, Simulator, Source};
+use ramand_sim::{Pacing, ReplayNoise, Simulator, SimulatorSettings, StageSource};
 
 use super::CommandError;
 
@@ -28,7 +28,7 @@ pub(super) struct SimArgs {
     #[arg(long, value_name = "PATH")]
     link: Option<PathBuf>,
     /// The family of instruments
-    #[arg(long, default_value = "qepro", value_parser = PossibleValuesParser::new(Profile::ALL.map(Profile::name)))]
+    #[arg(long, default_value = "qepro", value_parser = PossibleValuesParser::new(InstrumentFamily::ALL.map(InstrumentFamily::name)))]
     profile: String,
     /// The line's speed; a host that opens the port with another one gets no answer
     #[arg(long, default_value_t = 115_200)]
@@ -89,24 +89,24 @@ fn write_dataset(args: &SimArgs, path: &Path) -> Result<(), CommandError> {
 }
 
 fn serve(args: &SimArgs, link: &Path) -> Result<(), CommandError> {
-    let profile = Profile::named(&args.profile)
+    let profile = InstrumentFamily::named(&args.profile)
         .ok_or_else(|| CommandError::operator(format!("there is no profile '{}'", args.profile)))?;
     let source = match (&args.replay, &args.scenario) {
-        (Some(path), _) => Source::Replay {
+        (Some(path), _) => StageSource::Replay {
             recording: Arc::new(Recording::read(path)?),
             repeat: args.repeat,
             noise: if args.replay_noise { ReplayNoise::On } else { ReplayNoise::Off },
         },
-        (None, Some(path)) => Source::Scenario(Scenario::read(path)?),
-        (None, None) => Source::Scenario(Scenario::default()),
+        (None, Some(path)) => StageSource::Scenario(Scenario::read(path)?),
+        (None, None) => StageSource::Scenario(Scenario::default()),
     };
-    let settings = Settings {
+    let settings = SimulatorSettings {
         baud: args.baud,
         seed: args.seed,
         source,
         pacing: if args.no_pacing { Pacing::Immediate } else { Pacing::Line },
         faults: args.fault.clone(),
-        ..Settings::new(profile, link)
+        ..SimulatorSettings::new(profile, link)
     };
     let simulator = Simulator::start(settings)?;
     println!("{}", simulator.link().display());

@@ -22,8 +22,9 @@ use self::health::Reporter;
 use self::models::Watch;
 use self::past::Past;
 use self::stages::Keeper;
-use crate::acquire::capture::Recorder;
-use crate::acquire::{self, AcquireError, Line};
+use crate::acquire::capture::recorded;
+use crate::acquire::station::StationReceivers;
+use crate::acquire::{self, AcquireError};
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::publish::{self, Publisher, Topics};
@@ -35,15 +36,8 @@ pub use self::error::DaemonError;
 pub use self::settings::{broker_address, inspector, instrument, instrument_limits, rules, trust};
 pub use self::stages::Observer;
 
-/// Spectra between measuring and inspecting. When they are full the instrument waits, its laser off: a spectrum that was
-/// measured is never thrown away, and one that was not measured is not missed.
-const SPECTRA_MAX: usize = 4;
-
 /// Inspections between inspecting and keeping. When they are full, inspecting waits, and then the instrument does.
 const INSPECTIONS_MAX: usize = 16;
-
-/// Events of the instrument waiting to be kept; further ones are dropped with a line in the log.
-const EVENTS_MAX: usize = 64;
 
 /// The longest an inspection or a write to the journal may take before the watchdog hears of it: a worn SD card stalls for
 /// seconds.
@@ -93,8 +87,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     let references = inspector.models().map(|model| model.manifest().reference.population.clone()).collect();
     let mut instrument = instrument(config)?;
     if let Some(path) = &config.spectrometer.capture_file {
-        let recorder = Recorder::create(path, &instrument).map_err(AcquireError::from)?;
-        instrument.line = Line::Recorded(recorder);
+        instrument = recorded(instrument, path).map_err(AcquireError::from)?;
     }
     let topics = Topics::new(&config.place.site, &config.place.line, &config.place.device)?;
 
@@ -125,8 +118,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     }
 
     // The way of a spectrum: measured, inspected, kept. Each thread ends when the one before it has.
-    let (spectra_sender, spectra) = crossbeam_channel::bounded(SPECTRA_MAX);
-    let (events_sender, events) = crossbeam_channel::bounded(EVENTS_MAX);
+    let (measured, StationReceivers { spectra, events }) = acquire::station::channels();
     let (news_sender, news) = crossbeam_channel::bounded(INSPECTIONS_MAX);
     // Here as long as their readers are: what is left in them then was not kept.
     let (spectra, news) = (Arc::new(spectra), Arc::new(news));
@@ -155,7 +147,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     let silence_max = acquire::station::silence_max(&instrument);
     let end_within = acquire::station::end_within(&instrument);
     supervisor.spawn_thread("acquire", silence_max, move |part| {
-        acquire::station::run(instrument, &part.stop, || part.pulse.beat(), spectra_sender, events_sender)
+        acquire::station::run(instrument, &part.stop, || part.pulse.beat(), measured)
     })?;
 
     // What is owed is delivered on a task of the publisher's own; this one ends it.

@@ -69,24 +69,24 @@ pub fn trust(config: &Config) -> Trust {
 ///
 /// # Errors
 /// When there is no such profile.
-pub fn instrument(config: &Config) -> Result<acquire::Settings, DaemonError> {
+pub fn instrument(config: &Config) -> Result<acquire::AcquisitionSettings, DaemonError> {
     let spectrometer = &config.spectrometer;
     let profile = Profile::by_name(&spectrometer.profile)
         .ok_or_else(|| DaemonError::Profile { profile: spectrometer.profile.clone() })?;
     let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    let defaults = acquire::Settings::new(&spectrometer.port);
-    let settings = acquire::Settings {
+    let defaults = acquire::AcquisitionSettings::new(&spectrometer.port);
+    let settings = acquire::AcquisitionSettings {
         baud: match (spectrometer.baud, spectrometer.baud_raise_to) {
             (_, Some(rate)) => acquire::BaudRate::Negotiate(rate),
             (config::Baud::Probe, None) => acquire::BaudRate::Probe,
             (config::Baud::Fixed(rate), None) => acquire::BaudRate::Fixed(rate),
         },
-        model: acquire::Model::Profile(profile),
+        model: acquire::SpectrometerModel::Profile(profile),
         serial_number: spectrometer.serial_number.clone(),
         laser: Wavelength::from_nm(spectrometer.laser_nm),
         laser_switch: match spectrometer.laser {
-            config::LaserSwitch::Profile => acquire::LaserSwitch::ByProfile,
-            config::LaserSwitch::LampLine => acquire::LaserSwitch::By(LaserControl::LampLine),
+            config::LaserSwitch::Profile => acquire::LaserSwitching::ByProfile,
+            config::LaserSwitch::LampLine => acquire::LaserSwitching::By(LaserControl::LampLine),
         },
         laser_warmup: spectrometer.laser_warm_up,
         integration: IntegrationTime::from_micros(micros(spectrometer.integration)),
@@ -99,7 +99,7 @@ pub fn instrument(config: &Config) -> Result<acquire::Settings, DaemonError> {
         },
         ..defaults
     };
-    acquire::driver::check_limits(&settings, profile)?;
+    acquire::check_limits(&settings, profile)?;
     Ok(settings)
 }
 

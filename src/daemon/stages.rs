@@ -96,7 +96,7 @@ impl Keeper {
     pub(super) fn run(
         mut self,
         news: &Receiver<News>,
-        events: &Receiver<acquire::Event>,
+        events: &Receiver<acquire::StationEvent>,
         part: &Part,
     ) -> ControlFlow<()> {
         let quiet = crossbeam_channel::never();
@@ -178,36 +178,40 @@ impl Keeper {
         }
     }
 
-    fn note(&self, event: &acquire::Event) {
-        use acquire::Event;
+    fn note(&self, event: &acquire::StationEvent) {
+        use acquire::StationEvent;
         let spectrometer = condition::Part::Spectrometer;
         let (kind, code, text) = match event {
-            Event::Connected(instrument) => {
+            StationEvent::Connected(instrument) => {
                 self.condition.relieve(spectrometer);
                 self.metrics.connection(Peer::Spectrometer, Connection::Up);
                 let text = format!("{} {} identified", instrument.model, instrument.serial);
                 (PartKind::Event, "spectrometer_connected", text)
             }
-            Event::Lost { why } => {
+            StationEvent::Lost { why } => {
                 self.condition.worry(spectrometer, Ne107::Failure, why.clone());
                 self.metrics.connection(Peer::Spectrometer, Connection::Down);
                 (PartKind::Alarm, "spectrometer_lost", why.clone())
             }
-            Event::Recovered { instrument, after } => {
+            StationEvent::Recovered { instrument, after } => {
                 self.condition.relieve(spectrometer);
                 self.metrics.connection(Peer::Spectrometer, Connection::Up);
                 let text = format!("{} is back after {:.1} s", instrument.serial, after.as_secs_f64());
                 (PartKind::Alarm, "spectrometer_lost", text)
             }
-            Event::LaserOn => (PartKind::Event, "laser_on", "the laser is on, read back from the device".to_owned()),
-            Event::LaserOff => (PartKind::Event, "laser_off", "the laser is off, read back from the device".to_owned()),
+            StationEvent::LaserOn => {
+                (PartKind::Event, "laser_on", "the laser is on, read back from the device".to_owned())
+            }
+            StationEvent::LaserOff => {
+                (PartKind::Event, "laser_off", "the laser is off, read back from the device".to_owned())
+            }
         };
         tracing::info!(code, "{text}");
-        if matches!(event, Event::Connected(_)) {
+        if matches!(event, StationEvent::Connected(_)) {
             // Nobody here knows what the broker last heard: an alarm of the run before may still stand.
             self.write_notice(PartKind::Alarm, "spectrometer_lost", text.clone(), LOST, AlarmState::Cleared);
         }
-        let state = if matches!(event, Event::Lost { .. }) { AlarmState::Raised } else { AlarmState::Cleared };
+        let state = if matches!(event, StationEvent::Lost { .. }) { AlarmState::Raised } else { AlarmState::Cleared };
         self.write_notice(kind, code, text, LOST, state);
     }
 

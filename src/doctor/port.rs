@@ -138,7 +138,7 @@ pub(super) fn instrument(config: &Config) -> Vec<Finding> {
         BaudRate::Negotiate(_) => BaudRate::Probe,
         other => other,
     };
-    let survey = acquire::survey(&acquire::Settings { baud, ..settings }, &Stop::never());
+    let survey = acquire::survey(&acquire::AcquisitionSettings { baud, ..settings }, &Stop::never());
     vec![match survey {
         Ok(survey) => {
             let laser = match survey.laser_on {

@@ -3,19 +3,19 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use ramand::acquire::{AcquireError, Driver, Settings};
+use ramand::acquire::{AcquireError, AcquisitionSettings, Driver};
 use ramand::supervise::{Stop, StopSignal};
 use ramand_sim::faults::Fault;
 use ramand_sim::oils::Substance;
-use ramand_sim::profile::Profile;
+use ramand_sim::profile::InstrumentFamily;
 use ramand_sim::scenario::Scenario;
-use ramand_sim::{Pacing, Simulator, Source};
+use ramand_sim::{Pacing, Simulator, StageSource};
 
 use crate::rig::Rig;
 
 /// A fault that comes and goes with one check.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Planted {
+pub(crate) struct PlantedFault {
     pub(crate) at: At,
     pub(crate) fault: &'static str,
     /// What mends it.
@@ -32,20 +32,20 @@ pub(crate) enum At {
 }
 
 /// A bench and everything on it.
-pub(crate) struct Bench {
+pub(crate) struct InstrumentBench {
     pub(crate) rig: Rig,
     pub(crate) port: PathBuf,
     pub(crate) simulator: Option<Simulator>,
     /// Ctrl-C, or a test that plays it.
     pub(crate) stop: StopSignal,
-    pub(crate) planted: Option<Planted>,
+    pub(crate) planted: Option<PlantedFault>,
     /// The longest exposure that keeps the brightest pixel in range, once it is known.
     pub(crate) exposure_max: Mutex<Option<std::time::Duration>>,
     /// For captures, journals and configurations.
     pub(crate) folder: tempfile::TempDir,
 }
 
-impl Bench {
+impl InstrumentBench {
     /// Starts the simulator where the rig has one.
     pub(crate) fn new(rig: Rig, stop: StopSignal) -> Result<Self, Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
@@ -53,28 +53,28 @@ impl Bench {
         let mut simulator = None;
         if let Some(simulated) = &rig.simulator {
             port = folder.path().join("spectrometer");
-            let profile = Profile::named(&rig.spectrometer.profile).ok_or("no such profile")?;
+            let profile = InstrumentFamily::named(&rig.spectrometer.profile).ok_or("no such profile")?;
             let sample = rig.sample.as_ref().and_then(|sample| Substance::named(&sample.reference));
             let faults = simulated.faults.iter().map(|fault| fault.parse::<Fault>()).collect::<Result<_, _>>()?;
-            simulator = Some(Simulator::start(ramand_sim::Settings {
+            simulator = Some(Simulator::start(ramand_sim::SimulatorSettings {
                 baud: simulated.baud,
                 seed: simulated.seed,
                 pacing: if simulated.paced { Pacing::Line } else { Pacing::Immediate },
-                source: Source::Scenario(Scenario::always(sample.into_iter().map(|what| (what, 1.0)).collect())),
+                source: StageSource::Scenario(Scenario::always(sample.into_iter().map(|what| (what, 1.0)).collect())),
                 faults,
-                ..ramand_sim::Settings::new(profile, &port)
+                ..ramand_sim::SimulatorSettings::new(profile, &port)
             })?);
         }
         Ok(Self { rig, port, simulator, stop, planted: None, exposure_max: Mutex::new(None), folder })
     }
 
     /// For the driver.
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> AcquisitionSettings {
         self.rig.settings(&self.port)
     }
 
     /// For whoever asks for the laser and switches it off, on every bench.
-    pub(crate) fn settings_for_off(&self) -> Settings {
+    pub(crate) fn settings_for_off(&self) -> AcquisitionSettings {
         self.rig.settings_for_off(&self.port)
     }
 
@@ -100,8 +100,8 @@ impl Bench {
 
     pub(crate) fn after(&self, check: &str) {
         let undo = match self.planted {
-            Some(Planted { at: At::Before(name), undo, .. }) if name == check => undo,
-            Some(Planted { at: At::Unplugged, undo, .. }) if check == "unplug" => undo,
+            Some(PlantedFault { at: At::Before(name), undo, .. }) if name == check => undo,
+            Some(PlantedFault { at: At::Unplugged, undo, .. }) if check == "unplug" => undo,
             _ => return,
         };
         self.inject(undo);

@@ -11,28 +11,28 @@ use ramand::acquire::Spectrometer;
 use ramand::supervise::StopSignal;
 use ramand_core::spectrum::Laser;
 
-use crate::bench::{At, Bench, Planted};
-use crate::checks::{CHECKS, Check, Found, LASER_OFF, Trouble, Verdict};
+use crate::bench::{At, InstrumentBench, PlantedFault};
+use crate::checks::{BenchCheck, CHECKS, CheckFinding, CheckTrouble, CheckVerdict, LASER_OFF};
 use crate::rig::Unplug;
 use crate::root::root;
 use crate::{run, simulated};
 
 /// A bench without the line's speed and with a short soak, where the check does not ask for them.
-fn bench(paced: bool, faults: &[&str], planted: Option<Planted>) -> Bench {
+fn bench(paced: bool, faults: &[&str], planted: Option<PlantedFault>) -> InstrumentBench {
     let mut rig = simulated();
     let simulator = rig.simulator.as_mut().expect("sim.toml has one");
     simulator.paced = paced;
     simulator.faults = faults.iter().map(|fault| (*fault).to_owned()).collect();
     rig.soak.lasts = Duration::from_secs(2);
-    Bench { planted, ..Bench::new(rig, StopSignal::new()).expect("a pseudo-terminal") }
+    InstrumentBench { planted, ..InstrumentBench::new(rig, StopSignal::new()).expect("a pseudo-terminal") }
 }
 
 /// The names of the checks that fail are exactly `expected`.
-fn check(paced: bool, faults: &[&str], planted: Option<Planted>, expected: &str) {
+fn check(paced: bool, faults: &[&str], planted: Option<PlantedFault>, expected: &str) {
     let bench = bench(paced, faults, planted);
     let report = run(&bench, CHECKS);
     let failed: Vec<&str> = (report.outcomes.iter())
-        .filter(|outcome| outcome.verdict != Verdict::Passed)
+        .filter(|outcome| outcome.verdict != CheckVerdict::Passed)
         .map(|outcome| outcome.name)
         .collect();
     let fault = planted.map_or(faults.join(" "), |planted| planted.fault.to_owned());
@@ -46,7 +46,7 @@ fn lasting(fault: &str, expected: &str) {
 }
 
 fn passing(at: At, fault: &'static str, undo: &'static str, expected: &str) {
-    check(false, &[], Some(Planted { at, fault, undo }), expected);
+    check(false, &[], Some(PlantedFault { at, fault, undo }), expected);
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn another_instrument_fails_identification() {
 
 #[test]
 fn a_slow_line_fails_the_deadlines() {
-    let planted = Planted { at: At::Before("deadlines"), fault: "slow-line=4", undo: "slow-line=1" };
+    let planted = PlantedFault { at: At::Before("deadlines"), fault: "slow-line=4", undo: "slow-line=1" };
     check(true, &[], Some(planted), "deadlines");
 }
 
@@ -100,7 +100,7 @@ fn a_laser_that_does_not_go_off_fails_the_last_check() {
     passing(At::Before(LASER_OFF), "laser-stuck", "laser-released", LASER_OFF);
 }
 
-fn light(bench: &Bench) -> Result<(), Trouble> {
+fn light(bench: &InstrumentBench) -> Result<(), CheckTrouble> {
     let mut driver = bench.open()?;
     driver.measure()?;
     assert_eq!(bench.simulator.as_ref().map(|simulator| simulator.laser()), Some(Laser::On));
@@ -110,26 +110,26 @@ fn light(bench: &Bench) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn panics(bench: &Bench) -> Result<Found, Trouble> {
+fn panics(bench: &InstrumentBench) -> Result<CheckFinding, CheckTrouble> {
     let mut driver = bench.open()?;
     driver.measure()?;
     assert_ne!(driver.laser(), Laser::On, "the laser is on, and this check panics");
-    Err(Trouble::Fail("the laser was off".to_owned()))
+    Err(CheckTrouble::Fail("the laser was off".to_owned()))
 }
 
-fn stopped(bench: &Bench) -> Result<Found, Trouble> {
+fn stopped(bench: &InstrumentBench) -> Result<CheckFinding, CheckTrouble> {
     light(bench)?;
-    Err(Trouble::Fail("nobody stopped".to_owned()))
+    Err(CheckTrouble::Fail("nobody stopped".to_owned()))
 }
 
 /// With a check that ends badly while the laser is on, and what it says.
-fn ends_badly(bad: Check, expected: &str) {
+fn ends_badly(bad: BenchCheck, expected: &str) {
     let bench = bench(false, &[], None);
     let last = *CHECKS.last().expect("the laser");
     let report = run(&bench, &[("bad", bad), last]);
     assert!(report.outcomes[0].says.contains(expected), "{}", report.outcomes[0].says);
-    assert_eq!(report.outcomes[0].verdict, Verdict::Failed);
-    assert_eq!(report.outcomes[1].verdict, Verdict::Passed, "{}", report.outcomes[1].says);
+    assert_eq!(report.outcomes[0].verdict, CheckVerdict::Failed);
+    assert_eq!(report.outcomes[1].verdict, CheckVerdict::Passed, "{}", report.outcomes[1].says);
     assert_eq!(bench.simulator.as_ref().map(|simulator| simulator.laser()), Some(Laser::Off));
 }
 
@@ -168,7 +168,7 @@ fn ctrl_c_ends_the_checks_with_the_laser_off_and_a_report() {
 }
 
 /// The check of that name.
-fn named(name: &str) -> (&'static str, Check) {
+fn named(name: &str) -> (&'static str, BenchCheck) {
     CHECKS.iter().copied().find(|(found, _)| *found == name).expect("a check")
 }
 
@@ -190,14 +190,14 @@ fn a_plug_that_a_command_pulled_is_put_back_after_ctrl_c() {
     });
     assert!(report.outcomes[0].says.contains("stopped on request"), "{}", report.outcomes[0].says);
     assert!(on.exists(), "the plug is back");
-    assert_eq!(report.outcomes[1].verdict, Verdict::Passed, "{}", report.outcomes[1].says);
+    assert_eq!(report.outcomes[1].verdict, CheckVerdict::Passed, "{}", report.outcomes[1].says);
 }
 
 #[test]
 fn nobody_pulls_a_plug_while_the_laser_is_on() {
     let bench = bench(false, &[], None);
     let report = run(&bench, &[named("unplug")]);
-    assert_eq!(report.outcomes[0].verdict, Verdict::Passed, "{}", report.outcomes[0].says);
+    assert_eq!(report.outcomes[0].verdict, CheckVerdict::Passed, "{}", report.outcomes[0].says);
     assert!(bench.simulator.as_ref().expect("simulated").served().is_empty(), "no light frame");
 }
 
@@ -207,7 +207,7 @@ fn an_instrument_that_is_just_coming_back_is_waited_for_and_its_laser_looked_aft
     let simulator = bench.simulator.as_ref().expect("simulated");
     simulator.inject("hang-up=1000".parse().expect("a fault"));
     let report = run(&bench, &[named(LASER_OFF)]);
-    assert_eq!(report.outcomes[0].verdict, Verdict::Passed, "{}", report.outcomes[0].says);
+    assert_eq!(report.outcomes[0].verdict, CheckVerdict::Passed, "{}", report.outcomes[0].says);
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn a_laser_that_does_not_go_on_fails_the_last_check_and_is_read_back_all_the_sam
     let bench = bench(false, &["interlock-open"], None);
     let report = run(&bench, &[named(LASER_OFF)]);
     let outcome = &report.outcomes[0];
-    assert_eq!(outcome.verdict, Verdict::Failed);
+    assert_eq!(outcome.verdict, CheckVerdict::Failed);
     assert!(outcome.says.contains("off now, read back anew") && outcome.says.contains("interlock"), "{}", outcome.says);
 }
 
@@ -249,7 +249,7 @@ fn ctrl_c_ends_the_wait_for_somebody_at_the_plug() {
 }
 
 /// As after SIGKILL: nobody has the port, and the laser is on.
-fn leave_on(bench: &Bench) -> Option<()> {
+fn leave_on(bench: &InstrumentBench) -> Option<()> {
     let simulator = bench.simulator.as_ref()?;
     let mut driver = bench.open().ok()?;
     driver.measure().ok()?;
@@ -268,9 +268,9 @@ fn a_laser_that_somebody_left_on_is_said_and_switched_off_before_anything_else()
     let identify = CHECKS[0];
     let report = run(&bench, &[identify]);
     let outcome = &report.outcomes[0];
-    assert!(outcome.verdict == Verdict::Failed && outcome.says.contains("laser WAS ON"), "{}", outcome.says);
+    assert!(outcome.verdict == CheckVerdict::Failed && outcome.says.contains("laser WAS ON"), "{}", outcome.says);
     assert_eq!(bench.simulator.as_ref().map(|simulator| simulator.laser()), Some(Laser::Off));
-    assert_eq!(run(&bench, &[identify]).outcomes[0].verdict, Verdict::Passed);
+    assert_eq!(run(&bench, &[identify]).outcomes[0].verdict, CheckVerdict::Passed);
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn a_sample_too_bright_for_two_exposures_is_no_fault_of_the_instrument() {
     bench.rig.spectrometer.exposure_min = Duration::from_millis(200);
     let report = run(&bench, &[named("gain"), named("linearity")]);
     for outcome in &report.outcomes {
-        assert!(outcome.verdict == Verdict::Skipped && outcome.says.contains("less light"), "{}", outcome.says);
+        assert!(outcome.verdict == CheckVerdict::Skipped && outcome.says.contains("less light"), "{}", outcome.says);
     }
 }
 
@@ -313,10 +313,10 @@ fn a_rig_that_may_not_switch_the_laser_never_does() {
     let mut rig = simulated();
     rig.laser.allowed = false;
     rig.simulator.as_mut().expect("sim.toml has one").paced = false;
-    let bench = Bench::new(rig, StopSignal::new()).expect("a pseudo-terminal");
+    let bench = InstrumentBench::new(rig, StopSignal::new()).expect("a pseudo-terminal");
     let report = run(&bench, CHECKS);
     assert!(report.passed(), "{}", report.failures());
-    let skipped = report.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Skipped);
+    let skipped = report.outcomes.iter().filter(|outcome| outcome.verdict == CheckVerdict::Skipped);
     assert_eq!(skipped.map(|outcome| outcome.name).collect::<Vec<_>>(), ["gain", "linearity", "axis", "soak"]);
     assert!(bench.simulator.as_ref().expect("simulated").served().is_empty(), "no light frame");
 }

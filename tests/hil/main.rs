@@ -9,6 +9,8 @@ mod missing;
 mod program;
 #[path = "../support/root.rs"]
 mod root;
+#[path = "../support/station.rs"]
+mod station;
 
 mod bench;
 mod checks;
@@ -19,11 +21,12 @@ mod statistics;
 
 use std::path::PathBuf;
 
-use bench::Bench;
-use checks::{CHECKS, Check, Verdict};
+use bench::InstrumentBench;
+use checks::{BenchCheck, CHECKS, CheckVerdict};
 use missing::missing;
 use ramand::supervise::{StopSignal, stop_on_signals};
-use report::Report;
+use ramand::{acquire, supervise};
+use report::BenchReport;
 use rig::Rig;
 use root::root;
 
@@ -44,8 +47,8 @@ fn say(line: &str) {
 }
 
 /// Every check in its order; the last one switches the laser off, whatever happened to the others.
-fn run(bench: &Bench, checks: &[(&'static str, Check)]) -> Report {
-    let mut report = Report::new(bench);
+fn run(bench: &InstrumentBench, checks: &[(&'static str, BenchCheck)]) -> BenchReport {
+    let mut report = BenchReport::new(bench);
     for (name, check) in checks {
         say(&format!("checking {name}"));
         bench.before(name);
@@ -65,7 +68,7 @@ fn rig() {
     };
     let rig = Rig::read(&path).unwrap_or_else(|error| panic!("{error}"));
     let stop = stop_on_signals().expect("signal handlers");
-    let bench = Bench::new(rig, stop).expect("a bench");
+    let bench = InstrumentBench::new(rig, stop).expect("a bench");
     let report = run(&bench, CHECKS);
     let folder = std::env::var_os(REPORT).map_or_else(std::env::temp_dir, PathBuf::from);
     let [markdown, json] = report.write(&folder).expect("the report is written");
@@ -75,10 +78,10 @@ fn rig() {
 
 #[test]
 fn without_faults_the_simulated_rig_passes_at_the_speed_of_a_real_line() {
-    let bench = Bench::new(simulated(), StopSignal::new()).expect("a pseudo-terminal");
+    let bench = InstrumentBench::new(simulated(), StopSignal::new()).expect("a pseudo-terminal");
     let report = run(&bench, CHECKS);
     assert!(report.passed(), "{}", report.failures());
-    assert!(report.outcomes.iter().all(|outcome| outcome.verdict == Verdict::Passed), "nothing is left out");
+    assert!(report.outcomes.iter().all(|outcome| outcome.verdict == CheckVerdict::Passed), "nothing is left out");
     let folder = tempfile::tempdir().expect("a folder");
     let [markdown, json] = report.write(folder.path()).expect("written");
     let markdown = std::fs::read_to_string(markdown).expect("written");

@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::bench::Bench;
-use crate::checks::{Outcome, Verdict};
+use crate::bench::InstrumentBench;
+use crate::checks::{CheckOutcome, CheckVerdict};
 
 /// All outcomes of one run.
-pub(crate) struct Report {
+pub(crate) struct BenchReport {
     rig: String,
     port: String,
     simulated: bool,
     started: jiff::Timestamp,
-    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Vec<CheckOutcome>,
 }
 
-impl Report {
-    pub(crate) fn new(bench: &Bench) -> Self {
+impl BenchReport {
+    pub(crate) fn new(bench: &InstrumentBench) -> Self {
         Self {
             rig: bench.rig.name.clone(),
             port: bench.rig.spectrometer.port.display().to_string(),
@@ -30,12 +30,12 @@ impl Report {
 
     /// Nothing failed; what was skipped says why.
     pub(crate) fn passed(&self) -> bool {
-        self.outcomes.iter().all(|outcome| outcome.verdict != Verdict::Failed)
+        self.outcomes.iter().all(|outcome| outcome.verdict != CheckVerdict::Failed)
     }
 
     /// The checks that failed, each with its reason.
     pub(crate) fn failures(&self) -> String {
-        let failed = self.outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Failed);
+        let failed = self.outcomes.iter().filter(|outcome| outcome.verdict == CheckVerdict::Failed);
         failed.map(|outcome| outcome.line()).collect::<Vec<_>>().join("\n")
     }
 
@@ -54,10 +54,10 @@ impl Report {
             if self.simulated { "a simulated instrument: nothing here was measured" } else { self.port.as_str() };
         let mut text = format!("# {}\n\n{}, {what}, ramand {}\n\n", self.rig, self.started, env!("CARGO_PKG_VERSION"));
         text += "| check | verdict | |\n|---|---|---|\n";
-        for Outcome { name, verdict, says, .. } in &self.outcomes {
+        for CheckOutcome { name, verdict, says, .. } in &self.outcomes {
             text += &format!("| {name} | {} | {} |\n", verdict.name(), says.replace('|', "/").replace('\n', " "));
         }
-        for Outcome { name, table, .. } in self.outcomes.iter().filter(|outcome| !outcome.table.is_empty()) {
+        for CheckOutcome { name, table, .. } in self.outcomes.iter().filter(|outcome| !outcome.table.is_empty()) {
             text += &format!("\n## {name}\n\n");
             for (index, row) in table.iter().enumerate() {
                 text += &format!("| {} |\n", row.join(" | "));
@@ -70,7 +70,7 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let check = |outcome: &Outcome| {
+        let check = |outcome: &CheckOutcome| {
             json!({
                 "name": outcome.name,
                 "verdict": outcome.verdict.name(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ocean_binary_protocol::{LaserControl, Profile};
-use ramand::acquire::{BaudRate, LaserSwitch, Model, Settings};
+use ramand::acquire::{AcquisitionSettings, BaudRate, LaserSwitching, SpectrometerModel};
 use ramand_core::axis_check::Material;
 use ramand_core::spectrum::Wavelength;
 use serde::Deserialize;
@@ -15,11 +15,11 @@ use serde::Deserialize;
 pub(crate) struct Rig {
     /// In the report.
     pub(crate) name: String,
-    pub(crate) spectrometer: Spectrometer,
-    pub(crate) laser: Laser,
+    pub(crate) spectrometer: RigSpectrometer,
+    pub(crate) laser: RigLaser,
     /// What lies on the stage; without it the axis is not checked.
-    pub(crate) sample: Option<Sample>,
-    pub(crate) limits: Limits,
+    pub(crate) sample: Option<RigSample>,
+    pub(crate) limits: RigLimits,
     pub(crate) unplug: Unplug,
     pub(crate) soak: Soak,
     /// Instead of an instrument.
@@ -28,7 +28,7 @@ pub(crate) struct Rig {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Spectrometer {
+pub(crate) struct RigSpectrometer {
     /// Best by its name below /dev/serial/by-id. Where there is a simulator, it makes its own.
     #[serde(default)]
     pub(crate) port: PathBuf,
@@ -45,7 +45,7 @@ pub(crate) struct Spectrometer {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Laser {
+pub(crate) struct RigLaser {
     /// Whether this bench may switch it on: enclosure closed, interlock wired.
     pub(crate) allowed: bool,
     #[serde(default)]
@@ -56,13 +56,13 @@ pub(crate) struct Laser {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Sample {
+pub(crate) struct RigSample {
     pub(crate) reference: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Limits {
+pub(crate) struct RigLimits {
     /// An exchange may take its exposure, 1.25 times its bytes' time on the line, and this.
     #[serde(with = "humantime_serde")]
     pub(crate) line_allowance: Duration,
@@ -100,12 +100,12 @@ pub(crate) struct Soak {
     #[serde(with = "humantime_serde")]
     pub(crate) period: Duration,
     /// The bench's broker, without credentials; absent: the daemon's own.
-    pub(crate) broker: Option<Broker>,
+    pub(crate) broker: Option<RigBroker>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Broker {
+pub(crate) struct RigBroker {
     pub(crate) host: String,
     pub(crate) port: u16,
 }
@@ -145,28 +145,28 @@ impl Rig {
     }
 
     /// For the driver, where it may only ask for the laser and switch it off, which needs nobody's leave.
-    pub(crate) fn settings_for_off(&self, port: &Path) -> Settings {
+    pub(crate) fn settings_for_off(&self, port: &Path) -> AcquisitionSettings {
         let laser_switch =
-            if self.laser.lamp_line { LaserSwitch::By(LaserControl::LampLine) } else { LaserSwitch::ByProfile };
-        Settings { laser_switch, ..self.settings(port) }
+            if self.laser.lamp_line { LaserSwitching::By(LaserControl::LampLine) } else { LaserSwitching::ByProfile };
+        AcquisitionSettings { laser_switch, ..self.settings(port) }
     }
 
     /// For the driver. Where the laser is not allowed, nothing can switch it.
-    pub(crate) fn settings(&self, port: &Path) -> Settings {
-        let Spectrometer { baud, serial_number, laser_nm, exposure_min, .. } = &self.spectrometer;
-        Settings {
+    pub(crate) fn settings(&self, port: &Path) -> AcquisitionSettings {
+        let RigSpectrometer { baud, serial_number, laser_nm, exposure_min, .. } = &self.spectrometer;
+        AcquisitionSettings {
             baud: baud.map_or(BaudRate::Probe, BaudRate::Fixed),
-            model: Model::Profile(self.profile().expect("checked when the file was read")),
+            model: SpectrometerModel::Profile(self.profile().expect("checked when the file was read")),
             serial_number: Some(serial_number.clone()),
             laser: Wavelength::from_nm(*laser_nm),
             laser_switch: match (self.laser.allowed, self.laser.lamp_line) {
-                (false, _) => LaserSwitch::Elsewhere,
-                (true, true) => LaserSwitch::By(LaserControl::LampLine),
-                (true, false) => LaserSwitch::ByProfile,
+                (false, _) => LaserSwitching::Elsewhere,
+                (true, true) => LaserSwitching::By(LaserControl::LampLine),
+                (true, false) => LaserSwitching::ByProfile,
             },
             laser_warmup: self.laser.warm_up,
             integration: crate::checks::integration(*exposure_min),
-            ..Settings::new(port)
+            ..AcquisitionSettings::new(port)
         }
     }
 }

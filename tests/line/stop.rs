@@ -9,8 +9,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use ramand_core::spectrum::Laser;
 use ramand_sim::faults::Fault;
-use ramand_sim::profile::Profile;
-use ramand_sim::{Pacing, Settings, Simulator};
+use ramand_sim::profile::InstrumentFamily;
+use ramand_sim::{Pacing, Simulator, SimulatorSettings};
 use rusqlite::Connection;
 
 use crate::common::{Process, patience};
@@ -34,7 +34,8 @@ impl Station {
         let folder = tempfile::tempdir().expect("a folder");
         let link = folder.path().join("spectrometer");
         let config = configuration(folder.path(), &link, "[mqtt]\nenabled = false\n");
-        let settings = Settings { pacing: Pacing::Immediate, ..Settings::new(Profile::QePro, link) };
+        let settings =
+            SimulatorSettings { pacing: Pacing::Immediate, ..SimulatorSettings::new(InstrumentFamily::QePro, link) };
         Self { simulator: Simulator::start(settings).expect("a pseudo-terminal"), config, folder }
     }
 

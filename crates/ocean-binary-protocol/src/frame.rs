@@ -1,37 +1,31 @@
 //! One frame: its layout, its flags, its error numbers, its checksum.
 //!
-//! ```text
-//! offset size field              offset size field
-//!      0    2 start C1 C0            22    1 checksum type: 0 none, 1 MD5
-//!      2    2 protocol version       23    1 length of immediate data, 0..=16
-//!      4    2 flags                  24   16 immediate data, unused bytes 0
-//!      6    2 error number           40    4 bytes remaining: payload length + 20
-//!      8    4 message type           44    n payload, only without immediate data
-//!     12    4 regarding            44+n   16 MD5 of bytes 0..44+n, or zeros
-//!     16    6 reserved, 0          60+n    4 footer C5 C4 C3 C2
-//! ```
+//! [`Frame`] draws the layout.
+//!
 //! Data of at most 16 bytes travels as immediate data, longer data as payload, never both: a frame without payload has
-//! exactly 64 bytes.
+//! exactly 64 bytes. Source: Ventana Data Sheet, pages 9-13; SeaBreeze `OBPMessage.cpp`; pyseabreeze.
 
 use md5::{Digest, Md5};
 
-use super::MessageType;
+use crate::message_type::MessageType;
 
 /// What every frame begins with.
-pub const START: [u8; 2] = [0xC1, 0xC0];
+pub(crate) const START: [u8; 2] = [0xC1, 0xC0];
 /// What every frame ends with.
-pub const FOOTER: [u8; 4] = [0xC5, 0xC4, 0xC3, 0xC2];
+const FOOTER: [u8; 4] = [0xC5, 0xC4, 0xC3, 0xC2];
 /// Bytes up to and including "bytes remaining": enough to know how long the frame is.
-pub const HEADER_LEN: usize = 44;
+const HEADER_LEN: usize = 44;
 /// Bytes of checksum and footer: the least "bytes remaining" can say.
-pub const TRAILER_LEN: usize = 20;
-/// A frame without payload.
+const TRAILER_LEN: usize = 20;
+/// The length of a frame without payload, bytes: 44 of header, 16 of checksum, 4 of footer. A host may always read this many
+/// first.
 pub const FRAME_LEN_MIN: usize = HEADER_LEN + TRAILER_LEN;
-/// Data that fits here is immediate data.
+/// The longest data that travels inside the header as immediate data, bytes; longer data becomes a payload.
 pub const IMMEDIATE_LEN_MAX: usize = 16;
-/// The longest payload believed: fifteen times the longest spectrum of any profile, and little memory on any board.
+/// The longest payload that is believed or sent, bytes: fifteen times the longest spectrum of any profile, and little memory on any
+/// board. The protocol's own field would allow 4 GiB, which a damaged header would then make a receiver wait for.
 pub const PAYLOAD_LEN_MAX: usize = 65_536;
-/// The longest frame believed.
+/// The longest frame that is believed or sent, bytes: one with a payload of [`PAYLOAD_LEN_MAX`].
 pub const FRAME_LEN_MAX: usize = FRAME_LEN_MIN + PAYLOAD_LEN_MAX;
 
 const VERSION_AT: usize = 2;
@@ -46,63 +40,69 @@ const REMAINING_AT: usize = 40;
 const CHECKSUM_LEN: usize = 16;
 
 /// Why bytes are no frame, or a frame cannot be put into bytes.
+///
+/// The header is checked first, from front to back, then the footer, then the checksum.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FrameError {
-    /// The bytes end before the frame does.
+    /// The bytes end before the frame does. Of a stream this is no fault: the rest has not come yet.
     #[error("the frame has {found} bytes of {expected}")]
     TooShort {
-        /// Bytes the frame needs, as far as is known yet.
+        /// Bytes the frame needs: 44, the length of a header, until the header is there and tells the frame's own length.
         expected: usize,
-        /// Bytes there are.
+        /// Bytes that were given.
         found: usize,
     },
-    /// Bytes after the footer.
+    /// More bytes were given than the header announces.
     #[error("{surplus} bytes follow the frame")]
     TooLong {
-        /// How many.
+        /// How many bytes stand after the footer.
         surplus: usize,
     },
-    /// Not C1 C0.
+    /// The first two bytes are not C1 C0.
     #[error("the frame does not begin with C1 C0")]
     Start,
-    /// Neither 0x1000 nor 0x1100.
+    /// The version field (bytes 2 and 3, given here) is neither 0x1000 nor 0x1100. 0x2000, which newer instruments speak, is
+    /// another protocol.
     #[error("protocol version {0:#06x} is not 0x1000 or 0x1100")]
     Version(u16),
-    /// Neither none nor MD5.
+    /// The checksum type (byte 22, given here) is neither 0 for none nor 1 for MD5.
     #[error("checksum type {0} is not 0 (none) or 1 (MD5)")]
     ChecksumType(u8),
-    /// More than the field holds.
+    /// The length of the immediate data (byte 23, given here) is more than its 16 bytes.
     #[error("{0} bytes of immediate data, a frame holds {IMMEDIATE_LEN_MAX}")]
     ImmediateLength(u8),
-    /// "Bytes remaining" below 20 or above what [`PAYLOAD_LEN_MAX`] allows.
+    /// "Bytes remaining" (bytes 40 to 43, given here) is below 20, the length of checksum and footer, or above what
+    /// [`PAYLOAD_LEN_MAX`] allows.
     #[error("{0} bytes remaining is below {TRAILER_LEN}, or makes a payload above {PAYLOAD_LEN_MAX} bytes")]
     Remaining(u32),
-    /// A frame with both kinds of data.
+    /// The header announces immediate data and a payload; a frame has one of them at most.
     #[error("the frame has both immediate data and a payload")]
     TwoData,
-    /// Not C5 C4 C3 C2 where the header says the frame ends.
+    /// C5 C4 C3 C2 does not stand where the header says that the frame ends: bytes were lost or added.
     #[error("the frame does not end with C5 C4 C3 C2")]
     Footer,
-    /// The bytes are not those the sender hashed.
+    /// The MD5 in the frame is not that of its header and payload: the bytes are not those the sender hashed.
     #[error("the MD5 checksum does not match")]
     Checksum,
-    /// Data to send beyond [`PAYLOAD_LEN_MAX`].
+    /// The data to send (its length in bytes is given here) is longer than [`PAYLOAD_LEN_MAX`].
     #[error("{0} bytes of data, a frame holds {PAYLOAD_LEN_MAX}")]
     DataTooLong(usize),
 }
 
-/// The protocol version a frame speaks.
+/// The protocol version a frame speaks: bytes 2 and 3 of its header. Both have the same layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
-    /// 0x1000, older devices and hosts.
+#[non_exhaustive]
+pub enum ProtocolVersion {
+    /// 0x1000, which older devices and hosts send.
     V1_0,
-    /// 0x1100, current.
+    /// 0x1100, which current devices send and pyseabreeze demands.
     V1_1,
 }
 
-impl Version {
-    /// The number on the wire.
-    pub const fn number(self) -> u16 {
+impl ProtocolVersion {
+    /// The number on the wire, little endian there.
+    const fn number(self) -> u16 {
         match self {
             Self::V1_0 => 0x1000,
             Self::V1_1 => 0x1100,
@@ -118,114 +118,118 @@ impl Version {
     }
 }
 
-/// The flag word. Bits are tested one by one: devices set bits no public sheet names.
+/// The flag word: bytes 4 and 5 of the header. Test bits with [`contains`](Self::contains), never the whole word: devices set bits
+/// that no public sheet names. Source: Ventana Data Sheet, page 9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flags(u16);
 
 impl Flags {
-    /// No bit set: a query.
+    /// No bit set: a query of the host.
     pub const NONE: Self = Self(0);
-    /// Device: the answer to a request.
+    /// Bit 0, set by the device: the answer to a request. Whether ACK and NACK frames of real devices carry it too is documented
+    /// nowhere; take both.
     pub const RESPONSE: Self = Self(1);
-    /// Device: the command was carried out.
+    /// Bit 1, set by the device: the command was carried out. Sent only where [`ACK_REQUESTED`](Self::ACK_REQUESTED) was set.
     pub const ACK: Self = Self(1 << 1);
-    /// Host: please acknowledge.
+    /// Bit 2, set by the host: please acknowledge. A command without it gets no answer at all.
     pub const ACK_REQUESTED: Self = Self(1 << 2);
-    /// Device: the request failed, the error number says why.
+    /// Bit 3, set by the device: the request was refused or failed; the error number says why.
     pub const NACK: Self = Self(1 << 3);
-    /// Device: the message is valid, but hardware trouble may have spoilt the result.
+    /// Bit 4, set by the device: the message is valid, but trouble in the hardware may have spoilt the result. The error number
+    /// says more where it is known.
     pub const EXCEPTION: Self = Self(1 << 4);
-    /// Device: the caller's protocol version is deprecated.
-    pub const DEPRECATED: Self = Self(1 << 5);
 
-    /// From the word on the wire, unknown bits kept.
+    /// The flags of a word from the wire, unknown bits kept.
     pub const fn from_bits(bits: u16) -> Self {
         Self(bits)
     }
 
-    /// The word on the wire.
+    /// The word on the wire, little endian there.
     pub const fn bits(self) -> u16 {
         self.0
     }
 
-    /// Whether all bits of `flag` are set.
+    /// Whether all bits of `flag` are set, whatever others are. Of [`NONE`](Self::NONE) this is always true.
     pub const fn contains(self, flag: Self) -> bool {
         self.0 & flag.0 == flag.0
     }
 
-    /// These bits and those of `other`.
+    /// These bits together with those of `other`.
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
 
-/// What a device says went wrong.
+/// What a device says went wrong: the error number of a NACK or an exception, bytes 6 and 7 of the header.
+///
+/// Source: Ventana Data Sheet, page 10, and pyseabreeze; 14 and 15 stand only in a script of the vendor's from 2018.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeviceError {
-    /// 1
+    /// 1: the device does not speak the protocol version of the request.
     #[error("the device does not speak this protocol version (error 1)")]
     Protocol,
-    /// 2
+    /// 2: no such message type in this model or firmware: the feature is absent.
     #[error("the device does not know this message type (error 2)")]
     UnknownMessageType,
-    /// 3
+    /// 3: the request was damaged on its way; send it again.
     #[error("the request reached the device with a bad checksum (error 3)")]
     BadChecksum,
-    /// 4
+    /// 4: the request is longer than the device takes.
     #[error("the request is too large for the device (error 4)")]
     MessageTooLarge,
-    /// 5
+    /// 5: the data of the request has another length than its message type asks for.
     #[error("the length of the data does not fit the message type (error 5)")]
     PayloadLength,
-    /// 6
+    /// 6: the value in the request is outside what the device takes.
     #[error("the device refuses the value (error 6)")]
     PayloadInvalid,
-    /// 7
+    /// 7: the device is busy, or an interlock forbids it; ask again later.
     #[error("the device is not ready for this message (error 7)")]
     NotReady,
-    /// 8
+    /// 8: the device cannot check the checksum type of the request.
     #[error("the device does not know this checksum type (error 8)")]
     UnknownChecksumType,
-    /// 9
+    /// 9: the device restarted by itself and has lost its settings; set it up again.
     #[error("the device was reset unexpectedly (error 9)")]
     UnexpectedReset,
-    /// 10
+    /// 10: requests come from several interfaces at once, over USB as well, say.
     #[error("another interface of the device, USB say, is in use (error 10)")]
     TooManyBuses,
-    /// 11
+    /// 11: the device has no memory left for the request.
     #[error("the device is out of memory (error 11)")]
     OutOfMemory,
-    /// 12
+    /// 12: the message type exists, but not what was asked for: a coefficient that was never stored, say.
     #[error("the device does not hold this information (error 12)")]
     NoSuchInformation,
-    /// 13
+    /// 13: an internal error of the device, which may last until it is switched off and on.
     #[error("internal error of the device, possibly lasting (error 13)")]
     Internal,
-    /// 14
+    /// 14: the request did not end with the footer.
     #[error("the request did not end properly (error 14)")]
     MessageEnd,
-    /// 15
+    /// 15: the scan that was running was interrupted, so that there is no spectrum.
     #[error("the current scan was interrupted (error 15)")]
     ScanInterrupted,
-    /// 100
+    /// 100: an encrypted message could not be decrypted.
     #[error("the device could not decrypt the message (error 100)")]
     Decryption,
-    /// 101
+    /// 101: the layout of the firmware to be loaded is invalid.
     #[error("the firmware layout is invalid (error 101)")]
     FirmwareLayout,
-    /// 102
+    /// 102: a packet of a firmware update did not have 64 bytes.
     #[error("the packet was not 64 bytes (error 102)")]
     PacketSize,
-    /// 103
+    /// 103: the firmware is not made for this revision of the hardware.
     #[error("the firmware does not fit the hardware revision (error 103)")]
     HardwareRevision,
-    /// 104
+    /// 104: the flash map of the firmware is incompatible with the one in the device.
     #[error("the flash map is incompatible (error 104)")]
     FlashMap,
-    /// 255: neither ACK nor NACK yet.
+    /// 255: neither yes nor no. The device needs more time, and the real answer comes later to the same request.
     #[error("the device needs more time (error 255)")]
     Deferred,
-    /// A number no public sheet names; 0 where a NACK came without one.
+    /// A number that no public sheet names, given here; 0 where a NACK came without one.
     #[error("the device reports error {0}, which no public sheet names")]
     Unknown(u16),
 }
@@ -255,13 +259,13 @@ impl DeviceError {
         (255, Self::Deferred),
     ];
 
-    /// The error a number stands for.
+    /// The error that a number on the wire stands for; [`Unknown`](Self::Unknown) where no sheet names it.
     pub fn from_number(number: u16) -> Self {
         let known = Self::NUMBERED.into_iter().find(|&(candidate, _)| candidate == number);
         known.map_or(Self::Unknown(number), |(_, error)| error)
     }
 
-    /// The number on the wire.
+    /// The number on the wire, little endian there.
     pub fn number(self) -> u16 {
         if let Self::Unknown(number) = self {
             return number;
@@ -271,12 +275,12 @@ impl DeviceError {
     }
 }
 
-/// How a frame protects its bytes.
+/// How a frame protects its bytes: byte 22 of its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
-    /// Not at all.
+    /// 0: not at all; the checksum field is 16 zeros.
     None,
-    /// MD5 of header and payload.
+    /// 1: MD5 of header and payload, all bytes before the checksum.
     Md5,
 }
 
@@ -289,30 +293,45 @@ impl Checksum {
     }
 }
 
-/// One frame, from either side.
+/// One frame, from the host or from the device.
+///
+/// ```text
+/// offset size field              offset size field
+///      0    2 start C1 C0            22    1 checksum type: 0 none, 1 MD5
+///      2    2 protocol version       23    1 length of immediate data, 0..=16
+///      4    2 flags                  24   16 immediate data, unused bytes 0
+///      6    2 error number           40    4 bytes remaining: payload length + 20
+///      8    4 message type           44    n payload, only without immediate data
+///     12    4 regarding            44+n   16 MD5 of bytes 0..44+n, or zeros
+///     16    6 reserved, 0          60+n    4 footer C5 C4 C3 C2
+/// ```
+/// Numbers are little endian. Whether data travels as immediate data or as payload follows from its length and is not the
+/// caller's concern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// The version its sender speaks.
-    pub version: Version,
-    /// The flag word.
+    /// The version its sender speaks; a device answers in the version it was asked in.
+    pub version: ProtocolVersion,
+    /// Who speaks, and whether it went well.
     pub flags: Flags,
-    /// The error number: 0 is no error, [`DeviceError::from_number`] names the others.
+    /// 0 in requests and where nothing went wrong; [`DeviceError::from_number`] names the others.
     pub error_number: u16,
-    /// What is asked or answered.
+    /// What is asked; the answer repeats it.
     pub message_type: MessageType,
-    /// The host's free value, which the device copies into its reply.
+    /// A free value of the host's, which the device copies into its answer. Counted up, it tells an answer from a late one to an
+    /// earlier request.
     pub regarding: u32,
-    /// How the bytes are protected.
+    /// How the bytes are protected. Decoding has checked it; encoding computes it.
     pub checksum: Checksum,
-    /// Immediate data or payload, whichever the frame has.
+    /// The message's data, at most [`PAYLOAD_LEN_MAX`] bytes: immediate data or payload, whichever the frame has.
     pub data: Vec<u8>,
 }
 
 impl Frame {
-    /// The bytes on the wire.
+    /// The bytes on the wire, reserved and unused ones zero: [`FRAME_LEN_MIN`] of them, and those of the payload where the data is
+    /// longer than [`IMMEDIATE_LEN_MAX`].
     ///
     /// # Errors
-    /// When the data exceeds [`PAYLOAD_LEN_MAX`].
+    /// [`FrameError::DataTooLong`] when the data is longer than [`PAYLOAD_LEN_MAX`].
     pub fn encode(&self) -> Result<Vec<u8>, FrameError> {
         if self.data.len() > PAYLOAD_LEN_MAX {
             return Err(FrameError::DataTooLong(self.data.len()));
@@ -340,10 +359,13 @@ impl Frame {
         Ok(bytes)
     }
 
-    /// Exactly one frame.
+    /// The frame that `bytes` are, from the first to the last of them. [`Framer`](crate::Framer) finds frames in a stream.
+    ///
+    /// Reserved bytes and unknown flags may have any value. A frame without checksum is refused where its checksum field holds
+    /// the very MD5 it should have: then the byte that says "none" is what was damaged.
     ///
     /// # Errors
-    /// When the bytes are not one whole, undamaged frame.
+    /// When the bytes are not one whole, undamaged frame; the variants of [`FrameError`] say in which way.
     pub fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
         let expected = announced_len(bytes)?;
         if bytes.len() > expected {
@@ -363,7 +385,7 @@ impl Frame {
         let immediate_len = usize::from(byte_at(header, IMMEDIATE_LEN_AT)?);
         let immediate = header.get(IMMEDIATE_AT..IMMEDIATE_AT + immediate_len).ok_or_else(too_short)?;
         Ok(Self {
-            version: Version::from_number(u16_at(header, VERSION_AT)?)?,
+            version: ProtocolVersion::from_number(u16_at(header, VERSION_AT)?)?,
             flags: Flags::from_bits(u16_at(header, FLAGS_AT)?),
             error_number: u16_at(header, ERROR_AT)?,
             message_type: MessageType::new(u32_at(header, MESSAGE_TYPE_AT)?),
@@ -373,7 +395,8 @@ impl Frame {
         })
     }
 
-    /// The error a NACK or an exception carries; `None` for a frame that reports none.
+    /// What the device says went wrong; `None` for a frame that reports nothing. A frame with [`Flags::NACK`] carries no answer; one
+    /// with [`Flags::EXCEPTION`] does, which may be spoilt.
     pub fn device_error(&self) -> Option<DeviceError> {
         (self.error_number != 0 || self.flags.contains(Flags::NACK))
             .then(|| DeviceError::from_number(self.error_number))
@@ -384,12 +407,12 @@ impl Frame {
 ///
 /// # Errors
 /// [`FrameError::TooShort`] while the header is incomplete; any other variant when this is no header.
-pub(super) fn announced_len(bytes: &[u8]) -> Result<usize, FrameError> {
+pub(crate) fn announced_len(bytes: &[u8]) -> Result<usize, FrameError> {
     let header = bytes.get(..HEADER_LEN).ok_or(FrameError::TooShort { expected: HEADER_LEN, found: bytes.len() })?;
     if !header.starts_with(&START) {
         return Err(FrameError::Start);
     }
-    Version::from_number(u16_at(header, VERSION_AT)?)?;
+    ProtocolVersion::from_number(u16_at(header, VERSION_AT)?)?;
     let checksum_type = byte_at(header, CHECKSUM_TYPE_AT)?;
     if checksum_type > Checksum::Md5.number() {
         return Err(FrameError::ChecksumType(checksum_type));

@@ -4,18 +4,23 @@
 //! bytes may well be C1 C0. A candidate that fails its header, footer or checksum loses its two start bytes only, so an
 //! undamaged frame that a false start swallowed is still found.
 
-use super::frame::{FRAME_LEN_MAX, Frame, FrameError, START, announced_len};
+use crate::frame::{FRAME_LEN_MAX, Frame, FrameError, START, announced_len};
 
-/// What the framer met besides good frames, since it was made.
+/// What a [`Framer`] met besides good frames, counted since it was made. A quiet line has zeros here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FramerStatistics {
-    /// Starts of a frame whose header, footer or checksum was wrong.
+    /// How often C1 C0 was followed by a header, footer or checksum that no frame has: a damaged frame, or noise that looks
+    /// like a start.
     pub damaged_frames: u64,
-    /// Bytes that belonged to no good frame.
+    /// Bytes that belonged to no good frame: noise, damaged frames, and what [`Framer::reset`] forgot.
     pub dropped_bytes: u64,
 }
 
 /// A receiver without IO: bytes in, frames out.
+///
+/// It keeps at most [`FRAME_LEN_MAX`] bytes, whatever comes. It has no idea of time: a frame that never ends stays pending
+/// until [`reset`](Self::reset), or until later bytes show that it was none.
 #[derive(Debug, Default)]
 pub struct Framer {
     /// At most [`FRAME_LEN_MAX`] bytes that may be part of a frame.
@@ -24,12 +29,15 @@ pub struct Framer {
 }
 
 impl Framer {
-    /// In step at the first byte.
+    /// A framer that expects the first byte to begin a frame, and has seen nothing yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes bytes as they come, in any portions, and gives the frames they complete, in order.
+    /// Takes bytes as they come, in any portions, and returns the frames they complete, in the order they came.
+    ///
+    /// How the stream is cut into portions makes no difference to the frames. Damage is no error here: it is counted in
+    /// [`statistics`](Self::statistics), and the search goes on behind it.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Frame> {
         let mut frames = Vec::new();
         let mut rest = bytes;
@@ -44,13 +52,14 @@ impl Framer {
         frames
     }
 
-    /// Forgets an incomplete frame: what comes next has nothing to do with it.
+    /// Forgets an incomplete frame, because what comes next has nothing to do with it: after a time-out, a change of the
+    /// baud rate or a drained port. Its bytes count as dropped.
     pub fn reset(&mut self) {
         self.statistics.dropped_bytes += self.pending.len() as u64;
         self.pending.clear();
     }
 
-    /// Damage so far.
+    /// What was damaged or dropped so far.
     pub fn statistics(&self) -> FramerStatistics {
         self.statistics
     }

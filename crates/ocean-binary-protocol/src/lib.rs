@@ -1,22 +1,30 @@
 //! Ocean Binary Protocol v1: frames, a resynchronising framer, and one typed request per message.
 //!
-//! Bytes in, values out: no port is opened and no clock is read here, so the driver, the simulator and the fuzz targets
-//! share one codec. Integers and floats are little endian throughout.
+#![doc = include_str!("../README.md")]
+//!
+//! # Conventions
+//!
+//! Integers and IEEE 754 floats are little endian throughout. Times are whole microseconds, temperatures degrees Celsius,
+//! wavelengths nanometres, detector readings counts of the analogue-to-digital converter.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 pub mod deadline;
-pub mod frame;
-pub mod framer;
-pub mod message_type;
-pub mod profile;
+mod frame;
+mod framer;
+mod message_type;
+mod profile;
 pub mod request;
-pub mod units;
+mod units;
 
-pub use deadline::deadline;
-pub use frame::{Checksum, DeviceError, Flags, Frame, FrameError, Version};
+pub use frame::{
+    Checksum, DeviceError, FRAME_LEN_MAX, FRAME_LEN_MIN, Flags, Frame, FrameError, IMMEDIATE_LEN_MAX, PAYLOAD_LEN_MAX,
+    ProtocolVersion,
+};
 pub use framer::{Framer, FramerStatistics};
 pub use message_type::MessageType;
 pub use profile::{LaserControl, Profile, SpectrumSource};
-pub use request::{Answer, Request, ResponseError};
+pub use request::{AnswerKind, Request, ResponseError, Timing};
 pub use units::{Celsius, Counts, IntegrationTime};
 
 #[cfg(test)]

@@ -1,78 +1,71 @@
-//! What differs between models, as constant tables.
+//! What differs between the models, as constant tables.
+//!
+//! Source: the QE Pro and STS data sheets by way of SeaBreeze's sample code (`demo-qepro-api.c`, `demo-sts-api.c`), which Ocean's
+//! engineers wrote after them, and pyseabreeze's tables.
 
 use std::ops::Range;
 
+use crate::request::spectrum::{buffered_len, on_demand_len};
 use crate::units::{Counts, IntegrationTime};
 
-/// How the laser is switched.
+/// How the laser is switched: what the host has to send. Which one applies depends on the wiring as much as on the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LaserControl {
-    /// As a light source of the instrument: messages 0x00810031 and, to read it back, 0x00810021.
+    /// As a light source of the instrument:
+    /// [`EnableLightSource`](crate::request::light::EnableLightSource) switches it,
+    /// [`LightSourceEnabled`](crate::request::light::LightSourceEnabled) reads it back.
     LightSource {
         /// Module index, from 0.
         module: u8,
         /// Light source index within the module, from 0.
         source: u8,
     },
-    /// By the lamp enable line at the accessory connector: messages 0x00110410 and, to read it back, 0x00110400.
+    /// By the lamp enable line at the accessory connector: [`SetLampLine`](crate::request::light::SetLampLine) drives it,
+    /// [`LampLine`](crate::request::light::LampLine) reads it back.
     LampLine,
 }
 
-/// How a spectrum is asked for.
+/// How a spectrum is asked for, which also says how its pixels travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpectrumSource {
-    /// 0x00101000: expose now, answer with u16 pixels.
+    /// One request exposes and is answered with u16 pixels: [`CorrectedSpectrum`](crate::request::spectrum::CorrectedSpectrum).
+    /// An exposure cannot be ended early.
     OnDemand,
-    /// Acquire into the buffer (0x00100902), then fetch the oldest (0x00100928): 32 bytes of metadata and u32 pixels.
+    /// [`StartAcquisition`](crate::request::spectrum::StartAcquisition) exposes into a buffer, and
+    /// [`BufferedSpectrum`](crate::request::spectrum::BufferedSpectrum) fetches the oldest spectrum there: metadata and u32 pixels.
+    /// [`AbortAcquisition`](crate::request::spectrum::AbortAcquisition) ends an exposure early.
     Buffered,
 }
 
-/// One way to start an exposure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trigger {
-    /// The number on the wire.
-    pub mode: u8,
-    /// What the data sheet calls it.
-    pub name: &'static str,
-}
-
-/// One model of spectrometer.
+/// One model of spectrometer, as its data sheet describes it. A unit may differ: where the device can be asked, ask it.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Profile {
-    /// As in the configuration: `qepro`.
+    /// The short name for configuration files and [`by_name`](Self::by_name): `qepro`.
     pub name: &'static str,
-    /// As its maker writes it: `QE Pro`.
+    /// The name as the vendor writes it: `QE Pro`.
     pub model: &'static str,
-    /// Pixels in a spectrum.
+    /// Pixels in a spectrum, those without light included.
     pub pixels: usize,
-    /// 2 (u16) or 4 (u32).
-    pub bytes_per_pixel: usize,
-    /// Bytes before the first pixel.
-    pub metadata_len: usize,
-    /// How a spectrum is asked for.
+    /// How a spectrum is asked for, and in which form it comes.
     pub spectrum: SpectrumSource,
-    /// Shortest exposure.
+    /// The shortest exposure of one scan that the model takes.
     pub integration_min: IntegrationTime,
-    /// Longest exposure.
+    /// The longest exposure of one scan that the model takes.
     pub integration_max: IntegrationTime,
-    /// The reading at which a pixel saturates.
+    /// The reading at which a pixel counts as saturated. Of the QE Pro, sources say 200,000 (SeaBreeze, taken here) and 262,143
+    /// (pyseabreeze, the largest number of its 18-bit converter).
     pub saturation: Counts,
-    /// Pixels that see light.
+    /// The pixels that see light, as indices into a spectrum from 0.
     pub active: Range<usize>,
-    /// Pixels of the detector that are shielded from light. Vendor sources disagree which of a QE Pro's outer pixels are
-    /// dark and which are dummies; these are the data sheet's.
+    /// Pixels of the detector that are shielded from light, as indices into a spectrum from 0. Sources disagree which of a QE
+    /// Pro's outer pixels are dark and which are dummies: these are those of `demo-qepro-api.c`, pyseabreeze takes the others.
     pub dark: &'static [Range<usize>],
-    /// The rate after power-up, unless another was saved.
-    pub baud_default: u32,
-    /// The rates the port accepts, ascending.
-    pub baud_rates: &'static [u32],
-    /// The ways to start an exposure.
-    pub triggers: &'static [Trigger],
     /// How the laser is switched where nothing else is configured.
     pub laser: LaserControl,
-    /// Whether the detector is cooled, and so has a stable temperature worth waiting for.
+    /// Whether the detector has a thermoelectric cooler, and so a set point and a stable temperature worth waiting for.
     pub cooled: bool,
-    /// Which of the readings of message 0x00400002 is the detector's, from 0.
+    /// Which of the readings of [`Temperatures`](crate::request::temperature::Temperatures) is the detector's, from 0.
     pub detector_sensor: usize,
 }
 
@@ -82,22 +75,12 @@ impl Profile {
         name: "qepro",
         model: "QE Pro",
         pixels: 1044,
-        bytes_per_pixel: 4,
-        metadata_len: 32,
         spectrum: SpectrumSource::Buffered,
         integration_min: IntegrationTime::from_micros(8_000),
         integration_max: IntegrationTime::from_micros(1_600_000_000),
         saturation: Counts::new(200_000),
         active: 10..1034,
         dark: &[4..10, 1034..1040],
-        baud_default: 9_600,
-        baud_rates: &[9_600, 19_200, 38_400, 57_600, 115_200, 230_400],
-        triggers: &[
-            Trigger { mode: 0, name: "normal" },
-            Trigger { mode: 1, name: "level" },
-            Trigger { mode: 2, name: "synchronised" },
-            Trigger { mode: 3, name: "edge" },
-        ],
         laser: LaserControl::LightSource { module: 0, source: 0 },
         cooled: true,
         detector_sensor: 3,
@@ -108,37 +91,31 @@ impl Profile {
         name: "sts",
         model: "STS",
         pixels: 1024,
-        bytes_per_pixel: 2,
-        metadata_len: 0,
         spectrum: SpectrumSource::OnDemand,
         integration_min: IntegrationTime::from_micros(10),
         integration_max: IntegrationTime::from_micros(85_000_000),
         saturation: Counts::new(16_383),
         active: 0..1024,
         dark: &[],
-        baud_default: 9_600,
-        baud_rates: &[9_600, 19_200, 38_400, 57_600, 115_200],
-        triggers: &[
-            Trigger { mode: 0, name: "on demand" },
-            Trigger { mode: 1, name: "external rising edge" },
-            Trigger { mode: 2, name: "internal, synchronised to the strobe" },
-        ],
         laser: LaserControl::LampLine,
         cooled: false,
         detector_sensor: 0,
     };
 
-    /// All there are.
+    /// Every profile of this crate.
     pub const ALL: [&'static Self; 2] = [&Self::QEPRO, &Self::STS];
 
-    /// The profile of that name.
+    /// The profile whose [`name`](Self::name) is this, to the letter; `None` where there is none.
     pub fn by_name(name: &str) -> Option<&'static Self> {
         Self::ALL.into_iter().find(|profile| profile.name == name)
     }
 
-    /// Bytes of data a spectrum has: metadata and pixels.
+    /// Bytes of data in the answer that holds a spectrum: metadata and pixels.
     pub const fn spectrum_len(&self) -> usize {
-        self.metadata_len + self.pixels * self.bytes_per_pixel
+        match self.spectrum {
+            SpectrumSource::OnDemand => on_demand_len(self.pixels),
+            SpectrumSource::Buffered => buffered_len(self.pixels),
+        }
     }
 }
 
@@ -157,7 +134,6 @@ mod tests {
                 profile.dark.iter().all(|dark| dark.end <= profile.active.start || dark.start >= profile.active.end)
             );
             assert!(profile.integration_min < profile.integration_max);
-            assert!(profile.baud_rates.is_sorted() && profile.baud_rates.contains(&profile.baud_default));
         }
     }
 }

@@ -2,54 +2,56 @@
 
 use std::time::Duration;
 
-/// A detector reading in counts (analogue-to-digital units).
+/// A detector reading in counts, the units of the analogue-to-digital converter. Zero is the converter's zero, not darkness: an
+/// unlit pixel reads the electronic baseline and its dark current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Counts(u32);
 
 impl Counts {
-    /// From a number of counts.
+    /// A reading of this many counts.
     pub const fn new(counts: u32) -> Self {
         Self(counts)
     }
 
-    /// As a number of counts.
+    /// The number of counts.
     pub const fn value(self) -> u32 {
         self.0
     }
 }
 
-/// A temperature in °C.
+/// A temperature in degrees Celsius, as devices report it: single precision. On the wire f32.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Celsius(f32);
 
 impl Celsius {
-    /// From a number of °C.
+    /// A temperature of this many degrees Celsius.
     pub const fn new(degrees: f32) -> Self {
         Self(degrees)
     }
 
-    /// As a number of °C.
+    /// The number of degrees Celsius.
     pub const fn degrees(self) -> f32 {
         self.0
     }
 }
 
-/// The exposure of one scan, in whole microseconds as the instrument takes it.
+/// The exposure of one scan, in whole microseconds as the instrument takes it. On the wire u32, so that nothing above
+/// 4,294,967,295 µs (71 minutes) can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IntegrationTime(u64);
 
 impl IntegrationTime {
-    /// From microseconds.
+    /// An exposure of this many microseconds.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// As microseconds.
+    /// The number of microseconds.
     pub const fn micros(self) -> u64 {
         self.0
     }
 
-    /// As a duration.
+    /// The same as a duration of the standard library.
     pub const fn duration(self) -> Duration {
         Duration::from_micros(self.0)
     }

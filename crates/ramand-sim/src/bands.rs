@@ -48,7 +48,7 @@ pub(super) const CH2_PER_CM: f64 = 1440.0;
 pub(super) const GRID_POINTS: usize = 2401;
 
 /// One band, its height in each constituent.
-struct Band {
+struct RamanBand {
     centre_per_cm: f64,
     width_per_cm: f64,
     lorentz: f64,
@@ -56,12 +56,12 @@ struct Band {
     heights: [f64; OIL_CONSTITUENTS],
 }
 
-const fn band(centre_per_cm: f64, width_per_cm: f64, lorentz: f64, heights: [f64; OIL_CONSTITUENTS]) -> Band {
-    Band { centre_per_cm, width_per_cm, lorentz, heights }
+const fn band(centre_per_cm: f64, width_per_cm: f64, lorentz: f64, heights: [f64; OIL_CONSTITUENTS]) -> RamanBand {
+    RamanBand { centre_per_cm, width_per_cm, lorentz, heights }
 }
 
 #[rustfmt::skip]
-static BANDS: [Band; 42] = [
+static BANDS: [RamanBand; 42] = [
     // Fillers below the skeletal region: chain deformation.
     band(250.0, 90.0, 0.2, [0.06, 0.06, 0.06, 0.07, 0.04, 0.06, 0.0]),
     band(385.0, 70.0, 0.2, [0.04, 0.04, 0.04, 0.05, 0.02, 0.04, 0.0]),
@@ -168,7 +168,7 @@ fn sum(constituent: usize, shift_per_cm: f64) -> f64 {
     BANDS.iter().map(|band| band.heights[constituent] * band.shape(shift_per_cm)).sum()
 }
 
-impl Band {
+impl RamanBand {
     fn shape(&self, shift_per_cm: f64) -> f64 {
         pseudo_voigt((shift_per_cm - self.centre_per_cm) / self.width_per_cm, self.lorentz)
     }
@@ -178,6 +178,27 @@ impl Band {
 fn pseudo_voigt(u: f64, lorentz: f64) -> f64 {
     let u2 = u * u;
     lorentz / (1.0 + 4.0 * u2) + (1.0 - lorentz) * (-4.0 * std::f64::consts::LN_2 * u2).exp()
+}
+
+/// The constituents' spectra through a Gaussian slit of this width (FWHM).
+pub(super) fn blurred_library(resolution_per_cm: f64) -> [Vec<f64>; CONSTITUENTS] {
+    let sigma = resolution_per_cm / (8.0 * std::f64::consts::LN_2).sqrt();
+    let reach = (4.0 * sigma).ceil() as usize;
+    let kernel: Vec<f64> =
+        (0..=2 * reach).map(|i| (-0.5 * ((i as f64 - reach as f64) / sigma).powi(2)).exp()).collect();
+    let area: f64 = kernel.iter().sum();
+    std::array::from_fn(|constituent| {
+        let sharp = &library()[constituent];
+        (0..GRID_POINTS)
+            .map(|at| {
+                let neighbours = kernel.iter().enumerate();
+                let sum: f64 = neighbours
+                    .map(|(i, weight)| weight * sharp[(at + i).saturating_sub(reach).min(GRID_POINTS - 1)])
+                    .sum();
+                sum / area
+            })
+            .collect()
+    })
 }
 
 #[cfg(test)]

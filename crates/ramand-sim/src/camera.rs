@@ -6,12 +6,9 @@ use std::time::Duration;
 use rand::rngs::ChaCha8Rng;
 
 use super::controls::{Controls, Partial};
-use super::detector::{Exposure, Light, Noise, Readout};
-use super::stage::{Scene, Served, Stage};
-use super::unit::Unit;
-
-/// Spectra the QE Pro's buffer holds at most (the vendor's header says 15,000; nobody here needs 60 MB of them).
-pub(super) const BUFFER_MAX: u32 = 100;
+use super::detector::{Exposure, Illumination, Noise, Readout};
+use super::stage::{SampleStage, Scene, Served};
+use super::unit::InstrumentUnit;
 
 /// How much too bright a saturating sample is.
 const SATURATION_FACTOR: f64 = 100.0;
@@ -37,8 +34,8 @@ pub(super) struct Spectrum {
 /// The detector behind its controls, and the buffer in front of the host.
 #[derive(Debug)]
 pub(super) struct Camera {
-    pub(super) unit: Unit,
-    pub(super) stage: Stage,
+    pub(super) unit: InstrumentUnit,
+    pub(super) stage: SampleStage,
     pub(super) cosmic_rays_per_s: f64,
     noise: Noise,
     rng: ChaCha8Rng,
@@ -57,7 +54,7 @@ pub(super) enum Brightness {
 }
 
 impl Camera {
-    pub(super) fn new(unit: Unit, stage: Stage, noise: Noise, rng: ChaCha8Rng) -> Self {
+    pub(super) fn new(unit: InstrumentUnit, stage: SampleStage, noise: Noise, rng: ChaCha8Rng) -> Self {
         let cosmic_rays_per_s = unit.model.cosmic_rays_per_s;
         Self {
             unit,
@@ -155,7 +152,7 @@ impl Camera {
 
     fn pixels(&mut self, controls: &Controls, brightness: Brightness, exposure: &Exposure) -> Vec<u32> {
         if !controls.laser_is_on() {
-            return self.unit.expose(Light::None, exposure, &mut self.rng);
+            return self.unit.expose(Illumination::None, exposure, &mut self.rng);
         }
         let factor = if brightness == Brightness::Blinding { SATURATION_FACTOR } else { 1.0 };
         let power = controls.power() * factor;
@@ -163,11 +160,13 @@ impl Camera {
         self.served.push(Served { light_frame: self.light_frames, on_stage });
         self.light_frames += 1;
         match &scene {
-            Scene::Dark => self.unit.expose(Light::None, exposure, &mut self.rng),
-            Scene::Sample(sample) => self.unit.expose(Light::Sample { sample, power }, exposure, &mut self.rng),
+            Scene::Dark => self.unit.expose(Illumination::None, exposure, &mut self.rng),
+            Scene::Specimen(sample) => {
+                self.unit.expose(Illumination::Specimen { sample, power }, exposure, &mut self.rng)
+            }
             Scene::Counts(counts) => {
                 let counts: Vec<f64> = counts.iter().map(|value| power * value).collect();
-                self.unit.expose(Light::Recorded(&counts), exposure, &mut self.rng)
+                self.unit.expose(Illumination::Recorded(&counts), exposure, &mut self.rng)
             }
         }
     }

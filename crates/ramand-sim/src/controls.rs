@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ocean_binary_protocol::{DeviceError, MessageType};
 
-use super::profile::Model;
-use super::unit::Unit;
+use super::profile::FamilyFigures;
+use super::unit::InstrumentUnit;
 
 /// The longest serial number, alias and user string, bytes: what fits into immediate data.
 const TEXT_LEN_MAX: usize = 15;
@@ -20,6 +20,9 @@ const SCANS_MAX: u16 = 5_000;
 /// Largest binning of the STS: 2³ pixels become one.
 const BINNING_MAX: u8 = 3;
 
+/// Spectra the QE Pro's buffer holds at most (the vendor's header says 15,000; nobody here needs 60 MB of them).
+const BUFFER_MAX: u32 = 100;
+
 /// Time constant of the cooler, and how close to the setpoint it calls itself stable.
 const COOLER_TIME_CONSTANT_S: f64 = 20.0;
 const COOLER_STABLE_K: f64 = 0.2;
@@ -30,7 +33,7 @@ const SWING_PERIOD_S: f64 = 600.0;
 
 /// What a request without trouble leads to.
 #[derive(Debug, PartialEq)]
-pub(super) enum Answer {
+pub(super) enum ControlsReply {
     /// A query's data.
     Data(Vec<u8>),
     /// A command was carried out.
@@ -119,7 +122,7 @@ impl Switch {
 }
 
 impl Controls {
-    pub(super) fn new(model: &Model, baud: u32) -> Self {
+    pub(super) fn new(model: &FamilyFigures, baud: u32) -> Self {
         let pixels = model.pixels as u16;
         Self {
             integration_us: model.integration_default_us,
@@ -153,7 +156,7 @@ impl Controls {
     }
 
     /// After a restart: what is not saved is as from the factory, what was done to the device stays done.
-    pub(super) fn restarted(&self, model: &Model) -> Self {
+    pub(super) fn restarted(&self, model: &FamilyFigures) -> Self {
         Self {
             tec_drift_k: self.tec_drift_k,
             laser_power: self.laser_power,
@@ -196,7 +199,7 @@ impl Controls {
     }
 
     /// The detector's temperature, °C.
-    pub(super) fn detector_c(&self, model: &Model, now: Duration) -> f64 {
+    pub(super) fn detector_c(&self, model: &FamilyFigures, now: Duration) -> f64 {
         let swing = (std::f64::consts::TAU * now.as_secs_f64() / SWING_PERIOD_S).sin();
         if !model.cooled {
             return ROOM_C + 0.3 * swing + self.tec_drift_k;
@@ -207,21 +210,21 @@ impl Controls {
     /// Answers a request that is not about spectra, or `None` where the device does not know the message type.
     pub(super) fn answer(
         &mut self,
-        unit: &Unit,
+        unit: &InstrumentUnit,
         message_type: MessageType,
         data: &[u8],
         now: Duration,
-    ) -> Option<Result<Answer, DeviceError>> {
+    ) -> Option<Result<ControlsReply, DeviceError>> {
         let query = self.query(unit, message_type, data, now);
         match query {
-            Some(answer) => Some(answer.map(Answer::Data)),
-            None => self.command(unit.model, message_type, data, now).map(|done| done.map(|()| Answer::Done)),
+            Some(answer) => Some(answer.map(ControlsReply::Data)),
+            None => self.command(unit.model, message_type, data, now).map(|done| done.map(|()| ControlsReply::Done)),
         }
     }
 
     fn query(
         &self,
-        unit: &Unit,
+        unit: &InstrumentUnit,
         message_type: MessageType,
         data: &[u8],
         now: Duration,
@@ -244,7 +247,7 @@ impl Controls {
             0x0000_0300 => vec![USER_STRINGS as u8],
             0x0000_0800 => self.baud.to_le_bytes().to_vec(),
             0x0000_0804 => vec![self.flow_control],
-            0x0010_0820 => u32::to_le_bytes(super::camera::BUFFER_MAX).to_vec(),
+            0x0010_0820 => u32::to_le_bytes(BUFFER_MAX).to_vec(),
             0x0010_0822 => self.buffer_size.to_le_bytes().to_vec(),
             0x0010_10A0 => model.counts_max.to_le_bytes().to_vec(),
             0x0010_10A1 => (model.baseline as u32).to_le_bytes().to_vec(),
@@ -284,7 +287,7 @@ impl Controls {
 
     fn command(
         &mut self,
-        model: &Model,
+        model: &FamilyFigures,
         message_type: MessageType,
         data: &[u8],
         now: Duration,
@@ -300,9 +303,9 @@ impl Controls {
             0x0000_0814 => u8_of(data).and_then(|mode| one_of(mode <= 1).map(|()| self.flow_control = mode)),
             0x0000_08F0 => nothing_in(data).map(|()| self.baud_saved = self.baud),
             0x0000_1010 => u8_of(data).map(|_| ()),
-            0x0010_0832 if model.cooled => u32_of(data).and_then(|size| {
-                one_of((1..=super::camera::BUFFER_MAX).contains(&size)).map(|()| self.buffer_size = size)
-            }),
+            0x0010_0832 if model.cooled => {
+                u32_of(data).and_then(|size| one_of((1..=BUFFER_MAX).contains(&size)).map(|()| self.buffer_size = size))
+            }
             0x0010_2010 if !model.cooled => Partial::read(data, model).map(|partial| self.partial = partial),
             0x0011_0010 => u32_of(data).and_then(|micros| {
                 let [shortest, longest] = model.integration_us;
@@ -355,7 +358,7 @@ impl Controls {
     }
 
     /// QE Pro: processor, reserved, board, detector. STS: detector, reserved, board.
-    fn temperatures(&self, model: &Model, now: Duration) -> Vec<f32> {
+    fn temperatures(&self, model: &FamilyFigures, now: Duration) -> Vec<f32> {
         let detector_c = self.detector_c(model, now) as f32;
         if model.cooled { vec![38.0, 0.0, 31.0, detector_c] } else { vec![detector_c, 0.0, 29.0] }
     }
@@ -367,7 +370,7 @@ const STRAY_LIGHT: [f32; 2] = [0.0, 0.0];
 /// Queries that carry the number of what they ask about.
 fn indexed_query(
     controls: &Controls,
-    unit: &Unit,
+    unit: &InstrumentUnit,
     number: u32,
     data: &[u8],
     now: Duration,
@@ -416,7 +419,7 @@ impl Cooler {
 
 impl Partial {
     /// Mode 1 = every `step`-th pixel; mode 2 = `count` pixels from `start`, every `step`-th.
-    fn read(data: &[u8], model: &Model) -> Result<Self, DeviceError> {
+    fn read(data: &[u8], model: &FamilyFigures) -> Result<Self, DeviceError> {
         let words = data.chunks(2).map(u16_of).collect::<Result<Vec<u16>, _>>()?;
         let pixels = model.pixels as u16;
         let partial = match words[..] {

@@ -15,13 +15,14 @@ use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 use serde::Deserialize;
 
-use super::instrument::Instrument;
-use super::oils::{Oil, Sample};
-use super::profile::Profile;
-use super::unit::{blurred_library, interpolated};
+use super::bands::blurred_library;
+use super::instrument::DatasetInstrument;
+use super::interpolate::linear;
+use super::oils::{Oil, Specimen};
+use super::profile::InstrumentFamily;
 
 /// Spectra in one file: far above any calibration set, and a gigabyte of text.
-pub const SPECTRA_MAX: usize = 100_000;
+const SPECTRA_MAX: usize = 100_000;
 
 /// Instruments in one set: each costs a few megabytes and milliseconds.
 const INSTRUMENTS_MAX: usize = 1_000;
@@ -59,7 +60,7 @@ pub enum DatasetError {
     /// Not TOML, or not a recipe.
     #[error("failed to understand the recipe '{recipe}'")]
     Parse {
-        /// Name or path.
+        /// The recipe's name or path, as it was asked for.
         recipe: String,
         /// Which line, and what is wrong with it.
         #[source]
@@ -68,7 +69,7 @@ pub enum DatasetError {
     /// A value no data set can be made from.
     #[error("recipe '{recipe}': {what}")]
     Invalid {
-        /// Name or path.
+        /// The recipe's name or path, as it was asked for.
         recipe: String,
         /// Which key, and what it must be.
         what: String,
@@ -76,9 +77,9 @@ pub enum DatasetError {
     /// The file cannot be written.
     #[error("failed to write {}", path.display())]
     Write {
-        /// Where.
+        /// The file that was to be written.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says about it.
         #[source]
         source: std::io::Error,
     },
@@ -132,14 +133,14 @@ pub struct Recipe {
     name: String,
     label: String,
     instruments: usize,
-    profile: Profile,
+    profile: InstrumentFamily,
     exposure_ms: [f64; 2],
     background: Option<f64>,
-    content: Content,
+    content: DatasetContent,
 }
 
 #[derive(Debug)]
-enum Content {
+enum DatasetContent {
     Classes(Vec<&'static Oil>),
     Blend { base: &'static Oil, adulterants: Vec<&'static Oil>, share: Shares },
 }
@@ -181,7 +182,7 @@ impl Recipe {
                 if oils.is_empty() {
                     return Err(invalid("[classes] oils must name at least one oil".to_owned()));
                 }
-                Content::Classes(oils)
+                DatasetContent::Classes(oils)
             }
             (None, Some(blend)) => {
                 let shares = [blend.pure_share, blend.adulterant_share, blend.dense_share];
@@ -201,7 +202,7 @@ impl Recipe {
                 if adulterants.is_empty() {
                     return Err(invalid("[blend] adulterants must name at least one oil".to_owned()));
                 }
-                Content::Blend { base: oil(&blend.base)?, adulterants, share }
+                DatasetContent::Blend { base: oil(&blend.base)?, adulterants, share }
             }
             _ => return Err(invalid("exactly one of [classes] and [blend] must be there".to_owned())),
         };
@@ -215,7 +216,7 @@ impl Recipe {
         if file.background.is_some_and(|level| !(level > 0.0 && level.is_finite())) {
             return Err(invalid("background must be a positive number".to_owned()));
         }
-        let profile = Profile::named(&file.profile)
+        let profile = InstrumentFamily::named(&file.profile)
             .ok_or_else(|| invalid(format!("there is no profile '{}'; there are: qepro, sts", file.profile)))?;
         Ok(Self {
             samples: file.samples,
@@ -253,18 +254,18 @@ impl Recipe {
         let grid: Vec<f64> = (first..=last).step_by(step as usize).map(f64::from).collect();
         let seen = blurred_library(self.profile.model().resolution_per_cm);
         let oils: Vec<(&Oil, String)> = match &self.content {
-            Content::Classes(oils) => oils.iter().map(|oil| (*oil, oil.name.to_owned())).collect(),
-            Content::Blend { base, adulterants, .. } => {
+            DatasetContent::Classes(oils) => oils.iter().map(|oil| (*oil, oil.name.to_owned())).collect(),
+            DatasetContent::Blend { base, adulterants, .. } => {
                 let ends = adulterants.iter().map(|oil| (*oil, "100".to_owned()));
                 std::iter::once((*base, "0".to_owned())).chain(ends).collect()
             }
         };
         let axis = Arc::new(ShiftAxis::new(grid.clone()).expect("the grid increases"));
         let spectrum = |(index, (oil, label)): (usize, (&Oil, String))| {
-            let amounts = Sample::typical(oil).constituents;
+            let amounts = Specimen::typical(oil).constituents;
             let at = |&shift: &f64| {
                 let parts = seen.iter().zip(amounts);
-                parts.map(|(spectrum, amount)| amount * interpolated(spectrum, shift)).sum::<f64>() as f32
+                parts.map(|(spectrum, amount)| amount * linear(spectrum, shift)).sum::<f64>() as f32
             };
             RecordedSpectrum {
                 id: oil.name.to_owned(),
@@ -285,13 +286,13 @@ impl Recipe {
 
     fn write_to(&self, mut out: impl Write, seed: u64) -> std::io::Result<()> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let bench: Vec<Instrument> =
-            (0..self.instruments).map(|_| Instrument::new(self.profile, rng.random())).collect();
+        let bench: Vec<DatasetInstrument> =
+            (0..self.instruments).map(|_| DatasetInstrument::new(self.profile, rng.random())).collect();
         let [first, last, step] = GRID_PER_CM;
         let grid: Vec<f64> = (first..=last).step_by(step as usize).map(f64::from).collect();
 
         write!(out, "id,sample,instrument,{}", self.label)?;
-        if matches!(self.content, Content::Blend { .. }) {
+        if matches!(self.content, DatasetContent::Blend { .. }) {
             write!(out, ",{ADULTERANT}")?;
         }
         for shift in &grid {
@@ -320,19 +321,19 @@ impl Recipe {
     }
 }
 
-impl Content {
+impl DatasetContent {
     /// Sample number `number` and its labels, separated by commas.
-    fn draw(&self, number: usize, rng: &mut impl Rng) -> (Sample, String) {
+    fn draw(&self, number: usize, rng: &mut impl Rng) -> (Specimen, String) {
         match self {
             Self::Classes(oils) => {
                 let oil = oils[number % oils.len()];
-                (Sample::draw(oil, rng), oil.name.to_owned())
+                (Specimen::draw(oil, rng), oil.name.to_owned())
             }
             Self::Blend { base, adulterants, share } => {
                 let adulterant_pct = share.draw(rng);
                 let oil = adulterants[number % adulterants.len()];
-                let (base, adulterant) = (Sample::draw(base, rng), Sample::draw(oil, rng));
-                let sample = Sample::blend(&[(&base, 100.0 - adulterant_pct), (&adulterant, adulterant_pct)]);
+                let (base, adulterant) = (Specimen::draw(base, rng), Specimen::draw(oil, rng));
+                let sample = Specimen::blend(&[(&base, 100.0 - adulterant_pct), (&adulterant, adulterant_pct)]);
                 let name = if adulterant_pct == 0.0 { NO_ADULTERANT } else { oil.name };
                 (sample, format!("{adulterant_pct:.3},{name}"))
             }

@@ -5,8 +5,8 @@ use rand_distr::{Distribution, LogNormal, Poisson, StandardNormal};
 
 use super::bands::CONSTITUENTS;
 use super::fluorescence::Fluorescence;
-use super::oils::Sample;
-use super::unit::Unit;
+use super::oils::Specimen;
+use super::unit::InstrumentUnit;
 
 /// The dark current doubles with every this many kelvin.
 const DARK_DOUBLES_AFTER_K: f64 = 7.0;
@@ -24,35 +24,15 @@ const COSMIC_PROFILE: [f64; 3] = [0.12, 0.76, 0.12];
 /// Counts per second that a hot pixel adds to its dark current.
 const HOT_PER_S: f64 = 20_000.0;
 
-/// What lasting faults have made of the detector.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Defects {
-    /// Pixels with a leak.
-    pub(super) hot_pixels: Vec<usize>,
-    /// The read noise, in times what it should be.
-    pub(super) read_noise: f64,
-    /// The amplifier: counts of one electron, in times what they should be.
-    pub(super) gain: f64,
-    /// The part of a full-scale reading that is missing, beyond what the device's own polynomial says; half of it at half
-    /// scale and so on.
-    pub(super) compression: f64,
-}
-
-impl Default for Defects {
-    fn default() -> Self {
-        Self { hot_pixels: Vec::new(), read_noise: 1.0, gain: 1.0, compression: 0.0 }
-    }
-}
-
 /// What falls on the detector.
 #[derive(Debug, Clone, Copy)]
-pub enum Light<'a> {
+pub(super) enum Illumination<'a> {
     /// The laser is off, or nothing is on the stage.
     None,
     /// A sample under the laser at this fraction of full power.
-    Sample {
+    Specimen {
         /// What is on the stage.
-        sample: &'a Sample,
+        sample: &'a Specimen,
         /// 0..=1.
         power: f64,
     },
@@ -62,7 +42,7 @@ pub enum Light<'a> {
 
 /// Whether a frame is noisy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Noise {
+pub(super) enum Noise {
     /// Shot noise, read noise, cosmic rays.
     Physical,
     /// None of them: the expected counts, rounded.
@@ -71,7 +51,7 @@ pub enum Noise {
 
 /// What the on-board electronics did to the frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readout {
+pub(super) enum Readout {
     /// As converted.
     Raw,
     /// The pixel-to-pixel offset pattern and the baseline's temperature drift removed.
@@ -80,24 +60,24 @@ pub enum Readout {
 
 /// The circumstances of one frame.
 #[derive(Debug, Clone, Copy)]
-pub struct Exposure {
+pub(super) struct Exposure {
     /// Of one scan, s.
-    pub integration_s: f64,
+    pub(super) integration_s: f64,
     /// Scans averaged on board, at least 1.
-    pub scans: u32,
+    pub(super) scans: u32,
     /// Detector temperature, °C.
-    pub detector_c: f64,
+    pub(super) detector_c: f64,
     /// Cosmic rays per second on the whole detector.
-    pub cosmic_rays_per_s: f64,
+    pub(super) cosmic_rays_per_s: f64,
     /// Raw or corrected.
-    pub readout: Readout,
+    pub(super) readout: Readout,
     /// With or without.
-    pub noise: Noise,
+    pub(super) noise: Noise,
 }
 
-impl Unit {
+impl InstrumentUnit {
     /// One frame, all pixels, in counts as the converter gives them.
-    pub fn expose(&self, light: Light<'_>, exposure: &Exposure, rng: &mut impl Rng) -> Vec<u32> {
+    pub(super) fn expose(&self, light: Illumination<'_>, exposure: &Exposure, rng: &mut impl Rng) -> Vec<u32> {
         let model = self.model;
         let warmer_k = exposure.detector_c - model.temperature_c;
         let dark_counts = model.dark_per_s * (warmer_k / DARK_DOUBLES_AFTER_K).exp2() * exposure.integration_s;
@@ -135,15 +115,15 @@ impl Unit {
     }
 
     /// The noiseless counts of a second's exposure to `sample` at full power, without dark: for choosing an exposure.
-    pub fn brightest_counts_per_s(&self, sample: &Sample) -> f64 {
+    pub(super) fn brightest_counts_per_s(&self, sample: &Specimen) -> f64 {
         self.model.optical.clone().map(|pixel| self.rate(sample, &sample.fluorescence, pixel)).fold(0.0, f64::max)
     }
 
-    fn light_counts(&self, light: Light<'_>, exposure: &Exposure, rng: &mut impl Rng) -> Vec<f64> {
+    fn light_counts(&self, light: Illumination<'_>, exposure: &Exposure, rng: &mut impl Rng) -> Vec<f64> {
         let mut counts = vec![0.0; self.model.pixels];
         match light {
-            Light::None => {}
-            Light::Sample { sample, power } => {
+            Illumination::None => {}
+            Illumination::Specimen { sample, power } => {
                 let fluorescence = match exposure.noise {
                     Noise::Physical => sample.fluorescence.in_one_exposure(rng),
                     Noise::None => sample.fluorescence,
@@ -152,7 +132,7 @@ impl Unit {
                     counts[pixel] = power * exposure.integration_s * self.rate(sample, &fluorescence, pixel);
                 }
             }
-            Light::Recorded(recorded) => {
+            Illumination::Recorded(recorded) => {
                 for (pixel, value) in self.model.optical.clone().zip(recorded) {
                     counts[pixel] = *value;
                 }
@@ -162,7 +142,7 @@ impl Unit {
     }
 
     /// Counts per second on one pixel.
-    fn rate(&self, sample: &Sample, fluorescence: &Fluorescence, pixel: usize) -> f64 {
+    fn rate(&self, sample: &Specimen, fluorescence: &Fluorescence, pixel: usize) -> f64 {
         let amounts = sample.constituents.iter().chain(&fluorescence.amplitudes);
         debug_assert_eq!(self.response.len(), CONSTITUENTS + fluorescence.amplitudes.len());
         self.response.iter().zip(amounts).map(|(response, amount)| amount * response[pixel]).sum()
@@ -209,14 +189,14 @@ impl Unit {
 #[cfg(test)]
 mod tests {
     use super::super::oils::Oil;
-    use super::super::profile::Profile;
+    use super::super::profile::InstrumentFamily;
     use super::*;
     use rand::SeedableRng;
     use rand::rngs::ChaCha8Rng;
 
     const UNIT: u64 = 5;
 
-    fn exposure(profile: Profile, integration_s: f64) -> Exposure {
+    fn exposure(profile: InstrumentFamily, integration_s: f64) -> Exposure {
         Exposure {
             integration_s,
             scans: 1,
@@ -228,8 +208,8 @@ mod tests {
     }
 
     /// One bottle of that oil.
-    fn bottle(oil: &str, seed: u64) -> Sample {
-        Sample::draw(Oil::named(oil).expect("in the table"), &mut ChaCha8Rng::seed_from_u64(seed))
+    fn bottle(oil: &str, seed: u64) -> Specimen {
+        Specimen::draw(Oil::named(oil).expect("in the table"), &mut ChaCha8Rng::seed_from_u64(seed))
     }
 
     fn spread(values: &[f64]) -> f64 {
@@ -240,11 +220,11 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_frame_and_another_gives_another() {
         let sample = bottle("olive", 1);
-        for profile in Profile::ALL {
+        for profile in InstrumentFamily::ALL {
             let frame = |seed| {
-                let light = Light::Sample { sample: &sample, power: 1.0 };
+                let light = Illumination::Specimen { sample: &sample, power: 1.0 };
                 let rng = &mut ChaCha8Rng::seed_from_u64(seed);
-                Unit::new(profile, UNIT).expose(light, &exposure(profile, 0.1), rng)
+                InstrumentUnit::new(profile, UNIT).expose(light, &exposure(profile, 0.1), rng)
             };
             assert_eq!(frame(1), frame(1));
             assert_ne!(frame(1), frame(2));
@@ -253,9 +233,9 @@ mod tests {
 
     #[test]
     fn without_light_there_is_nothing_but_baseline_dark_current_and_read_noise() {
-        for profile in Profile::ALL {
-            let (unit, model) = (Unit::new(profile, UNIT), profile.model());
-            let mut frame = unit.expose(Light::None, &exposure(profile, 1.0), &mut ChaCha8Rng::seed_from_u64(1));
+        for profile in InstrumentFamily::ALL {
+            let (unit, model) = (InstrumentUnit::new(profile, UNIT), profile.model());
+            let mut frame = unit.expose(Illumination::None, &exposure(profile, 1.0), &mut ChaCha8Rng::seed_from_u64(1));
             frame.sort_unstable();
             let median = f64::from(frame[frame.len() / 2]);
             assert!((median - model.baseline - model.dark_per_s).abs() < 2.0, "{profile:?}: {median}");
@@ -265,11 +245,12 @@ mod tests {
 
     #[test]
     fn only_optical_pixels_see_the_sample() {
-        let unit = Unit::new(Profile::QePro, UNIT);
-        let (sample, quiet) = (bottle("olive", 1), Exposure { noise: Noise::None, ..exposure(Profile::QePro, 0.2) });
+        let unit = InstrumentUnit::new(InstrumentFamily::QePro, UNIT);
+        let (sample, quiet) =
+            (bottle("olive", 1), Exposure { noise: Noise::None, ..exposure(InstrumentFamily::QePro, 0.2) });
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let light = unit.expose(Light::Sample { sample: &sample, power: 1.0 }, &quiet, &mut rng);
-        let dark = unit.expose(Light::None, &quiet, &mut rng);
+        let light = unit.expose(Illumination::Specimen { sample: &sample, power: 1.0 }, &quiet, &mut rng);
+        let dark = unit.expose(Illumination::None, &quiet, &mut rng);
         for pixel in 0..unit.model.pixels {
             // The first pixels lie in the edge of the long-pass filter, but not in complete darkness.
             assert_eq!(unit.model.optical.contains(&pixel), light[pixel] > dark[pixel], "pixel {pixel}");
@@ -279,9 +260,9 @@ mod tests {
     #[test]
     fn the_converter_clips_at_its_maximum() {
         let sample = bottle("olive", 1);
-        for profile in Profile::ALL {
-            let unit = Unit::new(profile, UNIT);
-            let light = Light::Sample { sample: &sample, power: 1.0 };
+        for profile in InstrumentFamily::ALL {
+            let unit = InstrumentUnit::new(profile, UNIT);
+            let light = Illumination::Specimen { sample: &sample, power: 1.0 };
             let frame = unit.expose(light, &exposure(profile, 60.0), &mut ChaCha8Rng::seed_from_u64(1));
             let clipped = frame.iter().filter(|&&counts| counts == unit.model.counts_max).count();
             assert!(
@@ -295,11 +276,11 @@ mod tests {
     fn shot_noise_grows_with_the_root_of_the_light_and_falls_with_the_root_of_the_scans() {
         /// Of a standard deviation estimated from 1024 pixels: 2 %; times three.
         const NOISE_TOLERANCE: f64 = 0.07;
-        let unit = Unit::new(Profile::QePro, UNIT);
+        let unit = InstrumentUnit::new(InstrumentFamily::QePro, UNIT);
         let noise = |counts: f64, scans| {
             let recorded = vec![counts; 1024];
-            let exposure = Exposure { scans, ..exposure(Profile::QePro, 0.001) };
-            let frame = unit.expose(Light::Recorded(&recorded), &exposure, &mut ChaCha8Rng::seed_from_u64(9));
+            let exposure = Exposure { scans, ..exposure(InstrumentFamily::QePro, 0.001) };
+            let frame = unit.expose(Illumination::Recorded(&recorded), &exposure, &mut ChaCha8Rng::seed_from_u64(9));
             let lit: Vec<f64> = frame[unit.model.optical.clone()].iter().map(|&counts| f64::from(counts)).collect();
             spread(&lit)
         };
@@ -314,10 +295,10 @@ mod tests {
 
     #[test]
     fn a_warmer_detector_has_more_dark_current() {
-        let unit = Unit::new(Profile::QePro, UNIT);
+        let unit = InstrumentUnit::new(InstrumentFamily::QePro, UNIT);
         let mean_dark = |detector_c| {
-            let warm = Exposure { detector_c, noise: Noise::None, ..exposure(Profile::QePro, 10.0) };
-            let frame = unit.expose(Light::None, &warm, &mut ChaCha8Rng::seed_from_u64(1));
+            let warm = Exposure { detector_c, noise: Noise::None, ..exposure(InstrumentFamily::QePro, 10.0) };
+            let frame = unit.expose(Illumination::None, &warm, &mut ChaCha8Rng::seed_from_u64(1));
             f64::from(frame[500]) - unit.model.baseline
         };
         let ratio = mean_dark(-3.0) / mean_dark(-10.0);
@@ -326,8 +307,8 @@ mod tests {
 
     #[test]
     fn cosmic_rays_come_at_their_rate() {
-        let unit = Unit::new(Profile::QePro, UNIT);
-        let rays = Exposure { cosmic_rays_per_s: 2.0, ..exposure(Profile::QePro, 50.0) };
+        let unit = InstrumentUnit::new(InstrumentFamily::QePro, UNIT);
+        let rays = Exposure { cosmic_rays_per_s: 2.0, ..exposure(InstrumentFamily::QePro, 50.0) };
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         let counts = unit.cosmic_rays(&rays, &mut rng);
         // A ray is a pixel above both neighbours; of 100 on 1044 pixels some hide beside a brighter one.
@@ -337,8 +318,8 @@ mod tests {
 
     #[test]
     fn nonlinearity_is_undone_by_the_polynomial_in_the_device() {
-        for profile in Profile::ALL {
-            let unit = Unit::new(profile, UNIT);
+        for profile in InstrumentFamily::ALL {
+            let unit = InstrumentUnit::new(profile, UNIT);
             let coefficients = unit.nonlinearity.iter().copied().map(f64::from).collect();
             let polynomial = ramand_core::spectrum::Nonlinearity { coefficients };
             let darkest = 0.01 * f64::from(unit.model.counts_max);
@@ -353,9 +334,9 @@ mod tests {
 
     #[test]
     fn the_double_bond_band_orders_oils_as_their_iodine_values_do() {
-        let unit = Unit::new(Profile::QePro, UNIT);
+        let unit = InstrumentUnit::new(InstrumentFamily::QePro, UNIT);
         let axis = unit.calibration().axis(unit.model.optical.clone()).expect("increasing");
-        let quiet = Exposure { noise: Noise::None, ..exposure(Profile::QePro, 0.1) };
+        let quiet = Exposure { noise: Noise::None, ..exposure(InstrumentFamily::QePro, 0.1) };
         // Net height of a band above the line between two quiet places beside it.
         let net = |frame: &[u32], from: f64, peak: f64, to: f64| {
             let at = |shift: f64| {
@@ -367,10 +348,10 @@ mod tests {
         let mut oils: Vec<(f64, f64, &str)> = Oil::all()
             .iter()
             .map(|oil| {
-                let bottles: Vec<Sample> = (0..20).map(|seed| bottle(oil.name, seed)).collect();
-                let parts: Vec<(&Sample, f64)> = bottles.iter().map(|bottle| (bottle, 1.0)).collect();
-                let typical = Sample::blend(&parts);
-                let light = Light::Sample { sample: &typical, power: 1.0 };
+                let bottles: Vec<Specimen> = (0..20).map(|seed| bottle(oil.name, seed)).collect();
+                let parts: Vec<(&Specimen, f64)> = bottles.iter().map(|bottle| (bottle, 1.0)).collect();
+                let typical = Specimen::blend(&parts);
+                let light = Illumination::Specimen { sample: &typical, power: 1.0 };
                 let frame = unit.expose(light, &quiet, &mut ChaCha8Rng::seed_from_u64(1));
                 let ratio = net(&frame, 1600.0, 1656.0, 1700.0) / net(&frame, 1380.0, 1440.0, 1500.0);
                 (typical.iodine_value(), ratio, oil.name)

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// A fault fires this often at most; "for ever" for any test or demonstration.
-pub const TIMES_MAX: u32 = 1_000_000;
+const TIMES_MAX: u32 = 1_000_000;
 
 /// The longest stall, deferral or absence, ms: an hour.
 const MS_MAX: u32 = 3_600_000;
@@ -116,21 +116,21 @@ pub enum FaultError {
     /// No fault of that name.
     #[error("there is no fault '{name}'; there are: {}", NAMES.join(", "))]
     Unknown {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
     },
     /// A value is missing, superfluous or no number in range.
     #[error("fault '{fault}': the value must be {expected}")]
     Value {
-        /// The whole text.
+        /// The whole text that should be a fault.
         fault: String,
-        /// What it must be.
+        /// What the value must be.
         expected: &'static str,
     },
-    /// Not a count.
+    /// What follows the @ is no number of times.
     #[error("fault '{fault}': what follows @ must be a number in 1..={TIMES_MAX}")]
     Times {
-        /// The whole text.
+        /// The whole text that should be a fault.
         fault: String,
     },
 }

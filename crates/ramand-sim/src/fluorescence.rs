@@ -18,24 +18,24 @@ const EXPOSURE_SPREAD: f64 = 0.03;
 
 /// A background as amplitudes of three smooth shapes, in CH2 heights. Backgrounds add, so blends mix linearly.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Fluorescence {
+pub(super) struct Fluorescence {
     /// A steep decay, a slow decay, a broad hump.
-    pub amplitudes: [f64; SHAPES],
+    pub(super) amplitudes: [f64; SHAPES],
 }
 
 impl Fluorescence {
     /// A bottle's background of about `level` at 200 cm⁻¹.
-    pub fn draw(level: f64, rng: &mut impl Rng) -> Self {
+    pub(super) fn draw(level: f64, rng: &mut impl Rng) -> Self {
         Self { amplitudes: TYPICAL.map(|share| level * share * log_normal(BOTTLE_SPREAD, rng)) }
     }
 
     /// What a typical background of that level is made of.
-    pub fn typical(level: f64) -> Self {
+    pub(super) fn typical(level: f64) -> Self {
         Self { amplitudes: TYPICAL.map(|share| level * share) }
     }
 
     /// The same bottle as one exposure sees it.
-    pub fn in_one_exposure(&self, rng: &mut impl Rng) -> Self {
+    pub(super) fn in_one_exposure(&self, rng: &mut impl Rng) -> Self {
         Self { amplitudes: self.amplitudes.map(|amplitude| amplitude * log_normal(EXPOSURE_SPREAD, rng)) }
     }
 }

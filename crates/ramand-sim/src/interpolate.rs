@@ -25,6 +25,13 @@ pub(super) fn cubic(shifts: &[f64], values: &[f32], at: f64) -> f64 {
         + (t3 - t2) * width * slope(right)
 }
 
+/// A tabulated spectrum between its points, 1 cm⁻¹ apart from 0; constant beyond the ends.
+pub(super) fn linear(spectrum: &[f64], shift_per_cm: f64) -> f64 {
+    let position = shift_per_cm.clamp(0.0, (spectrum.len() - 2) as f64);
+    let (index, fraction) = (position as usize, position.fract());
+    spectrum[index] + fraction * (spectrum[index + 1] - spectrum[index])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

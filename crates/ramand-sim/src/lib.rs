@@ -7,6 +7,7 @@ mod bands;
 mod camera;
 mod controls;
 pub mod dataset;
+mod defects;
 mod detector;
 pub mod faults;
 mod fluorescence;
@@ -21,10 +22,10 @@ mod responder;
 pub mod scenario;
 mod simulator;
 mod stage;
-pub mod unit;
+mod unit;
 
 pub use line::Pacing;
-pub use simulator::{ReplayNoise, Settings, SimError, Simulator, Source};
+pub use simulator::{ReplayNoise, SimError, Simulator, SimulatorSettings, StageSource};
 pub use stage::{OnStage, Served};
 
 #[cfg(test)]

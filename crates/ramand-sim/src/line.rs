@@ -8,7 +8,7 @@ use std::time::Duration;
 use ocean_binary_protocol::Framer;
 
 use super::pty::Pty;
-use super::responder::{Output, Responder};
+use super::responder::{LineOutput, Responder};
 
 /// Start bit, eight data bits, stop bit.
 const BITS_PER_BYTE: u32 = 10;
@@ -31,7 +31,7 @@ pub enum Pacing {
 
 /// The device's end of the cable.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct SimulatedLine {
     link: PathBuf,
     pty: Option<Pty>,
     baud: u32,
@@ -42,7 +42,7 @@ pub(super) struct Line {
     come_back_at: Option<Duration>,
 }
 
-impl Line {
+impl SimulatedLine {
     pub(super) fn open(link: &Path, baud: u32, pacing: Pacing) -> io::Result<Self> {
         let pty = Some(Pty::open(link)?);
         let (link, framer) = (link.to_owned(), Framer::new());
@@ -53,7 +53,7 @@ impl Line {
         self.pty.as_ref()
     }
 
-    /// Closes the line: an open host reads an error or the end. Zero means until [`Line::come_back`].
+    /// Closes the line: an open host reads an error or the end. Zero means until [`SimulatedLine::come_back`].
     pub(super) fn hang_up(&mut self, away: Duration, now: Duration) {
         self.pty = None;
         self.outgoing.clear();
@@ -88,8 +88,8 @@ impl Line {
             }
             match device.take_due(now) {
                 None => return Ok(()),
-                Some(Output::Baud(baud)) => self.baud = baud,
-                Some(Output::Send(pieces)) => {
+                Some(LineOutput::Baud(baud)) => self.baud = baud,
+                Some(LineOutput::Send(pieces)) => {
                     let mut at = now;
                     for piece in pieces {
                         at += piece.pause;

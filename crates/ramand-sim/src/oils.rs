@@ -34,9 +34,9 @@ struct Level {
 
 /// One kind of oil.
 #[derive(Debug)]
-pub struct Oil {
+pub(super) struct Oil {
     /// Its name, as labels and scenarios spell it.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// 16:0, 18:0, 18:1, 18:2, 18:3.
     acids: [Share; 5],
     /// Height of the 1525 cm⁻¹ band against CH2.
@@ -103,35 +103,35 @@ static OILS: [Oil; 11] = [
 
 impl Oil {
     /// Every oil there is.
-    pub fn all() -> &'static [Self] {
+    pub(super) fn all() -> &'static [Self] {
         &OILS
     }
 
     /// The oil of that name.
-    pub fn named(name: &str) -> Option<&'static Self> {
+    pub(super) fn named(name: &str) -> Option<&'static Self> {
         OILS.iter().find(|oil| oil.name == name)
     }
 
     /// The mean composition, % by weight: 16:0, 18:0, 18:1, 18:2, 18:3.
-    pub fn mean_composition_pct(&self) -> [f64; 5] {
+    pub(super) fn mean_composition_pct(&self) -> [f64; 5] {
         self.acids.map(|share| share.mean_pct)
     }
 }
 
 /// What is on the stage: one bottle of one oil, or a blend of bottles. All of it mixes linearly by mass.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
+pub(super) struct Specimen {
     /// 16:0, 18:0, 18:1, 18:2, 18:3 in % by weight, closed to 100.
-    pub acids_pct: [f64; 5],
+    pub(super) acids_pct: [f64; 5],
     /// How much of each constituent scatters, in CH2 heights; carotenoids in heights of their own band.
-    pub constituents: [f64; CONSTITUENTS],
+    pub(super) constituents: [f64; CONSTITUENTS],
     /// What the sample fluoresces, in CH2 heights of an average oil.
-    pub fluorescence: Fluorescence,
+    pub(super) fluorescence: Fluorescence,
 }
 
-impl Sample {
+impl Specimen {
     /// One bottle: a fresh draw of composition and levels.
-    pub fn draw(oil: &Oil, rng: &mut impl Rng) -> Self {
+    pub(super) fn draw(oil: &Oil, rng: &mut impl Rng) -> Self {
         let acids_pct = composition(&oil.acids, rng);
         let trans = oil.trans.draw(rng).min(1.0);
         let solid = oil.solid.draw(rng).min(0.5);
@@ -141,7 +141,7 @@ impl Sample {
     }
 
     /// The same in a bottle whose background, about `level` CH2 heights, says nothing about the oil.
-    pub fn on_background(self, level: f64, rng: &mut impl Rng) -> Self {
+    pub(super) fn on_background(self, level: f64, rng: &mut impl Rng) -> Self {
         let level = Level { median: level, log_spread: BACKGROUND_SPREAD };
         Self { fluorescence: Fluorescence::draw(level.draw(rng), rng), ..self }
     }
@@ -154,7 +154,7 @@ impl Sample {
     }
 
     /// The oil as its table describes it, in no particular bottle, and without any background.
-    pub fn typical(oil: &Oil) -> Self {
+    pub(super) fn typical(oil: &Oil) -> Self {
         let total: f64 = oil.mean_composition_pct().iter().sum();
         let acids_pct = oil.mean_composition_pct().map(|pct| 100.0 * pct / total);
         let constituents = constituents(acids_pct, oil.trans.median, oil.solid.median, oil.carotenoid.median);
@@ -162,7 +162,7 @@ impl Sample {
     }
 
     /// `parts` mixed by mass; the masses are relative and positive in sum.
-    pub fn blend(parts: &[(&Self, f64)]) -> Self {
+    pub(super) fn blend(parts: &[(&Self, f64)]) -> Self {
         let total: f64 = parts.iter().map(|(_, mass)| mass).sum();
         let mean = |of: &dyn Fn(&Self) -> f64| parts.iter().map(|(part, mass)| mass / total * of(part)).sum();
         Self {
@@ -173,53 +173,50 @@ impl Sample {
             },
         }
     }
-
-    /// The iodine value (g I2 per 100 g) of the triglycerides, by AOCS Cd 1c-85: 0.86·18:1 + 1.732·18:2 + 2.616·18:3.
-    pub fn iodine_value(&self) -> f64 {
-        let [_, _, oleic, linoleic, linolenic] = self.acids_pct;
-        0.86 * oleic + 1.732 * linoleic + 2.616 * linolenic
-    }
 }
 
 /// Background of a reference material at 200 cm⁻¹, in CH2 heights of an oil.
 const REFERENCE_FLUORESCENCE: f64 = 0.3;
 
-/// What a scenario can put on the stage.
+/// What a scenario can put on the stage: an oil, whose bottles differ, or a reference material, every piece of which is like the
+/// other.
 #[derive(Debug, Clone, Copy)]
-pub enum Substance {
-    /// Bottles of it differ.
+pub struct Substance(StageMaterial);
+
+#[derive(Debug, Clone, Copy)]
+enum StageMaterial {
     Oil(&'static Oil),
-    /// Its bands stand in ASTM E1840.
+    /// Its bands stand in ASTM E1840, as those of the next.
     Polystyrene,
-    /// The same.
     Acetaminophen,
 }
 
 impl Substance {
-    /// The substance of that name.
+    /// The substance of that name, as scenarios spell it: `olive`, `polystyrene`. `None` where there is none.
     pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "polystyrene" => Some(Self::Polystyrene),
-            "acetaminophen" => Some(Self::Acetaminophen),
-            oil => Oil::named(oil).map(Self::Oil),
-        }
+        let material = match name {
+            "polystyrene" => Some(StageMaterial::Polystyrene),
+            "acetaminophen" => Some(StageMaterial::Acetaminophen),
+            oil => Oil::named(oil).map(StageMaterial::Oil),
+        };
+        material.map(Self)
     }
 
     /// As scenarios spell it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Oil(oil) => oil.name,
-            Self::Polystyrene => "polystyrene",
-            Self::Acetaminophen => "acetaminophen",
+    pub(super) const fn name(self) -> &'static str {
+        match self.0 {
+            StageMaterial::Oil(oil) => oil.name,
+            StageMaterial::Polystyrene => "polystyrene",
+            StageMaterial::Acetaminophen => "acetaminophen",
         }
     }
 
     /// One bottle or piece.
-    pub fn draw(self, rng: &mut impl Rng) -> Sample {
-        match self {
-            Self::Oil(oil) => Sample::draw(oil, rng),
-            Self::Polystyrene => Sample::reference(Constituent::Polystyrene),
-            Self::Acetaminophen => Sample::reference(Constituent::Acetaminophen),
+    pub(super) fn draw(self, rng: &mut impl Rng) -> Specimen {
+        match self.0 {
+            StageMaterial::Oil(oil) => Specimen::draw(oil, rng),
+            StageMaterial::Polystyrene => Specimen::reference(Constituent::Polystyrene),
+            StageMaterial::Acetaminophen => Specimen::reference(Constituent::Acetaminophen),
         }
     }
 }
@@ -267,6 +264,15 @@ fn truncated_normal(rng: &mut impl Rng) -> f64 {
 }
 
 #[cfg(test)]
+impl Specimen {
+    /// The iodine value (g I2 per 100 g) of the triglycerides, by AOCS Cd 1c-85: 0.86·18:1 + 1.732·18:2 + 2.616·18:3.
+    pub(crate) fn iodine_value(&self) -> f64 {
+        let [_, _, oleic, linoleic, linolenic] = self.acids_pct;
+        0.86 * oleic + 1.732 * linoleic + 2.616 * linolenic
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use rand::SeedableRng;
@@ -276,8 +282,8 @@ mod tests {
     fn bottles_scatter_about_the_table_and_close_to_a_hundred() {
         const BOTTLES: u64 = 400;
         for oil in Oil::all() {
-            let bottles: Vec<Sample> =
-                (0..BOTTLES).map(|seed| Sample::draw(oil, &mut ChaCha8Rng::seed_from_u64(seed))).collect();
+            let bottles: Vec<Specimen> =
+                (0..BOTTLES).map(|seed| Specimen::draw(oil, &mut ChaCha8Rng::seed_from_u64(seed))).collect();
             let total: f64 = oil.mean_composition_pct().iter().sum();
             for (acid, share) in oil.acids.iter().enumerate() {
                 let mean = bottles.iter().map(|bottle| bottle.acids_pct[acid]).sum::<f64>() / BOTTLES as f64;
@@ -299,8 +305,8 @@ mod tests {
     fn blends_are_linear_in_mass() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let [olive, sunflower] =
-            ["olive", "sunflower"].map(|name| Sample::draw(Oil::named(name).expect("in the table"), &mut rng));
-        let blend = Sample::blend(&[(&olive, 3.0), (&sunflower, 1.0)]);
+            ["olive", "sunflower"].map(|name| Specimen::draw(Oil::named(name).expect("in the table"), &mut rng));
+        let blend = Specimen::blend(&[(&olive, 3.0), (&sunflower, 1.0)]);
         for i in 0..CONSTITUENTS {
             let expected = 0.75 * olive.constituents[i] + 0.25 * sunflower.constituents[i];
             assert!((blend.constituents[i] - expected).abs() < 1e-12);
@@ -314,7 +320,7 @@ mod tests {
         // Codex Alimentarius CXS 33 and CXS 210: iodine value of the oil by its kind.
         let check = |name: &str, from: f64, to: f64| {
             let oil = Oil::named(name).expect("in the table");
-            let bottle = |seed| Sample::draw(oil, &mut ChaCha8Rng::seed_from_u64(seed)).iodine_value();
+            let bottle = |seed| Specimen::draw(oil, &mut ChaCha8Rng::seed_from_u64(seed)).iodine_value();
             let mean = (0..50).map(bottle).sum::<f64>() / 50.0;
             assert!((from..=to).contains(&mean), "{name}: {mean}");
         };

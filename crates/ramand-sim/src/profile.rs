@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// The families of instruments that can be simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Profile {
+pub enum InstrumentFamily {
     /// Ocean Insight QE Pro-Raman: cooled, 18 bit, 1044 pixels of u32 behind 32 bytes of metadata.
     #[default]
     QePro,
@@ -15,7 +15,7 @@ pub enum Profile {
     Sts,
 }
 
-impl Profile {
+impl InstrumentFamily {
     /// Every profile, in the order the command line lists them.
     pub const ALL: [Self; 2] = [Self::QePro, Self::Sts];
 
@@ -33,7 +33,7 @@ impl Profile {
     }
 
     /// Its figures.
-    pub const fn model(self) -> &'static Model {
+    pub(super) const fn model(self) -> &'static FamilyFigures {
         match self {
             Self::QePro => &QE_PRO,
             Self::Sts => &STS,
@@ -43,59 +43,59 @@ impl Profile {
 
 /// The figures of one family of instruments. Rates are per second of exposure.
 #[derive(Debug)]
-pub struct Model {
+pub(super) struct FamilyFigures {
     /// Start of every serial number.
-    pub serial_prefix: &'static str,
+    pub(super) serial_prefix: &'static str,
     /// Pixels in a spectrum as sent.
-    pub pixels: usize,
+    pub(super) pixels: usize,
     /// Pixels behind the grating.
-    pub optical: Range<usize>,
+    pub(super) optical: Range<usize>,
     /// Real pixels under a mask: dark current, no light.
-    pub masked: [Range<usize>; 2],
+    pub(super) masked: [Range<usize>; 2],
     /// Largest count the converter gives.
-    pub counts_max: u32,
+    pub(super) counts_max: u32,
     /// Shortest and longest exposure, µs.
-    pub integration_us: [u32; 2],
+    pub(super) integration_us: [u32; 2],
     /// Exposure after power-up, µs.
-    pub integration_default_us: u32,
+    pub(super) integration_default_us: u32,
     /// Largest trigger mode.
-    pub trigger_mode_max: u8,
+    pub(super) trigger_mode_max: u8,
     /// Line rates the device accepts; the first is the one after a reset to defaults.
-    pub bauds: &'static [u32],
+    pub(super) bauds: &'static [u32],
     /// Nominal laser wavelength, nm.
-    pub laser_nm: f64,
+    pub(super) laser_nm: f64,
     /// Raman shifts at the first and the last optical pixel, cm⁻¹, nominal.
-    pub shifts_per_cm: [f64; 2],
+    pub(super) shifts_per_cm: [f64; 2],
     /// Width (FWHM) of the optical resolution, cm⁻¹.
-    pub resolution_per_cm: f64,
+    pub(super) resolution_per_cm: f64,
     /// Counts per second of the CH2 band at 1440 cm⁻¹ of an oil, at full laser power.
-    pub signal_per_s: f64,
+    pub(super) signal_per_s: f64,
     /// Photoelectrons per count.
-    pub electrons_per_count: f64,
+    pub(super) electrons_per_count: f64,
     /// Standard deviation of the read noise, counts.
-    pub read_noise: f64,
+    pub(super) read_noise: f64,
     /// Electronic baseline, counts.
-    pub baseline: f64,
+    pub(super) baseline: f64,
     /// Standard deviation of the pixel-to-pixel offset, counts; the on-board correction removes it.
-    pub offset_pattern: f64,
+    pub(super) offset_pattern: f64,
     /// Standard deviation of the pixel-to-pixel gain.
-    pub gain_pattern: f64,
+    pub(super) gain_pattern: f64,
     /// Relative amplitude of the fringes of a thinned detector.
-    pub etalon: f64,
+    pub(super) etalon: f64,
     /// Dark current at the temperature below, counts per second; doubles every 7 K.
-    pub dark_per_s: f64,
+    pub(super) dark_per_s: f64,
     /// Detector temperature the dark current refers to, °C: the cooler's setpoint, or the room.
-    pub temperature_c: f64,
+    pub(super) temperature_c: f64,
     /// Whether there is a thermoelectric cooler.
-    pub cooled: bool,
+    pub(super) cooled: bool,
     /// Cosmic rays per second on the whole detector.
-    pub cosmic_rays_per_s: f64,
+    pub(super) cosmic_rays_per_s: f64,
     /// true = measured / Σ nᵢ measuredⁱ on counts above baseline.
-    pub nonlinearity: [f64; 8],
+    pub(super) nonlinearity: [f64; 8],
 }
 
 /// QE Pro-Raman. SeaBreeze `demo-qepro-api.c` gives the pixel layout 4 dummy, 6 dark, 1024 optical, 6 dark, 4 dummy.
-static QE_PRO: Model = Model {
+static QE_PRO: FamilyFigures = FamilyFigures {
     serial_prefix: "QEP",
     pixels: 1044,
     optical: 10..1034,
@@ -123,7 +123,7 @@ static QE_PRO: Model = Model {
 };
 
 /// STS with a coarse 785 nm Raman set-up; every pixel sees light.
-static STS: Model = Model {
+static STS: FamilyFigures = FamilyFigures {
     serial_prefix: "S",
     pixels: 1024,
     optical: 0..1024,

@@ -11,14 +11,14 @@ use ramand_core::spectrum::ShiftAxis;
 use ramand_recording::Recording;
 
 use super::interpolate::cubic;
-use super::unit::Unit;
+use super::unit::InstrumentUnit;
 
 /// Where the largest value of the file lies between baseline and full scale.
 const FULL_SCALE_PART: f64 = 0.6;
 
 /// A recording being served.
 #[derive(Debug)]
-pub(super) struct Player {
+pub(super) struct ReplayPlayer {
     recording: Arc<Recording>,
     /// Light frames each row is served for.
     repeat: u64,
@@ -28,8 +28,8 @@ pub(super) struct Player {
     axis: ShiftAxis,
 }
 
-impl Player {
-    pub(super) fn new(recording: Arc<Recording>, repeat: u32, unit: &Unit) -> Self {
+impl ReplayPlayer {
+    pub(super) fn new(recording: Arc<Recording>, repeat: u32, unit: &InstrumentUnit) -> Self {
         let values = || recording.spectra.iter().flat_map(|row| row.intensities.iter().copied().map(f64::from));
         let least = values().fold(0.0, f64::min);
         let largest = values().fold(0.0, f64::max) - least;
@@ -54,7 +54,7 @@ impl Player {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::Profile;
+    use crate::profile::InstrumentFamily;
 
     #[test]
     fn rows_come_one_after_another_scaled_by_one_factor_for_all() {
@@ -62,8 +62,8 @@ mod tests {
         let path = folder.path().join("two.csv");
         std::fs::write(&path, "id,400,900,1400\na,-1,0,1\nb,-1,1,3\n").expect("written");
         let recording = Arc::new(Recording::read(&path).expect("valid"));
-        let unit = Unit::new(Profile::QePro, 1);
-        let player = Player::new(recording, 2, &unit);
+        let unit = InstrumentUnit::new(InstrumentFamily::QePro, 1);
+        let player = ReplayPlayer::new(recording, 2, &unit);
         let ids: Vec<String> = (0..5).map(|frame| player.row(frame).1.to_owned()).collect();
         assert_eq!(ids, ["a", "a", "b", "b", "a"]);
         let (a, b) = (player.row(0).2, player.row(2).2);

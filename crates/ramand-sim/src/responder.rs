@@ -7,12 +7,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use ocean_binary_protocol::{Checksum, DeviceError, Flags, Frame, MessageType, Version};
+use ocean_binary_protocol::{Checksum, DeviceError, Flags, Frame, MessageType, ProtocolVersion};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt};
 
 use super::camera::{Brightness, Camera, Layout, Spectrum};
-use super::controls::{Answer, Contact, Controls, Interlock};
+use super::controls::{Contact, Controls, ControlsReply, Interlock};
 use super::detector::Readout;
 use super::faults::{Fault, FaultKind, Pending};
 use super::stage::Served;
@@ -32,7 +32,7 @@ pub(super) struct Piece {
 
 /// What the line has to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Output {
+pub(super) enum LineOutput {
     /// Send these.
     Send(Vec<Piece>),
     /// Switch to this baud rate, once everything before is sent.
@@ -43,7 +43,7 @@ pub(super) enum Output {
 struct Queued {
     ready_at: Duration,
     carries_spectrum: bool,
-    output: Output,
+    output: LineOutput,
 }
 
 /// The device.
@@ -64,8 +64,8 @@ pub(super) struct Responder {
 }
 
 /// What a request led to.
-enum Outcome {
-    Answer(Answer),
+enum RequestOutcome {
+    ControlsReply(ControlsReply),
     /// Data that is there when the exposure ends.
     Spectrum(Spectrum),
     /// Nothing before the trigger comes.
@@ -159,7 +159,7 @@ impl Responder {
     }
 
     /// The next thing the line has to do, if it is due.
-    pub(super) fn take_due(&mut self, now: Duration) -> Option<Output> {
+    pub(super) fn take_due(&mut self, now: Duration) -> Option<LineOutput> {
         if self.queue.front()?.ready_at > now {
             return None;
         }
@@ -200,19 +200,21 @@ impl Responder {
         }
         let ready_at = now + deferred.unwrap_or_default();
         match self.carry_out(request, now) {
-            Ok(Outcome::Answer(Answer::Data(data))) => self.reply(request, self.data_flags(request), 0, data, ready_at),
-            Ok(Outcome::Answer(Answer::Done)) => self.acknowledge(request, ready_at),
-            Ok(Outcome::Spectrum(spectrum)) => self.send_spectrum(request, spectrum, ready_at),
-            Ok(Outcome::Waits(layout)) => self.untriggered.push((request.clone(), layout)),
+            Ok(RequestOutcome::ControlsReply(ControlsReply::Data(data))) => {
+                self.reply(request, self.data_flags(request), 0, data, ready_at)
+            }
+            Ok(RequestOutcome::ControlsReply(ControlsReply::Done)) => self.acknowledge(request, ready_at),
+            Ok(RequestOutcome::Spectrum(spectrum)) => self.send_spectrum(request, spectrum, ready_at),
+            Ok(RequestOutcome::Waits(layout)) => self.untriggered.push((request.clone(), layout)),
             Err(error) => self.refuse(request, error.number(), ready_at),
         }
     }
 
-    fn carry_out(&mut self, request: &Frame, now: Duration) -> Result<Outcome, DeviceError> {
+    fn carry_out(&mut self, request: &Frame, now: Duration) -> Result<RequestOutcome, DeviceError> {
         let (message_type, data) = (request.message_type, request.data.as_slice());
         let buffered = self.camera.unit.model.cooled;
         let nothing_in = |data: &[u8]| if data.is_empty() { Ok(()) } else { Err(DeviceError::PayloadLength) };
-        let done = Outcome::Answer(Answer::Done);
+        let done = RequestOutcome::ControlsReply(ControlsReply::Done);
         match message_type.number() {
             0x0000_0000 | 0x0000_0001 => {
                 nothing_in(data)?;
@@ -247,7 +249,7 @@ impl Responder {
             }
             0x0010_0900 if buffered => {
                 nothing_in(data)?;
-                Ok(Outcome::Answer(Answer::Data(self.camera.buffered(now).to_le_bytes().to_vec())))
+                Ok(RequestOutcome::ControlsReply(ControlsReply::Data(self.camera.buffered(now).to_le_bytes().to_vec())))
             }
             0x0010_0902 if buffered => {
                 nothing_in(data)?;
@@ -257,7 +259,7 @@ impl Responder {
             }
             0x0010_0908 if buffered => {
                 nothing_in(data)?;
-                Ok(Outcome::Answer(Answer::Data(vec![u8::from(!self.camera.is_exposing(now))])))
+                Ok(RequestOutcome::ControlsReply(ControlsReply::Data(vec![u8::from(!self.camera.is_exposing(now))])))
             }
             0x0010_0928 if buffered => {
                 nothing_in(data)?;
@@ -279,34 +281,34 @@ impl Responder {
             }
             _ => {
                 let answer = self.controls.answer(&self.camera.unit, message_type, data, now);
-                answer.unwrap_or(Err(DeviceError::UnknownMessageType)).map(Outcome::Answer)
+                answer.unwrap_or(Err(DeviceError::UnknownMessageType)).map(RequestOutcome::ControlsReply)
             }
         }
     }
 
     /// The oldest of the buffer; with an empty buffer the device exposes.
-    fn buffered_spectrum(&mut self, now: Duration) -> Result<Outcome, DeviceError> {
+    fn buffered_spectrum(&mut self, now: Duration) -> Result<RequestOutcome, DeviceError> {
         if self.faults.fires(FaultKind::StaleBuffer) {
             // Exposed before this session, under settings nobody knows any more.
             let before = Controls::new(self.camera.unit.model, self.controls.baud);
             let mut stale = self.camera.expose(&before, Layout::LongsWithMetadata, Brightness::Normal, now);
             stale.ready_at = now;
-            return Ok(Outcome::Spectrum(stale));
+            return Ok(RequestOutcome::Spectrum(stale));
         }
         match self.camera.take_buffered() {
-            Some(spectrum) => Ok(Outcome::Spectrum(spectrum)),
+            Some(spectrum) => Ok(RequestOutcome::Spectrum(spectrum)),
             None => self.spectrum_now(Layout::LongsWithMetadata, now),
         }
     }
 
-    fn spectrum_now(&mut self, layout: Layout, now: Duration) -> Result<Outcome, DeviceError> {
+    fn spectrum_now(&mut self, layout: Layout, now: Duration) -> Result<RequestOutcome, DeviceError> {
         // QE Pro: 1 level and 3 edge wait for the connector; STS: 1. The others run free.
         let external = if self.camera.unit.model.cooled { [1, 3] } else { [1, 1] };
         if external.contains(&self.controls.trigger_mode) {
-            return Ok(Outcome::Waits(layout));
+            return Ok(RequestOutcome::Waits(layout));
         }
         let brightness = self.brightness();
-        Ok(Outcome::Spectrum(self.camera.expose(&self.controls, layout, brightness, now)))
+        Ok(RequestOutcome::Spectrum(self.camera.expose(&self.controls, layout, brightness, now)))
     }
 
     fn brightness(&mut self) -> Brightness {
@@ -344,7 +346,7 @@ impl Responder {
         }
         let restarts = matches!(request.message_type.number(), 0x0000_0000 | 0x0000_0001);
         if restarts || request.message_type == MessageType::SET_BAUD_RATE {
-            self.enqueue(Output::Baud(self.controls.baud), ready_at);
+            self.enqueue(LineOutput::Baud(self.controls.baud), ready_at);
         }
     }
 
@@ -368,7 +370,7 @@ impl Responder {
         let old = self.faults.fires(FaultKind::OldVersion);
         let wrong = self.faults.fires(FaultKind::WrongRegarding);
         let frame = Frame {
-            version: if old { Version::V1_0 } else { request.version },
+            version: if old { ProtocolVersion::V1_0 } else { request.version },
             flags,
             error_number,
             message_type: request.message_type,
@@ -380,11 +382,11 @@ impl Responder {
         let copies = if self.faults.fires(FaultKind::DuplicateReply) { 2 } else { 1 };
         for _ in 0..copies {
             let pieces = damaged(bytes.clone(), &mut self.faults, &mut self.rng);
-            self.enqueue(Output::Send(pieces), ready_at);
+            self.enqueue(LineOutput::Send(pieces), ready_at);
         }
     }
 
-    fn enqueue(&mut self, output: Output, ready_at: Duration) {
+    fn enqueue(&mut self, output: LineOutput, ready_at: Duration) {
         self.queue.push_back(Queued { ready_at, carries_spectrum: false, output });
     }
 }

@@ -21,7 +21,7 @@ use rand::rngs::ChaCha8Rng;
 use serde::Deserialize;
 
 use super::faults::{Fault, FaultError};
-use super::oils::{Sample, Substance};
+use super::oils::{Specimen, Substance};
 
 /// Steps in one scenario: a day of one change a minute.
 const STEPS_MAX: usize = 1_440;
@@ -35,36 +35,36 @@ pub enum ScenarioError {
     /// The file cannot be read.
     #[error("failed to read the scenario {}", path.display())]
     Read {
-        /// Which file.
+        /// The file that was to be read.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says about it.
         #[source]
         source: std::io::Error,
     },
     /// Not TOML, or not a scenario.
     #[error("failed to understand the scenario {}", path.display())]
     Parse {
-        /// Which file.
+        /// The file of the scenario.
         path: PathBuf,
-        /// Line and fault.
+        /// The line and what is wrong with it.
         #[source]
         source: toml::de::Error,
     },
     /// A fault nobody knows.
     #[error("{}: step {step}", path.display())]
     Fault {
-        /// Which file.
+        /// The file of the scenario.
         path: PathBuf,
         /// Number of the step, from 1.
         step: usize,
-        /// Why.
+        /// Why the text is no fault.
         #[source]
         source: FaultError,
     },
     /// A value that makes no sense.
     #[error("{}: step {step}: {what}", path.display())]
     Invalid {
-        /// Which file.
+        /// The file of the scenario.
         path: PathBuf,
         /// Number of the step, from 1.
         step: usize,
@@ -82,7 +82,7 @@ impl Failure for ScenarioError {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ScenarioFile {
-    unit: Unit,
+    unit: ScenarioUnit,
     repeat_after: Option<f64>,
     step: Vec<StepFile>,
 }
@@ -99,7 +99,7 @@ struct StepFile {
 /// What advances a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Unit {
+enum ScenarioUnit {
     Seconds,
     LightFrames,
 }
@@ -107,13 +107,13 @@ enum Unit {
 /// A scenario that can be played.
 #[derive(Debug, Clone)]
 pub struct Scenario {
-    unit: Unit,
+    unit: ScenarioUnit,
     repeat_after: Option<f64>,
-    steps: Vec<Step>,
+    steps: Vec<ScenarioStep>,
 }
 
 #[derive(Debug, Clone)]
-struct Step {
+struct ScenarioStep {
     at: f64,
     sample: Option<Mixture>,
     faults: Vec<Fault>,
@@ -135,15 +135,15 @@ impl Scenario {
 
     /// One substance, or one blend, and nothing else: parts by mass.
     pub fn always(mixture: Mixture) -> Self {
-        let step = Step { at: 0.0, sample: Some(mixture), faults: Vec::new() };
-        Self { unit: Unit::Seconds, repeat_after: None, steps: vec![step] }
+        let step = ScenarioStep { at: 0.0, sample: Some(mixture), faults: Vec::new() };
+        Self { unit: ScenarioUnit::Seconds, repeat_after: None, steps: vec![step] }
     }
 
     /// `text` as if it stood in the file `path`.
     ///
     /// # Errors
     /// When it is anything but a scenario.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, ScenarioError> {
+    fn parse(path: &Path, text: &str) -> Result<Self, ScenarioError> {
         let file: ScenarioFile =
             toml::from_str(text).map_err(|source| ScenarioError::Parse { path: path.to_owned(), source })?;
         let invalid = |step: usize, what: &str| {
@@ -152,7 +152,7 @@ impl Scenario {
         if file.step.is_empty() || file.step.len() > STEPS_MAX {
             return invalid(file.step.len(), &format!("a scenario has 1..={STEPS_MAX} steps"));
         }
-        let mut steps: Vec<Step> = Vec::new();
+        let mut steps: Vec<ScenarioStep> = Vec::new();
         for (index, step) in file.step.into_iter().enumerate() {
             let number = index + 1;
             let after = steps.last().map_or(0.0, |last| last.at);
@@ -169,7 +169,7 @@ impl Scenario {
                     Err(what) => return invalid(number, &what),
                 },
             };
-            steps.push(Step { at: step.at, sample, faults });
+            steps.push(ScenarioStep { at: step.at, sample, faults });
         }
         let end = steps.last().map_or(0.0, |last| last.at);
         if file.repeat_after.is_some_and(|period| !period.is_finite() || period <= end) {
@@ -204,15 +204,15 @@ fn mixture(parts: &BTreeMap<String, f64>) -> Result<Mixture, String> {
 
 /// A scenario being played.
 #[derive(Debug)]
-pub(super) struct Player {
+pub(super) struct ScenarioPlayer {
     scenario: Scenario,
     next_step: usize,
     rounds: u64,
     rng: ChaCha8Rng,
-    on_stage: Option<(Mixture, Sample)>,
+    on_stage: Option<(Mixture, Specimen)>,
 }
 
-impl Player {
+impl ScenarioPlayer {
     pub(super) fn new(scenario: Scenario, rng: ChaCha8Rng) -> Self {
         Self { scenario, next_step: 0, rounds: 0, rng, on_stage: None }
     }
@@ -220,8 +220,8 @@ impl Player {
     /// Plays every step whose time has come; the faults they bring.
     pub(super) fn advance(&mut self, now: Duration, light_frames: u64) -> Vec<Fault> {
         let position = match self.scenario.unit {
-            Unit::Seconds => now.as_secs_f64(),
-            Unit::LightFrames => light_frames as f64,
+            ScenarioUnit::Seconds => now.as_secs_f64(),
+            ScenarioUnit::LightFrames => light_frames as f64,
         };
         let mut faults = Vec::new();
         while let Some(at) = self.next_at().filter(|&at| at <= position) {
@@ -229,9 +229,9 @@ impl Player {
             let step = &self.scenario.steps[self.next_step];
             faults.extend(&step.faults);
             if let Some(mixture) = &step.sample {
-                let bottles: Vec<Sample> = mixture.iter().map(|(what, _)| what.draw(&mut self.rng)).collect();
-                let parts: Vec<(&Sample, f64)> = bottles.iter().zip(mixture.iter().map(|(_, mass)| *mass)).collect();
-                self.on_stage = (!parts.is_empty()).then(|| (mixture.clone(), Sample::blend(&parts)));
+                let bottles: Vec<Specimen> = mixture.iter().map(|(what, _)| what.draw(&mut self.rng)).collect();
+                let parts: Vec<(&Specimen, f64)> = bottles.iter().zip(mixture.iter().map(|(_, mass)| *mass)).collect();
+                self.on_stage = (!parts.is_empty()).then(|| (mixture.clone(), Specimen::blend(&parts)));
             }
             self.next_step += 1;
             if self.next_step == self.scenario.steps.len() && self.scenario.repeat_after.is_some() {
@@ -244,12 +244,12 @@ impl Player {
 
     /// When the next step comes by itself, if time is what advances the scenario.
     pub(super) fn next_event_at(&self) -> Option<Duration> {
-        let at = self.next_at().filter(|_| self.scenario.unit == Unit::Seconds)?;
+        let at = self.next_at().filter(|_| self.scenario.unit == ScenarioUnit::Seconds)?;
         Duration::try_from_secs_f64(at).ok()
     }
 
     /// What lies on the stage: the substances with their parts, and the sample they make.
-    pub(super) fn on_stage(&self) -> Option<(&Mixture, &Sample)> {
+    pub(super) fn on_stage(&self) -> Option<(&Mixture, &Specimen)> {
         self.on_stage.as_ref().map(|(mixture, sample)| (mixture, sample))
     }
 
@@ -276,13 +276,13 @@ mod tests {
         Scenario::parse(Path::new("s.toml"), text)
     }
 
-    fn names(player: &Player) -> Vec<&'static str> {
+    fn names(player: &ScenarioPlayer) -> Vec<&'static str> {
         player.on_stage().map_or(Vec::new(), |(mixture, _)| mixture.iter().map(|(what, _)| what.name()).collect())
     }
 
     #[test]
     fn the_default_scenario_shows_every_trained_oil_and_four_blends() {
-        let mut player = Player::new(Scenario::default(), ChaCha8Rng::seed_from_u64(1));
+        let mut player = ScenarioPlayer::new(Scenario::default(), ChaCha8Rng::seed_from_u64(1));
         let mut seen = Vec::new();
         for frame in 0..12 {
             player.advance(Duration::ZERO, frame);
@@ -298,7 +298,7 @@ mod tests {
     fn steps_come_at_their_time_and_the_list_starts_over_with_fresh_bottles() {
         let text = "unit = 'seconds'\nrepeat_after = 10.0\n[[step]]\nat = 0.0\nsample = { palm = 1 }\n\
                     [[step]]\nat = 4.0\nsample = {}\nfaults = ['interlock-open']\n";
-        let mut player = Player::new(parse(text).expect("valid"), ChaCha8Rng::seed_from_u64(1));
+        let mut player = ScenarioPlayer::new(parse(text).expect("valid"), ChaCha8Rng::seed_from_u64(1));
         let at = |seconds| Duration::from_secs(seconds);
         assert!(player.advance(at(0), 0).is_empty());
         let first = player.on_stage().expect("palm").1.clone();

@@ -19,25 +19,25 @@ use rand::rngs::ChaCha8Rng;
 use super::camera::Camera;
 use super::detector::Noise;
 use super::faults::Fault;
-use super::line::{Line, Pacing};
-use super::profile::Profile;
+use super::line::{Pacing, SimulatedLine};
+use super::profile::InstrumentFamily;
 use super::replay;
 use super::responder::Responder;
 use super::scenario::{self, Scenario};
-use super::stage::{Served, Stage};
-use super::unit::Unit;
+use super::stage::{SampleStage, Served};
+use super::unit::InstrumentUnit;
 
 /// Light frames remembered: a day of one a second.
 const SERVED_MAX: usize = 86_400;
 
 /// What lies on the stage.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum StageSource {
     /// Simulated samples, by a timed list.
     Scenario(Scenario),
     /// Recorded spectra, row by row; after the last row the first comes again.
     Replay {
-        /// The rows.
+        /// The recorded spectra, row by row.
         recording: Arc<Recording>,
         /// Light frames each row is served for.
         repeat: u32,
@@ -58,9 +58,9 @@ pub enum ReplayNoise {
 
 /// What to simulate.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SimulatorSettings {
     /// Which family of instruments.
-    pub profile: Profile,
+    pub profile: InstrumentFamily,
     /// Where the port appears: a symbolic link.
     pub link: PathBuf,
     /// The line's speed.
@@ -68,22 +68,22 @@ pub struct Settings {
     /// Everything random follows from it, the unit with its errors and its serial number too.
     pub seed: u64,
     /// What is measured.
-    pub source: Source,
+    pub source: StageSource,
     /// How fast answers leave.
     pub pacing: Pacing,
     /// What goes wrong from the start.
     pub faults: Vec<Fault>,
 }
 
-impl Settings {
+impl SimulatorSettings {
     /// That instrument at 115200 baud with seed 1, the default scenario and no faults, at the speed of a real line.
-    pub fn new(profile: Profile, link: impl Into<PathBuf>) -> Self {
+    pub fn new(profile: InstrumentFamily, link: impl Into<PathBuf>) -> Self {
         Self {
             profile,
             link: link.into(),
             baud: 115_200,
             seed: 1,
-            source: Source::Scenario(Scenario::default()),
+            source: StageSource::Scenario(Scenario::default()),
             pacing: Pacing::Line,
             faults: Vec::new(),
         }
@@ -98,21 +98,21 @@ pub enum SimError {
     Baud {
         /// The profile's name.
         profile: &'static str,
-        /// Asked for.
+        /// The rate that was asked for, bits per second.
         baud: u32,
-        /// What there is.
+        /// The rates there are, separated by commas.
         rates: String,
     },
     /// No pseudo-terminal, or the link cannot be made.
     #[error("failed to open a pseudo-terminal as {}", link.display())]
     Open {
-        /// Where it should appear.
+        /// The symbolic link that was to lead to it.
         link: PathBuf,
-        /// Why not.
+        /// What the operating system says about it.
         #[source]
         source: std::io::Error,
     },
-    /// No thread.
+    /// The operating system gives no thread.
     #[error("failed to start the simulator's thread")]
     Thread(#[source] std::io::Error),
 }
@@ -131,14 +131,14 @@ impl Failure for SimError {
 pub struct Simulator {
     link: PathBuf,
     serial: String,
-    commands: Sender<(Command, SyncSender<()>)>,
+    commands: Sender<(SimulatorCommand, SyncSender<()>)>,
     wake: UnixStream,
-    shared: Arc<Shared>,
+    shared: Arc<SharedObservation>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-enum Command {
+enum SimulatorCommand {
     Inject(Fault),
     HangUp,
     ComeBack,
@@ -146,7 +146,7 @@ enum Command {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct SharedObservation {
     observed: Mutex<Observed>,
     changed: Condvar,
 }
@@ -157,7 +157,7 @@ struct Observed {
     served: Vec<Served>,
 }
 
-impl Shared {
+impl SharedObservation {
     fn lock(&self) -> MutexGuard<'_, Observed> {
         self.observed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -168,21 +168,27 @@ impl Simulator {
     ///
     /// # Errors
     /// When the baud rate is none of the profile's, or no pseudo-terminal can be opened under that name.
-    pub fn start(settings: Settings) -> Result<Self, SimError> {
+    pub fn start(settings: SimulatorSettings) -> Result<Self, SimError> {
         let rates = settings.profile.model().bauds;
         if !rates.contains(&settings.baud) {
             let rates = rates.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
             return Err(SimError::Baud { profile: settings.profile.name(), baud: settings.baud, rates });
         }
         let open = |source| SimError::Open { link: settings.link.clone(), source };
-        let line = Line::open(&settings.link, settings.baud, settings.pacing).map_err(open)?;
+        let line = SimulatedLine::open(&settings.link, settings.baud, settings.pacing).map_err(open)?;
         let (wake, woken) = UnixStream::pair().map_err(open)?;
         woken.set_nonblocking(true).map_err(open)?;
         let (device, serial) = device(&settings);
         let (commands, received) = channel();
-        let shared = Arc::new(Shared::default());
-        let server =
-            Server { line, device, commands: received, woken, shared: shared.clone(), started: Instant::now() };
+        let shared = Arc::new(SharedObservation::default());
+        let server = SimulatorServer {
+            line,
+            device,
+            commands: received,
+            woken,
+            shared: shared.clone(),
+            started: Instant::now(),
+        };
         let thread = std::thread::Builder::new()
             .name("simulator".to_owned())
             .spawn(move || server.serve())
@@ -207,17 +213,17 @@ impl Simulator {
 
     /// Makes something go wrong; in effect when this returns.
     pub fn inject(&self, fault: Fault) {
-        self.call(Command::Inject(fault));
+        self.call(SimulatorCommand::Inject(fault));
     }
 
     /// Closes the line, as a pulled plug does. The link is gone until [`Simulator::come_back`].
     pub fn hang_up(&self) {
-        self.call(Command::HangUp);
+        self.call(SimulatorCommand::HangUp);
     }
 
     /// Plugs the line in again under the same name.
     pub fn come_back(&self) {
-        self.call(Command::ComeBack);
+        self.call(SimulatorCommand::ComeBack);
     }
 
     /// What every light frame saw so far (the last 86,400 of them), oldest first.
@@ -248,7 +254,7 @@ impl Simulator {
     }
 
     /// Hands a command to the thread and waits until it is carried out. A thread that has ended carries out nothing.
-    fn call(&self, command: Command) {
+    fn call(&self, command: SimulatorCommand) {
         let (done, carried_out) = sync_channel(1);
         if self.commands.send((command, done)).is_ok() && (&self.wake).write_all(&[0]).is_ok() {
             let _ = carried_out.recv();
@@ -257,7 +263,7 @@ impl Simulator {
 
     fn end(&mut self) {
         if let Some(thread) = self.thread.take() {
-            self.call(Command::Stop);
+            self.call(SimulatorCommand::Stop);
             let _ = thread.join();
         }
     }
@@ -270,22 +276,23 @@ impl Drop for Simulator {
 }
 
 /// The unit, what lies on its stage, and the state machine before it.
-fn device(settings: &Settings) -> (Responder, String) {
+fn device(settings: &SimulatorSettings) -> (Responder, String) {
     let stream = |number| {
         let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
         rng.set_stream(number);
         rng
     };
-    let mut unit = Unit::new(settings.profile, settings.seed);
+    let mut unit = InstrumentUnit::new(settings.profile, settings.seed);
     let (stage, noise) = match &settings.source {
-        Source::Scenario(scenario) => {
-            (Stage::Scenario(Box::new(scenario::Player::new(scenario.clone(), stream(1)))), Noise::Physical)
-        }
-        Source::Replay { recording, repeat, noise } => {
+        StageSource::Scenario(scenario) => (
+            SampleStage::Scenario(Box::new(scenario::ScenarioPlayer::new(scenario.clone(), stream(1)))),
+            Noise::Physical,
+        ),
+        StageSource::Replay { recording, repeat, noise } => {
             // What was recorded has been through a detector already: this one adds no curvature of its own.
             unit.nonlinearity = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-            let player = replay::Player::new(recording.clone(), *repeat, &unit);
-            (Stage::Replay(player), if *noise == ReplayNoise::On { Noise::Physical } else { Noise::None })
+            let player = replay::ReplayPlayer::new(recording.clone(), *repeat, &unit);
+            (SampleStage::Replay(player), if *noise == ReplayNoise::On { Noise::Physical } else { Noise::None })
         }
     };
     let serial = unit.serial.clone();
@@ -296,12 +303,12 @@ fn device(settings: &Settings) -> (Responder, String) {
 }
 
 /// The thread's own.
-struct Server {
-    line: Line,
+struct SimulatorServer {
+    line: SimulatedLine,
     device: Responder,
-    commands: Receiver<(Command, SyncSender<()>)>,
+    commands: Receiver<(SimulatorCommand, SyncSender<()>)>,
     woken: UnixStream,
-    shared: Arc<Shared>,
+    shared: Arc<SharedObservation>,
     started: Instant,
 }
 
@@ -311,7 +318,7 @@ enum Next {
     End,
 }
 
-impl Server {
+impl SimulatorServer {
     fn serve(mut self) {
         loop {
             match self.round() {
@@ -347,12 +354,12 @@ impl Server {
         Ok(Next::Round)
     }
 
-    fn carry_out(&mut self, command: Command, now: Duration) -> std::io::Result<Next> {
+    fn carry_out(&mut self, command: SimulatorCommand, now: Duration) -> std::io::Result<Next> {
         match command {
-            Command::Inject(fault) => self.device.inject(fault),
-            Command::HangUp => self.unplug(Duration::ZERO, now),
-            Command::ComeBack => self.line.come_back()?,
-            Command::Stop => return Ok(Next::End),
+            SimulatorCommand::Inject(fault) => self.device.inject(fault),
+            SimulatorCommand::HangUp => self.unplug(Duration::ZERO, now),
+            SimulatorCommand::ComeBack => self.line.come_back()?,
+            SimulatorCommand::Stop => return Ok(Next::End),
         }
         Ok(Next::Round)
     }

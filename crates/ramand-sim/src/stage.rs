@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::faults::Fault;
-use super::oils::Sample;
+use super::oils::Specimen;
 use super::{replay, scenario};
 
 /// What a light frame saw.
@@ -47,20 +47,20 @@ pub struct Served {
 
 /// Where the light of the next frame comes from.
 #[derive(Debug)]
-pub(super) enum Stage {
-    Scenario(Box<scenario::Player>),
-    Replay(replay::Player),
+pub(super) enum SampleStage {
+    Scenario(Box<scenario::ScenarioPlayer>),
+    Replay(replay::ReplayPlayer),
 }
 
 /// The light of one frame, owned.
 #[derive(Debug)]
 pub(super) enum Scene {
     Dark,
-    Sample(Sample),
+    Specimen(Specimen),
     Counts(Vec<f64>),
 }
 
-impl Stage {
+impl SampleStage {
     /// Plays what is due; the faults it brings.
     pub(super) fn advance(&mut self, now: Duration, light_frames: u64) -> Vec<Fault> {
         match self {
@@ -89,7 +89,7 @@ impl Stage {
                 Some((mixture, sample)) => {
                     let total: f64 = mixture.iter().map(|(_, mass)| mass).sum();
                     let parts = mixture.iter().map(|(what, mass)| (what.name(), 100.0 * mass / total)).collect();
-                    (Scene::Sample(sample.clone()), OnStage::Oils(parts))
+                    (Scene::Specimen(sample.clone()), OnStage::Oils(parts))
                 }
             },
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ocean_binary_protocol::{Checksum, DeviceError, Flags, Frame, Framer, MessageType, Version};
+use ocean_binary_protocol::{Checksum, DeviceError, Flags, Frame, Framer, MessageType, ProtocolVersion};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
@@ -10,26 +10,26 @@ use super::camera::Camera;
 use super::detector::Noise;
 use super::faults::Fault;
 use super::oils::Substance;
-use super::profile::Profile;
-use super::responder::{Output, Responder};
-use super::scenario::{Player, Scenario};
-use super::stage::{OnStage, Stage};
-use super::unit::Unit;
+use super::profile::InstrumentFamily;
+use super::responder::{LineOutput, Responder};
+use super::scenario::{Scenario, ScenarioPlayer};
+use super::stage::{OnStage, SampleStage};
+use super::unit::InstrumentUnit;
 
 const NOW: Duration = Duration::from_secs(10);
 const BAUD: u32 = 9_600;
 
 /// A device with olive oil on its stage.
-fn device(profile: Profile) -> Responder {
+fn device(profile: InstrumentFamily) -> Responder {
     let olive = Substance::named("olive").expect("in the table");
     let rng = || ChaCha8Rng::seed_from_u64(3);
-    let stage = Stage::Scenario(Box::new(Player::new(Scenario::always(vec![(olive, 1.0)]), rng())));
-    Responder::new(Camera::new(Unit::new(profile, 12_345), stage, Noise::Physical, rng()), BAUD, rng())
+    let stage = SampleStage::Scenario(Box::new(ScenarioPlayer::new(Scenario::always(vec![(olive, 1.0)]), rng())));
+    Responder::new(Camera::new(InstrumentUnit::new(profile, 12_345), stage, Noise::Physical, rng()), BAUD, rng())
 }
 
 fn query(message_type: u32, data: &[u8]) -> Frame {
     Frame {
-        version: Version::V1_1,
+        version: ProtocolVersion::V1_1,
         flags: Flags::NONE,
         error_number: 0,
         message_type: MessageType::new(message_type),
@@ -44,7 +44,7 @@ fn command(message_type: u32, data: &[u8]) -> Frame {
 }
 
 /// Everything due within an hour: the bytes, and when each output came.
-fn outputs(device: &mut Responder) -> Vec<(Duration, Output)> {
+fn outputs(device: &mut Responder) -> Vec<(Duration, LineOutput)> {
     let mut found = Vec::new();
     while let Some(at) = device.next_at() {
         found.extend(device.take_due(at).map(|output| (at, output)));
@@ -52,10 +52,10 @@ fn outputs(device: &mut Responder) -> Vec<(Duration, Output)> {
     found
 }
 
-fn bytes_of(output: &Output) -> Vec<u8> {
+fn bytes_of(output: &LineOutput) -> Vec<u8> {
     match output {
-        Output::Send(pieces) => pieces.iter().flat_map(|piece| piece.bytes.clone()).collect(),
-        Output::Baud(_) => Vec::new(),
+        LineOutput::Send(pieces) => pieces.iter().flat_map(|piece| piece.bytes.clone()).collect(),
+        LineOutput::Baud(_) => Vec::new(),
     }
 }
 
@@ -95,16 +95,18 @@ fn inject(device: &mut Responder, fault: &str) {
 #[test]
 fn frozen_requests_get_the_frozen_replies() {
     let check = |request: Frame, expected: &[u8]| {
-        let mut device = device(Profile::QePro);
+        let mut device = device(InstrumentFamily::QePro);
         device.receive(&request, NOW);
         let outputs = outputs(&mut device);
         assert_eq!(outputs.len(), 1, "{request:?}");
         assert_eq!(bytes_of(&outputs[0].1), expected, "{request:?}");
     };
-    let set_integration = include_bytes!("../../../tests/fixtures/obp/host_set_integration_time_acknowledged.bin");
-    let acknowledgement = include_bytes!("../../../tests/fixtures/obp/device_ack_set_integration_time.bin");
+    let set_integration =
+        include_bytes!("../../ocean-binary-protocol/tests/fixtures/host_set_integration_time_acknowledged.bin");
+    let acknowledgement =
+        include_bytes!("../../ocean-binary-protocol/tests/fixtures/device_ack_set_integration_time.bin");
     check(Frame::decode(set_integration).expect("frozen"), acknowledgement);
-    let absent = include_bytes!("../../../tests/fixtures/obp/device_nack_12_wavelength_coefficient.bin");
+    let absent = include_bytes!("../../ocean-binary-protocol/tests/fixtures/device_nack_12_wavelength_coefficient.bin");
     check(Frame { regarding: 0, ..query(0x0018_0101, &[200]) }, absent);
 }
 
@@ -121,7 +123,7 @@ fn everything_a_vendor_client_asks_at_open_has_its_length() {
         (0x0000_0800, &[], 4, 4), (0x0000_0804, &[], 1, 1), (0x0000_0005, &[], 4, 4), (0x0011_0400, &[], 1, 1),
     ];
     for (message_type, data, qepro, sts) in table {
-        for (profile, expected) in [(Profile::QePro, qepro), (Profile::Sts, sts)] {
+        for (profile, expected) in [(InstrumentFamily::QePro, qepro), (InstrumentFamily::Sts, sts)] {
             let found = answer(&mut device(profile), &query(message_type, data));
             assert_eq!(
                 (found.data.len(), found.flags),
@@ -132,8 +134,8 @@ fn everything_a_vendor_client_asks_at_open_has_its_length() {
         }
     }
     for (message_type, data) in [(0x0042_0000, &[][..]), (0x0042_0003, &[]), (0x0081_0021, &[0, 0])] {
-        assert_eq!(answer(&mut device(Profile::QePro), &query(message_type, data)).data.len(), 1);
-        let refused = error_of(&mut device(Profile::Sts), &query(message_type, data));
+        assert_eq!(answer(&mut device(InstrumentFamily::QePro), &query(message_type, data)).data.len(), 1);
+        let refused = error_of(&mut device(InstrumentFamily::Sts), &query(message_type, data));
         assert_eq!(refused, DeviceError::UnknownMessageType.number());
     }
 }
@@ -143,7 +145,7 @@ fn a_refusal_says_what_was_wrong() {
     let check = |profile, request: Frame, expected: DeviceError| {
         assert_eq!(error_of(&mut device(profile), &request), expected.number(), "{request:?}");
     };
-    for profile in Profile::ALL {
+    for profile in InstrumentFamily::ALL {
         check(profile, query(0x00FF_FFFF, &[]), DeviceError::UnknownMessageType);
         check(profile, query(0x0018_0101, &[4]), DeviceError::NoSuchInformation);
         check(profile, query(0x0018_0101, &[]), DeviceError::PayloadLength);
@@ -156,16 +158,16 @@ fn a_refusal_says_what_was_wrong() {
         check(profile, command(0x0000_0810, &300_u32.to_le_bytes()), DeviceError::PayloadInvalid);
         check(profile, command(0x0000_0010, &[2]), DeviceError::UnknownChecksumType);
     }
-    check(Profile::QePro, query(0x0010_1000, &[]), DeviceError::UnknownMessageType);
-    check(Profile::Sts, query(0x0010_0928, &[]), DeviceError::UnknownMessageType);
-    check(Profile::QePro, command(0x0081_0031, &[1, 0, 1]), DeviceError::PayloadInvalid);
-    check(Profile::QePro, command(0x0081_0031, &[0, 0, 2]), DeviceError::PayloadInvalid);
-    check(Profile::QePro, command(0x0042_0011, &f32::NAN.to_le_bytes()), DeviceError::PayloadInvalid);
+    check(InstrumentFamily::QePro, query(0x0010_1000, &[]), DeviceError::UnknownMessageType);
+    check(InstrumentFamily::Sts, query(0x0010_0928, &[]), DeviceError::UnknownMessageType);
+    check(InstrumentFamily::QePro, command(0x0081_0031, &[1, 0, 1]), DeviceError::PayloadInvalid);
+    check(InstrumentFamily::QePro, command(0x0081_0031, &[0, 0, 2]), DeviceError::PayloadInvalid);
+    check(InstrumentFamily::QePro, command(0x0042_0011, &f32::NAN.to_le_bytes()), DeviceError::PayloadInvalid);
 }
 
 #[test]
 fn a_command_is_answered_only_when_it_asks_for_it() {
-    let mut device = device(Profile::QePro);
+    let mut device = device(InstrumentFamily::QePro);
     let unacknowledged = |data: &[u8]| Frame { flags: Flags::NONE, ..command(0x0011_0010, data) };
     assert!(answers(&mut device, &unacknowledged(&50_000_u32.to_le_bytes())).is_empty());
     assert_eq!(answer(&mut device, &query(0x0011_0000, &[])).data, 50_000_u32.to_le_bytes());
@@ -179,7 +181,7 @@ fn a_command_is_answered_only_when_it_asks_for_it() {
 
 #[test]
 fn replies_carry_an_md5_when_the_request_does_or_the_host_has_asked_for_it() {
-    let mut device = device(Profile::QePro);
+    let mut device = device(InstrumentFamily::QePro);
     let checksum =
         |device: &mut Responder, checksum| answer(device, &Frame { checksum, ..query(0x0000_0100, &[]) }).checksum;
     assert_eq!(checksum(&mut device, Checksum::None), Checksum::None);
@@ -192,7 +194,9 @@ fn replies_carry_an_md5_when_the_request_does_or_the_host_has_asked_for_it() {
 
 #[test]
 fn a_spectrum_comes_after_its_exposures() {
-    for (profile, message_type, len) in [(Profile::QePro, 0x0010_0928, 4208), (Profile::Sts, 0x0010_1000, 2048)] {
+    for (profile, message_type, len) in
+        [(InstrumentFamily::QePro, 0x0010_0928, 4208), (InstrumentFamily::Sts, 0x0010_1000, 2048)]
+    {
         let mut device = device(profile);
         answer(&mut device, &command(0x0011_0010, &30_000_u32.to_le_bytes()));
         answer(&mut device, &command(0x0012_0010, &4_u16.to_le_bytes()));
@@ -203,7 +207,7 @@ fn a_spectrum_comes_after_its_exposures() {
 
 #[test]
 fn the_buffer_of_a_qe_pro_holds_what_was_started_until_it_is_fetched_cleared_or_aborted() {
-    let mut device = device(Profile::QePro);
+    let mut device = device(InstrumentFamily::QePro);
     let exposure = Duration::from_millis(100);
     device.receive(&command(0x0010_0902, &[]), NOW);
     let buffered = |device: &mut Responder, at| {
@@ -231,7 +235,7 @@ fn the_buffer_of_a_qe_pro_holds_what_was_started_until_it_is_fetched_cleared_or_
 
 #[test]
 fn metadata_tells_count_clock_and_integration_time() {
-    let mut device = device(Profile::QePro);
+    let mut device = device(InstrumentFamily::QePro);
     answer(&mut device, &command(0x0011_0010, &20_000_u32.to_le_bytes()));
     for count in 0..3_u32 {
         let data = answer(&mut device, &query(0x0010_0928, &[])).data;
@@ -242,7 +246,7 @@ fn metadata_tells_count_clock_and_integration_time() {
 
 #[test]
 fn an_external_trigger_releases_the_spectrum() {
-    let mut device = device(Profile::QePro);
+    let mut device = device(InstrumentFamily::QePro);
     answer(&mut device, &command(0x0011_0110, &[3]));
     assert!(answers(&mut device, &query(0x0010_0928, &[])).is_empty());
     let frames = answers(&mut device, &command(0x0011_0120, &[]));
@@ -252,10 +256,10 @@ fn an_external_trigger_releases_the_spectrum() {
 #[test]
 fn the_laser_lights_the_sample_and_the_interlock_puts_it_out() {
     for (profile, switch) in
-        [(Profile::QePro, laser as fn(u8) -> Frame), (Profile::Sts, |on| command(0x0011_0410, &[on]))]
+        [(InstrumentFamily::QePro, laser as fn(u8) -> Frame), (InstrumentFamily::Sts, |on| command(0x0011_0410, &[on]))]
     {
         let mut device = device(profile);
-        let spectrum = query(if profile == Profile::QePro { 0x0010_0928 } else { 0x0010_1000 }, &[]);
+        let spectrum = query(if profile == InstrumentFamily::QePro { 0x0010_0928 } else { 0x0010_1000 }, &[]);
         let total = |frame: &Frame| frame.data.iter().map(|&byte| u64::from(byte)).sum::<u64>();
         let dark = total(&answer(&mut device, &spectrum));
         assert!(device.take_served().is_empty() && !device.laser_is_on());
@@ -280,22 +284,24 @@ fn the_laser_lights_the_sample_and_the_interlock_puts_it_out() {
 
 #[test]
 fn the_speed_changes_after_the_acknowledgement() {
-    let mut device = device(Profile::QePro);
+    let mut device = device(InstrumentFamily::QePro);
     device.receive(&command(0x0000_0810, &57_600_u32.to_le_bytes()), NOW);
     let outputs = outputs(&mut device);
-    assert!(matches!(outputs[0].1, Output::Send(_)) && outputs[1].1 == Output::Baud(57_600) && outputs.len() == 2);
+    assert!(
+        matches!(outputs[0].1, LineOutput::Send(_)) && outputs[1].1 == LineOutput::Baud(57_600) && outputs.len() == 2
+    );
     // Not saved, so a restart brings the old speed back.
     device.receive(&command(0x0000_0000, &[]), NOW);
-    assert_eq!(self::outputs(&mut device)[1].1, Output::Baud(BAUD));
+    assert_eq!(self::outputs(&mut device)[1].1, LineOutput::Baud(BAUD));
     device.receive(&command(0x0000_0810, &57_600_u32.to_le_bytes()), NOW);
     device.receive(&command(0x0000_08F0, &[]), NOW);
     device.receive(&command(0x0000_0000, &[]), NOW);
-    assert_eq!(self::outputs(&mut device).last().expect("some").1, Output::Baud(57_600));
+    assert_eq!(self::outputs(&mut device).last().expect("some").1, LineOutput::Baud(57_600));
 }
 
 #[test]
 fn sts_pixels_can_be_binned_and_chosen() {
-    let mut device = device(Profile::Sts);
+    let mut device = device(InstrumentFamily::Sts);
     answer(&mut device, &command(0x0011_0290, &[2]));
     assert_eq!(answer(&mut device, &query(0x0010_1000, &[])).data.len(), 2 * 256);
     assert_eq!(answer(&mut device, &query(0x0011_0220, &[])).data, 256_u32.to_le_bytes());
@@ -311,10 +317,10 @@ fn sts_pixels_can_be_binned_and_chosen() {
 #[test]
 fn every_fault_shows_on_the_line_and_then_ends() {
     let request = query(0x0000_0100, &[]);
-    let good = answer(&mut device(Profile::QePro), &request).encode().expect("short");
+    let good = answer(&mut device(InstrumentFamily::QePro), &request).encode().expect("short");
     // The bytes of the next reply, and of the one after it.
     let check = |fault: &str, holds: &dyn Fn(&[u8]) -> bool| {
-        let mut device = device(Profile::QePro);
+        let mut device = device(InstrumentFamily::QePro);
         inject(&mut device, fault);
         let mut next = || {
             device.receive(&request, NOW);
@@ -336,7 +342,7 @@ fn every_fault_shows_on_the_line_and_then_ends() {
     check("leftover", &|bytes| bytes.len() == 4272 + 64 && bytes[4272..] == good);
     check("nack=7", &|bytes| frame(bytes).error_number == 7 && frame(bytes).flags.contains(Flags::NACK));
     check("nack=0x00000100:13", &|bytes| frame(bytes).error_number == 13);
-    check("old-version", &|bytes| frame(bytes).version == Version::V1_0);
+    check("old-version", &|bytes| frame(bytes).version == ProtocolVersion::V1_0);
     check("wrong-regarding", &|bytes| frame(bytes).regarding == 78);
     check("short-data", &|bytes| frame(bytes).data.len() == 7);
     check("brown-out", &|bytes| frame(bytes).error_number == DeviceError::UnexpectedReset.number());
@@ -344,11 +350,11 @@ fn every_fault_shows_on_the_line_and_then_ends() {
 
 #[test]
 fn faults_that_need_time_or_a_spectrum() {
-    let mut device = device(Profile::QePro);
+    let mut device = device(InstrumentFamily::QePro);
     inject(&mut device, "fragment=10");
     inject(&mut device, "stall=500");
     device.receive(&query(0x0000_0100, &[]), NOW);
-    let Output::Send(pieces) = &outputs(&mut device)[0].1 else { panic!("a reply") };
+    let LineOutput::Send(pieces) = &outputs(&mut device)[0].1 else { panic!("a reply") };
     let pauses: Vec<u128> = pieces.iter().map(|piece| piece.pause.as_millis()).collect();
     assert_eq!(pauses, [0, 20, 20, 20, 20, 20, 20, 500]);
 
@@ -396,7 +402,7 @@ fn faults_that_need_time_or_a_spectrum() {
 
 #[test]
 fn a_host_that_never_listens_costs_bounded_memory() {
-    let mut device = device(Profile::QePro);
+    let mut device = device(InstrumentFamily::QePro);
     for _ in 0..10_000 {
         device.receive(&query(0x0000_0100, &[]), NOW);
     }

@@ -5,10 +5,11 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::bands::{CH2_PER_CM, CONSTITUENTS, GRID_POINTS, library};
-use super::detector::Defects;
+use super::bands::{CH2_PER_CM, CONSTITUENTS, blurred_library};
+use super::defects::Defects;
 use super::fluorescence::{SHAPES, shapes};
-use super::profile::{Model, Profile};
+use super::interpolate::linear;
+use super::profile::{FamilyFigures, InstrumentFamily};
 
 /// Standard deviation of the laser's wavelength against the nominal one that everybody computes with, nm.
 const LASER_SPREAD_NM: f64 = 0.02;
@@ -38,15 +39,15 @@ const ETALON_PERIOD_NM: f64 = 7.0;
 
 /// One instrument. The public part is what its memory says; the rest is what is true.
 #[derive(Debug, Clone)]
-pub struct Unit {
+pub(super) struct InstrumentUnit {
     /// The family's figures.
-    pub model: &'static Model,
+    pub(super) model: &'static FamilyFigures,
     /// The serial number.
-    pub serial: String,
+    pub(super) serial: String,
     /// Wavelength coefficients as stored: single precision.
-    pub wavelength_coefficients: [f32; 4],
+    pub(super) wavelength_coefficients: [f32; 4],
     /// Nonlinearity coefficients as stored.
-    pub nonlinearity: [f32; 8],
+    pub(super) nonlinearity: [f32; 8],
     /// Counts per second and unit of each constituent (then each background shape) on each pixel.
     pub(super) response: [Vec<f64>; CONSTITUENTS + SHAPES],
     /// Offset of each pixel, counts.
@@ -55,9 +56,9 @@ pub struct Unit {
     pub(super) defects: Defects,
 }
 
-impl Unit {
+impl InstrumentUnit {
     /// The instrument number `number` of a family; the same number is the same instrument.
-    pub fn new(profile: Profile, number: u64) -> Self {
+    pub(super) fn new(profile: InstrumentFamily, number: u64) -> Self {
         let model = profile.model();
         let mut rng = ChaCha8Rng::seed_from_u64(number);
         let mut normal = |spread: f64| spread * Distribution::<f64>::sample(&StandardNormal, &mut rng);
@@ -90,7 +91,7 @@ impl Unit {
                 * (1.0 + fringe)
                 * (1.0 + normal(model.gain_pattern));
             for (values, spectrum) in response.iter_mut().zip(&seen) {
-                values[pixel] = gain * interpolated(spectrum, shift_per_cm);
+                values[pixel] = gain * linear(spectrum, shift_per_cm);
             }
             for (values, shape) in response[CONSTITUENTS..].iter_mut().zip(shapes(shift_per_cm)) {
                 values[pixel] = gain * shape;
@@ -109,7 +110,7 @@ impl Unit {
     }
 
     /// Pixel to shift by the stored coefficients and the nominal laser wavelength: what a host computes.
-    pub fn calibration(&self) -> WavelengthCalibration {
+    pub(super) fn calibration(&self) -> WavelengthCalibration {
         WavelengthCalibration {
             coefficients: self.wavelength_coefficients.iter().copied().map(f64::from).collect(),
             laser: Wavelength::from_nm(self.model.laser_nm),
@@ -118,12 +119,12 @@ impl Unit {
 }
 
 /// The serial number of the unit of that number.
-pub(super) fn serial(model: &Model, number: u64) -> String {
+pub(super) fn serial(model: &FamilyFigures, number: u64) -> String {
     format!("{}{:05}", model.serial_prefix, number % 100_000)
 }
 
 /// Coefficients that put the family's range on its optical pixels, moved by `offset_nm`.
-fn coefficients(model: &Model, offset_nm: f64) -> [f32; 4] {
+fn coefficients(model: &FamilyFigures, offset_nm: f64) -> [f32; 4] {
     let laser = Wavelength::from_nm(model.laser_nm);
     let [from, to] = model.shifts_per_cm.map(|shift| RamanShift::from_per_cm(shift).wavelength(laser).nm());
     let (first, last) = (model.optical.start as f64, (model.optical.end - 1) as f64);
@@ -131,32 +132,4 @@ fn coefficients(model: &Model, offset_nm: f64) -> [f32; 4] {
     let slope = (to - from - curve(last) + curve(first)) / (last - first);
     let intercept = from - slope * first - curve(first);
     [intercept + offset_nm, slope, CURVATURE[0], CURVATURE[1]].map(|coefficient| coefficient as f32)
-}
-
-/// The constituents' spectra through a Gaussian slit of this width (FWHM).
-pub(super) fn blurred_library(resolution_per_cm: f64) -> [Vec<f64>; CONSTITUENTS] {
-    let sigma = resolution_per_cm / (8.0 * std::f64::consts::LN_2).sqrt();
-    let reach = (4.0 * sigma).ceil() as usize;
-    let kernel: Vec<f64> =
-        (0..=2 * reach).map(|i| (-0.5 * ((i as f64 - reach as f64) / sigma).powi(2)).exp()).collect();
-    let area: f64 = kernel.iter().sum();
-    std::array::from_fn(|constituent| {
-        let sharp = &library()[constituent];
-        (0..GRID_POINTS)
-            .map(|at| {
-                let neighbours = kernel.iter().enumerate();
-                let sum: f64 = neighbours
-                    .map(|(i, weight)| weight * sharp[(at + i).saturating_sub(reach).min(GRID_POINTS - 1)])
-                    .sum();
-                sum / area
-            })
-            .collect()
-    })
-}
-
-/// A tabulated spectrum between its points, 1 cm⁻¹ apart from 0; constant beyond the ends.
-pub(super) fn interpolated(spectrum: &[f64], shift_per_cm: f64) -> f64 {
-    let position = shift_per_cm.clamp(0.0, (spectrum.len() - 2) as f64);
-    let (index, fraction) = (position as usize, position.fract());
-    spectrum[index] + fraction * (spectrum[index + 1] - spectrum[index])
 }

@@ -10,8 +10,7 @@ use std::thread::JoinHandle;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::pty::{OpenptyResult, openpty};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
-use ocean_binary_protocol::request::spectrum::Metadata;
-use ocean_binary_protocol::{Checksum, Flags, Frame, Framer, LaserControl, MessageType, Profile, Version};
+use ocean_binary_protocol::{Checksum, Flags, Frame, Framer, LaserControl, MessageType, Profile, ProtocolVersion};
 
 /// Counts of every pixel without light, plus 0..7 by pixel.
 pub(in crate::acquire) const DARK: u32 = 1_000;
@@ -40,7 +39,7 @@ pub(in crate::acquire) enum Deed {
 
 /// A misdeed at a message type, a number of times.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::acquire) struct Fault {
+pub(in crate::acquire) struct PlannedDeed {
     pub(in crate::acquire) on: MessageType,
     pub(in crate::acquire) deed: Deed,
     pub(in crate::acquire) times: u32,
@@ -48,7 +47,7 @@ pub(in crate::acquire) struct Fault {
 
 /// The device's state.
 #[derive(Debug)]
-pub(in crate::acquire) struct World {
+pub(in crate::acquire) struct DeviceState {
     pub(in crate::acquire) profile: &'static Profile,
     pub(in crate::acquire) laser: bool,
     /// Every change of the laser, in order.
@@ -58,22 +57,22 @@ pub(in crate::acquire) struct World {
     /// Spectra of another integration time that the buffer still holds.
     pub(in crate::acquire) old_spectra: u32,
     pub(in crate::acquire) spectra_sent: u32,
-    pub(in crate::acquire) faults: Vec<Fault>,
+    pub(in crate::acquire) faults: Vec<PlannedDeed>,
     hung_up: bool,
     ended: bool,
 }
 
 /// A running device. Dropping it ends it.
-pub(in crate::acquire) struct Peer {
-    world: Arc<Mutex<World>>,
+pub(in crate::acquire) struct ScriptedDevice {
+    world: Arc<Mutex<DeviceState>>,
     path: PathBuf,
     folder: tempfile::TempDir,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Peer {
+impl ScriptedDevice {
     pub(in crate::acquire) fn new(profile: &'static Profile) -> Self {
-        let world = World {
+        let world = DeviceState {
             profile,
             laser: true,
             laser_log: Vec::new(),
@@ -100,12 +99,12 @@ impl Peer {
         self.folder.path()
     }
 
-    pub(in crate::acquire) fn world(&self) -> MutexGuard<'_, World> {
+    pub(in crate::acquire) fn world(&self) -> MutexGuard<'_, DeviceState> {
         self.world.lock().expect("the device's thread does not panic")
     }
 
     pub(in crate::acquire) fn add_fault(&self, on: MessageType, deed: Deed, times: u32) {
-        self.world().faults.push(Fault { on, deed, times });
+        self.world().faults.push(PlannedDeed { on, deed, times });
     }
 
     /// Appears under the same path, with `leftover` already on the line.
@@ -142,13 +141,13 @@ impl Peer {
     }
 }
 
-impl Drop for Peer {
+impl Drop for ScriptedDevice {
     fn drop(&mut self) {
         self.unplug();
     }
 }
 
-fn serve(line: &mut File, world: &Mutex<World>) {
+fn serve(line: &mut File, world: &Mutex<DeviceState>) {
     let mut framer = Framer::new();
     let mut buffer = [0; 4096];
     loop {
@@ -170,7 +169,7 @@ fn serve(line: &mut File, world: &Mutex<World>) {
     }
 }
 
-impl World {
+impl DeviceState {
     /// The bytes that go back, if any.
     fn answer(&mut self, request: &Frame) -> Vec<u8> {
         let fault = self.faults.iter_mut().find(|fault| fault.on == request.message_type && fault.times > 0);
@@ -179,7 +178,7 @@ impl World {
             fault.deed
         });
         let mut reply = Frame {
-            version: Version::V1_1,
+            version: ProtocolVersion::V1_1,
             flags: Flags::RESPONSE,
             error_number: 0,
             message_type: request.message_type,
@@ -221,7 +220,7 @@ impl World {
                 reply.flags = reply.flags.with(Flags::EXCEPTION);
                 reply.error_number = number;
             }
-            Some(Deed::OldVersion) => reply.version = Version::V1_0,
+            Some(Deed::OldVersion) => reply.version = ProtocolVersion::V1_0,
             _ => {}
         }
         let mut bytes = reply.encode().expect("a spectrum is within the limit");
@@ -286,11 +285,13 @@ impl World {
                 self.spectra_sent += 1;
                 let old = u32::from(self.old_spectra > 0);
                 self.old_spectra -= old;
-                let integration =
-                    ocean_binary_protocol::IntegrationTime::from_micros((self.integration_us + old).into());
-                let metadata = Metadata { spectrum_count: self.spectra_sent, tick_us: 0, integration, trigger_mode: 0 };
-                let pixels = (0..self.profile.pixels).flat_map(|i| self.count(i).to_le_bytes());
-                metadata.encode().into_iter().chain(pixels).collect()
+                // Spectrum count, clock, integration time, and what the driver does not look at.
+                let mut data = self.spectra_sent.to_le_bytes().to_vec();
+                data.extend([0; 8]);
+                data.extend((self.integration_us + old).to_le_bytes());
+                data.resize(32, 0);
+                data.extend((0..self.profile.pixels).flat_map(|i| self.count(i).to_le_bytes()));
+                data
             }
             _ => return Err(2),
         })
@@ -305,7 +306,7 @@ impl World {
 pub(in crate::acquire) fn leftover() -> Vec<u8> {
     let data = vec![0xC1; 2048];
     let message_type = MessageType::CORRECTED_SPECTRUM;
-    let (version, checksum, flags) = (Version::V1_1, Checksum::None, Flags::RESPONSE);
+    let (version, checksum, flags) = (ProtocolVersion::V1_1, Checksum::None, Flags::RESPONSE);
     let frame = Frame { version, flags, error_number: 0, message_type, regarding: 1, checksum, data };
     let bytes = frame.encode().expect("within the limit");
     bytes[700..].to_vec()

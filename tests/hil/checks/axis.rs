@@ -4,17 +4,17 @@ use ramand::acquire::Spectrometer;
 use ramand_core::axis_check::{AxisCheck, Limits};
 use serde_json::json;
 
-use super::{Found, Trouble, exposure_max, integration, laser_allowed, light_counts};
-use crate::bench::Bench;
+use super::{CheckFinding, CheckTrouble, exposure_max, integration, laser_allowed, light_counts};
+use crate::bench::InstrumentBench;
 use crate::statistics::median_frame;
 
 /// Frames in the median.
 const FRAMES: usize = 5;
 
-pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
+pub(super) fn check(bench: &InstrumentBench) -> Result<CheckFinding, CheckTrouble> {
     laser_allowed(bench)?;
-    let material = bench.rig.material().map_err(Trouble::Fail)?;
-    let material = material.ok_or_else(|| Trouble::Skip("this rig has no reference on its stage".to_owned()))?;
+    let material = bench.rig.material().map_err(CheckTrouble::Fail)?;
+    let material = material.ok_or_else(|| CheckTrouble::Skip("this rig has no reference on its stage".to_owned()))?;
     let mut driver = bench.open()?;
     let longest = exposure_max(bench, &mut driver)?;
     driver.set_exposure(integration(longest), 1)?;
@@ -48,5 +48,5 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     }));
     let residuals: Vec<Option<f64>> = found.lines.iter().map(|line| line.residual_per_cm()).collect();
     let figures = json!({ "rms_per_cm": found.rms_per_cm(), "residuals_per_cm": residuals });
-    Ok(Found { passed: found.passes(keeps), says, figures, table })
+    Ok(CheckFinding { passed: found.passes(keeps), says, figures, table })
 }

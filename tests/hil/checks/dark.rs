@@ -3,17 +3,17 @@
 use ramand::acquire::Spectrometer;
 use serde_json::json;
 
-use super::{Found, Trouble, dark_counts, integration};
-use crate::bench::Bench;
+use super::{CheckFinding, CheckTrouble, dark_counts, integration};
+use crate::bench::InstrumentBench;
 use crate::statistics::{median, median_frame, read_noise};
 
 /// Frames of each exposure: an odd number, for the median.
 const FRAMES: usize = 5;
 
-pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
+pub(super) fn check(bench: &InstrumentBench) -> Result<CheckFinding, CheckTrouble> {
     let (rig, limits) = (&bench.rig.spectrometer, &bench.rig.limits);
     let mut driver = bench.open()?;
-    let mut frames = |exposure| -> Result<Vec<Vec<f64>>, Trouble> {
+    let mut frames = |exposure| -> Result<Vec<Vec<f64>>, CheckTrouble> {
         driver.set_exposure(integration(exposure), 1)?;
         (0..FRAMES).map(|_| dark_counts(&mut driver)).collect()
     };
@@ -38,5 +38,5 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
         limits.hot_pixels_max,
     );
     let figures = json!({ "read_noise_counts": noise, "dark_counts_per_s": current, "hot_pixels": hot });
-    Ok(Found { passed, says, figures, table: Vec::new() })
+    Ok(CheckFinding { passed, says, figures, table: Vec::new() })
 }

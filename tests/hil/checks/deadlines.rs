@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use ocean_binary_protocol::deadline::{deadline, line_time};
 use ocean_binary_protocol::{Frame, MessageType};
-use ramand::acquire::capture::{Conversation, Event, Moment, Recorder};
-use ramand::acquire::{Driver, Line, Settings, Spectrometer};
+use ramand::acquire::capture::{CaptureEvent, CaptureMoment, Conversation, recorded};
+use ramand::acquire::{Driver, Spectrometer};
 use ramand_core::spectrum::IntegrationTime;
 use serde_json::json;
 
-use super::{Found, Trouble};
-use crate::bench::Bench;
+use super::{CheckFinding, CheckTrouble};
+use crate::bench::InstrumentBench;
 
 /// Frames that are timed.
 const FRAMES: usize = 4;
@@ -26,12 +26,11 @@ struct Exchange {
     took: Duration,
 }
 
-pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
-    let settings = bench.settings();
+pub(super) fn check(bench: &InstrumentBench) -> Result<CheckFinding, CheckTrouble> {
     let path = bench.folder.path().join("deadlines.txt");
-    let recorder = Recorder::create(&path, &settings).map_err(|error| Trouble::Fail(error.to_string()))?;
+    let settings = recorded(bench.settings(), &path).map_err(|error| CheckTrouble::Fail(error.to_string()))?;
     let integration = settings.integration;
-    let mut driver = Driver::open(Settings { line: Line::Recorded(recorder), ..settings }, &bench.stop())?;
+    let mut driver = Driver::open(settings, &bench.stop())?;
     let mut repeated = 0;
     for _ in 0..FRAMES {
         let spectrum = driver.measure_dark()?;
@@ -39,32 +38,32 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     }
     driver.laser_off()?;
     drop(driver);
-    let conversation = Conversation::read(&path).map_err(|error| Trouble::Fail(error.to_string()))?;
+    let conversation = Conversation::read(&path).map_err(|error| CheckTrouble::Fail(error.to_string()))?;
     judge(bench, &exchanges(&conversation.moments), baud(&conversation.moments), integration, repeated)
 }
 
 /// The last one.
-fn baud(moments: &[Moment]) -> u32 {
+fn baud(moments: &[CaptureMoment]) -> u32 {
     let baud = moments.iter().rev().find_map(|moment| match moment.event {
-        Event::Open(baud) | Event::Baud(baud) => Some(baud),
+        CaptureEvent::Open(baud) | CaptureEvent::Baud(baud) => Some(baud),
         _ => None,
     });
     baud.unwrap_or(1)
 }
 
 /// The time on the line of the longest exchange, which is a spectrum's.
-pub(super) fn longest_on_line(moments: &[Moment]) -> Duration {
+pub(super) fn longest_on_line(moments: &[CaptureMoment]) -> Duration {
     let bytes = exchanges(moments).iter().map(|exchange| exchange.bytes).max();
     line_time(bytes.unwrap_or(0), baud(moments))
 }
 
 fn judge(
-    bench: &Bench,
+    bench: &InstrumentBench,
     exchanges: &[Exchange],
     baud: u32,
     integration: IntegrationTime,
     repeated: u32,
-) -> Result<Found, Trouble> {
+) -> Result<CheckFinding, CheckTrouble> {
     let mut slowest: BTreeMap<u32, (&Exchange, usize)> = BTreeMap::new();
     for exchange in exchanges {
         let entry = slowest.entry(exchange.message_type.number()).or_insert((exchange, 0));
@@ -111,22 +110,22 @@ fn judge(
     };
     let figures =
         json!({ "baud": baud, "exchanges": number, "repeated": repeated, "headroom": headroom, "late": late });
-    Ok(Found { passed: late.is_empty() && repeated == 0 && number > 0, says, figures, table })
+    Ok(CheckFinding { passed: late.is_empty() && repeated == 0 && number > 0, says, figures, table })
 }
 
-fn exchanges(moments: &[Moment]) -> Vec<Exchange> {
+fn exchanges(moments: &[CaptureMoment]) -> Vec<Exchange> {
     let mut found: Vec<Exchange> = Vec::new();
     let mut sent_at = Duration::ZERO;
     for moment in moments {
         match &moment.event {
-            Event::Sent(bytes) => {
+            CaptureEvent::Sent(bytes) => {
                 if let Ok(frame) = Frame::decode(bytes) {
                     sent_at = moment.at;
                     let (message_type, bytes) = (frame.message_type, bytes.len());
                     found.push(Exchange { message_type, bytes, took: Duration::ZERO });
                 }
             }
-            Event::Received(bytes) => {
+            CaptureEvent::Received(bytes) => {
                 if let Some(last) = found.last_mut() {
                     last.bytes += bytes.len();
                     last.took = moment.at.saturating_sub(sent_at);

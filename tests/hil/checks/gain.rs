@@ -3,8 +3,8 @@
 use ramand::acquire::Spectrometer;
 use serde_json::json;
 
-use super::{Found, Trouble, exposure_max, exposures, integration, laser_allowed, light_counts};
-use crate::bench::Bench;
+use super::{CheckFinding, CheckTrouble, exposure_max, exposures, integration, laser_allowed, light_counts};
+use crate::bench::InstrumentBench;
 use crate::statistics::{electrons_per_count, photon_transfer};
 
 /// Exposures, as parts of the longest.
@@ -19,7 +19,7 @@ const STRETCH: usize = 128;
 /// Above this part of full scale the detector's own curvature would count as gain.
 const MEAN_MAX: f64 = 0.1;
 
-pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
+pub(super) fn check(bench: &InstrumentBench) -> Result<CheckFinding, CheckTrouble> {
     laser_allowed(bench)?;
     let mut driver = bench.open()?;
     let longest = exposure_max(bench, &mut driver)?;
@@ -35,9 +35,9 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     driver.laser_off()?;
     points.retain(|point| point.mean > 0.0 && point.mean <= mean_max);
     let (electrons, noise) = electrons_per_count(&points)
-        .ok_or_else(|| Trouble::Fail(format!("{} points give no rising line: too little light?", points.len())))?;
+        .ok_or_else(|| CheckTrouble::Fail(format!("{} points give no rising line: too little light?", points.len())))?;
     let [least, most] = bench.rig.limits.electrons_per_count;
     let says = format!("{electrons:.2} electrons per count ({least} to {most}), from {} points", points.len());
     let figures = json!({ "electrons_per_count": electrons, "read_noise_counts": noise, "points": points.len() });
-    Ok(Found { passed: (least..=most).contains(&electrons), says, figures, table: Vec::new() })
+    Ok(CheckFinding { passed: (least..=most).contains(&electrons), says, figures, table: Vec::new() })
 }

@@ -4,10 +4,10 @@
 use ramand::acquire::{Driver, Spectrometer, survey};
 use serde_json::json;
 
-use super::{Found, Trouble};
-use crate::bench::Bench;
+use super::{CheckFinding, CheckTrouble};
+use crate::bench::InstrumentBench;
 
-pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
+pub(super) fn check(bench: &InstrumentBench) -> Result<CheckFinding, CheckTrouble> {
     let settings = bench.settings_for_off();
     let survey = survey(&settings, &bench.stop())?;
     if survey.laser_on == Some(true) {
@@ -31,5 +31,5 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
         "wavelength_coefficients": survey.calibration.coefficients,
         "detector_temperature_c": survey.detector_temperature.map(|temperature| temperature.degrees()),
     });
-    Ok(Found { passed: survey.laser_on != Some(true), says, figures, table: Vec::new() })
+    Ok(CheckFinding { passed: survey.laser_on != Some(true), says, figures, table: Vec::new() })
 }

@@ -3,8 +3,8 @@
 use ramand::acquire::Spectrometer;
 use serde_json::json;
 
-use super::{Found, Trouble, exposure_max, exposures, integration, laser_allowed, light};
-use crate::bench::Bench;
+use super::{CheckFinding, CheckTrouble, exposure_max, exposures, integration, laser_allowed, light};
+use crate::bench::InstrumentBench;
 use crate::statistics::{band_factor, median_frame};
 
 /// Exposures, as parts of the longest.
@@ -13,7 +13,7 @@ const LEVELS: [f64; 6] = [0.15, 0.3, 0.45, 0.6, 0.8, 1.0];
 /// Frames at each.
 const FRAMES: usize = 3;
 
-pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
+pub(super) fn check(bench: &InstrumentBench) -> Result<CheckFinding, CheckTrouble> {
     laser_allowed(bench)?;
     let mut driver = bench.open()?;
     let longest = exposure_max(bench, &mut driver)?;
@@ -43,5 +43,5 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
         frames.iter().zip(&deviations).map(|((s, _), off)| vec![format!("{:.1}", 1e3 * s), format!("{off:+.2}")]),
     );
     let figures = json!({ "worst_pct": worst, "deviations_pct": deviations, "brightest_counts": brightest });
-    Ok(Found { passed: worst <= limit, says, figures, table })
+    Ok(CheckFinding { passed: worst <= limit, says, figures, table })
 }

@@ -18,17 +18,17 @@ use ramand_core::failure;
 use ramand_core::spectrum::{IntegrationTime, Laser, RawSpectrum};
 use serde_json::Value;
 
-use crate::bench::Bench;
+use crate::bench::InstrumentBench;
 
 /// What a check comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum CheckVerdict {
     Passed,
     Failed,
     Skipped,
 }
 
-impl Verdict {
+impl CheckVerdict {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -39,7 +39,7 @@ impl Verdict {
 }
 
 /// What was found.
-pub(crate) struct Found {
+pub(crate) struct CheckFinding {
     /// Whether the limits are kept.
     pub(crate) passed: bool,
     /// In one line.
@@ -51,36 +51,36 @@ pub(crate) struct Found {
 }
 
 /// Why there is nothing to judge.
-pub(crate) enum Trouble {
+pub(crate) enum CheckTrouble {
     /// This bench has not what it takes.
     Skip(String),
     Fail(String),
 }
 
-impl From<AcquireError> for Trouble {
+impl From<AcquireError> for CheckTrouble {
     fn from(error: AcquireError) -> Self {
         Self::Fail(failure::chain(&error))
     }
 }
 
-impl From<std::io::Error> for Trouble {
+impl From<std::io::Error> for CheckTrouble {
     fn from(error: std::io::Error) -> Self {
         Self::Fail(error.to_string())
     }
 }
 
-pub(crate) type Check = fn(&Bench) -> Result<Found, Trouble>;
+pub(crate) type BenchCheck = fn(&InstrumentBench) -> Result<CheckFinding, CheckTrouble>;
 
 /// One check's part of the report.
-pub(crate) struct Outcome {
+pub(crate) struct CheckOutcome {
     pub(crate) name: &'static str,
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: CheckVerdict,
     pub(crate) says: String,
     pub(crate) figures: Value,
     pub(crate) table: Vec<Vec<String>>,
 }
 
-impl Outcome {
+impl CheckOutcome {
     pub(crate) fn line(&self) -> String {
         format!("{:<8} {:<10} {}", self.verdict.name(), self.name, self.says)
     }
@@ -90,7 +90,7 @@ impl Outcome {
 pub(crate) const LASER_OFF: &str = "laser-off";
 
 /// In their order.
-pub(crate) const CHECKS: &[(&str, Check)] = &[
+pub(crate) const CHECKS: &[(&str, BenchCheck)] = &[
     ("identify", identify::check),
     ("deadlines", deadlines::check),
     ("dark", dark::check),
@@ -103,21 +103,21 @@ pub(crate) const CHECKS: &[(&str, Check)] = &[
 ];
 
 /// Runs a check. A panic is a failure like any other, and after a stop request only the laser is looked after.
-pub(crate) fn guarded(bench: &Bench, name: &'static str, check: Check) -> Outcome {
-    let of = |verdict, says: String| Outcome { name, verdict, says, figures: Value::Null, table: Vec::new() };
+pub(crate) fn guarded(bench: &InstrumentBench, name: &'static str, check: BenchCheck) -> CheckOutcome {
+    let of = |verdict, says: String| CheckOutcome { name, verdict, says, figures: Value::Null, table: Vec::new() };
     if bench.stop().is_requested() && name != LASER_OFF {
-        return of(Verdict::Failed, "stopped on request before it was done".to_owned());
+        return of(CheckVerdict::Failed, "stopped on request before it was done".to_owned());
     }
     match catch_unwind(AssertUnwindSafe(|| check(bench))) {
-        Ok(Ok(Found { passed, says, figures, table })) => {
-            let verdict = if passed { Verdict::Passed } else { Verdict::Failed };
-            Outcome { name, verdict, says, figures, table }
+        Ok(Ok(CheckFinding { passed, says, figures, table })) => {
+            let verdict = if passed { CheckVerdict::Passed } else { CheckVerdict::Failed };
+            CheckOutcome { name, verdict, says, figures, table }
         }
-        Ok(Err(Trouble::Skip(why))) => of(Verdict::Skipped, why),
-        Ok(Err(Trouble::Fail(why))) => of(Verdict::Failed, why),
+        Ok(Err(CheckTrouble::Skip(why))) => of(CheckVerdict::Skipped, why),
+        Ok(Err(CheckTrouble::Fail(why))) => of(CheckVerdict::Failed, why),
         Err(panic) => {
             let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            of(Verdict::Failed, format!("panicked: {}", said.unwrap_or("without a word")))
+            of(CheckVerdict::Failed, format!("panicked: {}", said.unwrap_or("without a word")))
         }
     }
 }
@@ -127,29 +127,33 @@ pub(crate) fn integration(duration: Duration) -> IntegrationTime {
     IntegrationTime::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
-fn laser_allowed(bench: &Bench) -> Result<(), Trouble> {
-    if bench.rig.laser.allowed { Ok(()) } else { Err(Trouble::Skip("this rig may not switch the laser on".to_owned())) }
+fn laser_allowed(bench: &InstrumentBench) -> Result<(), CheckTrouble> {
+    if bench.rig.laser.allowed {
+        Ok(())
+    } else {
+        Err(CheckTrouble::Skip("this rig may not switch the laser on".to_owned()))
+    }
 }
 
 /// Counts of one frame without the laser.
-fn dark_counts(driver: &mut Driver) -> Result<Vec<f64>, Trouble> {
+fn dark_counts(driver: &mut Driver) -> Result<Vec<f64>, CheckTrouble> {
     Ok(driver.measure_dark()?.light().iter().copied().map(f64::from).collect())
 }
 
 /// Counts above dark of one light frame, straightened by the device's own polynomial.
-fn light_counts(driver: &mut Driver) -> Result<Vec<f64>, Trouble> {
+fn light_counts(driver: &mut Driver) -> Result<Vec<f64>, CheckTrouble> {
     Ok(light(driver)?.0)
 }
 
 /// The same, and the exposure that the device made of the one asked for.
-fn light(driver: &mut Driver) -> Result<(Vec<f64>, IntegrationTime), Trouble> {
+fn light(driver: &mut Driver) -> Result<(Vec<f64>, IntegrationTime), CheckTrouble> {
     let spectrum = driver.measure()?;
-    let acquisition = spectrum.acquisition().ok_or_else(|| Trouble::Fail("not measured".to_owned()))?;
+    let acquisition = spectrum.acquisition().ok_or_else(|| CheckTrouble::Fail("not measured".to_owned()))?;
     if acquisition.laser != Laser::On {
-        return Err(Trouble::Fail("the laser went off during the exposure: is the interlock closed?".to_owned()));
+        return Err(CheckTrouble::Fail("the laser went off during the exposure: is the interlock closed?".to_owned()));
     }
     if acquisition.saturated_pixels > 0 {
-        return Err(Trouble::Fail(format!("{} pixels are saturated", acquisition.saturated_pixels)));
+        return Err(CheckTrouble::Fail(format!("{} pixels are saturated", acquisition.saturated_pixels)));
     }
     let straight = driver.instrument().nonlinearity.clone();
     let above = above_dark(&spectrum);
@@ -167,10 +171,10 @@ fn above_dark(spectrum: &RawSpectrum) -> Vec<f64> {
 }
 
 /// These parts of the longest exposure, none shorter than the rig's shortest.
-fn exposures(bench: &Bench, longest: Duration, parts: &[f64]) -> Result<Vec<Duration>, Trouble> {
+fn exposures(bench: &InstrumentBench, longest: Duration, parts: &[f64]) -> Result<Vec<Duration>, CheckTrouble> {
     let shortest = bench.rig.spectrometer.exposure_min;
     if longest < RANGE_MIN * shortest {
-        return Err(Trouble::Skip(format!(
+        return Err(CheckTrouble::Skip(format!(
             "half of full scale takes {} ms, and the rig's shortest exposure is {} ms: less light, or a smaller exposure_min",
             longest.as_millis(),
             shortest.as_millis()
@@ -186,7 +190,7 @@ const RANGE_MIN: u32 = 2;
 const BRIGHTEST: f64 = 0.5;
 
 /// The longest exposure of the rig at which the brightest pixel is at half of full scale; tried out once.
-fn exposure_max(bench: &Bench, driver: &mut Driver) -> Result<Duration, Trouble> {
+fn exposure_max(bench: &InstrumentBench, driver: &mut Driver) -> Result<Duration, CheckTrouble> {
     if let Some(known) = *bench.exposure_max.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
         return Ok(known);
     }

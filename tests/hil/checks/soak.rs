@@ -18,8 +18,8 @@ use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use serde_json::{Value, json};
 
 use super::deadlines::longest_on_line;
-use super::{Found, Trouble, laser_allowed};
-use crate::bench::Bench;
+use super::{CheckFinding, CheckTrouble, laser_allowed};
+use crate::bench::InstrumentBench;
 use crate::program::program;
 
 /// For the first result to come.
@@ -50,7 +50,7 @@ impl Drop for Daemon {
 }
 
 impl Daemon {
-    fn end(&mut self) -> Result<bool, Trouble> {
+    fn end(&mut self) -> Result<bool, CheckTrouble> {
         let until = Instant::now() + END_WITHIN;
         let pid = Pid::from_raw(i32::try_from(self.0.id()).expect("process numbers are small"));
         if self.0.try_wait()?.is_none() {
@@ -62,15 +62,15 @@ impl Daemon {
             }
             std::thread::park_timeout(LOOK_EVERY);
         }
-        Err(Trouble::Fail("the daemon did not end when asked".to_owned()))
+        Err(CheckTrouble::Fail("the daemon did not end when asked".to_owned()))
     }
 }
 
-pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
+pub(super) fn check(bench: &InstrumentBench) -> Result<CheckFinding, CheckTrouble> {
     laser_allowed(bench)?;
     let soak = &bench.rig.soak;
     if soak.lasts.is_zero() {
-        return Err(Trouble::Skip("soak.lasts is 0".to_owned()));
+        return Err(CheckTrouble::Skip("soak.lasts is 0".to_owned()));
     }
     let (host, port) = match &soak.broker {
         Some(broker) => (broker.host.clone(), broker.port),
@@ -87,10 +87,10 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     let heard = Heard::subscribe(&host, port, &bench.rig.name)?;
     let said = || std::fs::read_to_string(folder.path().join("log.txt")).unwrap_or_default();
     let stop = bench.stop();
-    let wait = |until: Instant, enough: &dyn Fn() -> bool| -> Result<(), Trouble> {
+    let wait = |until: Instant, enough: &dyn Fn() -> bool| -> Result<(), CheckTrouble> {
         while Instant::now() < until && !enough() {
             if stop.requested_within(LOOK_EVERY) {
-                return Err(Trouble::Fail("stopped on request".to_owned()));
+                return Err(CheckTrouble::Fail("stopped on request".to_owned()));
             }
         }
         Ok(())
@@ -98,7 +98,7 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     wait(Instant::now() + FIRST_WITHIN, &|| heard.number() > 0)?;
     if heard.number() == 0 {
         let last = said().lines().last().unwrap_or_default().to_owned();
-        return Err(Trouble::Fail(format!(
+        return Err(CheckTrouble::Fail(format!(
             "no result within {} s; the daemon's last words: {last}",
             FIRST_WITHIN.as_secs()
         )));
@@ -107,26 +107,32 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     let ended_well = daemon.end()?;
     let path = folder.path().join(CONVERSATION);
     let conversation =
-        Conversation::read(&path).map_err(|error| Trouble::Fail(format!("the conversation: {error}")))?;
+        Conversation::read(&path).map_err(|error| CheckTrouble::Fail(format!("the conversation: {error}")))?;
     let each = soak.period.max(bench.rig.spectrometer.exposure_min + longest_on_line(&conversation.moments));
     let wanted = RESULTS_MIN * soak.lasts.as_secs_f64() / each.as_secs_f64();
     let found = account(&journal, &heard.seqs(), wanted, ended_well)?;
-    Ok(Found { says: format!("{}; {}", found.says, replayed(&conversation)?), ..found })
+    Ok(CheckFinding { says: format!("{}; {}", found.says, replayed(&conversation)?), ..found })
 }
 
 /// What the daemon said on the line, played back: the driver must do the same again and come to the same spectra.
-fn replayed(conversation: &Conversation) -> Result<String, Trouble> {
-    if conversation.moments.last().is_some_and(|last| last.event == capture::Event::Full) {
+fn replayed(conversation: &Conversation) -> Result<String, CheckTrouble> {
+    if conversation.moments.last().is_some_and(|last| last.event == capture::CaptureEvent::Full) {
         return Ok("the conversation is longer than its file".to_owned());
     }
     let mut spectra = 0;
     let counted = |outcome: Result<&RawSpectrum, &AcquireError>| spectra += usize::from(outcome.is_ok());
     capture::replay(conversation, counted)
-        .map_err(|error| Trouble::Fail(format!("the conversation does not replay: {error}")))?;
+        .map_err(|error| CheckTrouble::Fail(format!("the conversation does not replay: {error}")))?;
     Ok(format!("{spectra} spectra replayed from the conversation"))
 }
 
-fn configuration(bench: &Bench, folder: &Path, journal: &Path, host: &str, port: u16) -> Result<PathBuf, Trouble> {
+fn configuration(
+    bench: &InstrumentBench,
+    folder: &Path,
+    journal: &Path,
+    host: &str,
+    port: u16,
+) -> Result<PathBuf, CheckTrouble> {
     let (rig, soak) = (&bench.rig, &bench.rig.soak);
     let embedded = soak.broker.is_none();
     let text = format!(
@@ -161,7 +167,7 @@ struct Heard {
 
 impl Heard {
     /// On a thread of its own; a broker that is not there yet is tried again.
-    fn subscribe(host: &str, port: u16, name: &str) -> Result<Self, Trouble> {
+    fn subscribe(host: &str, port: u16, name: &str) -> Result<Self, CheckTrouble> {
         let seqs = Arc::new(Mutex::new(BTreeSet::new()));
         let (end, mut ended) = tokio::sync::oneshot::channel::<()>();
         let (host, client_id) = (host.to_owned(), format!("hil {name} {}", std::process::id()));
@@ -201,8 +207,8 @@ impl Heard {
     }
 }
 
-fn account(journal: &Path, heard: &BTreeSet<u64>, wanted: f64, ended_well: bool) -> Result<Found, Trouble> {
-    let told = |error: ramand::journal::JournalError| Trouble::Fail(ramand_core::failure::chain(&error));
+fn account(journal: &Path, heard: &BTreeSet<u64>, wanted: f64, ended_well: bool) -> Result<CheckFinding, CheckTrouble> {
+    let told = |error: ramand::journal::JournalError| CheckTrouble::Fail(ramand_core::failure::chain(&error));
     let reader = JournalReader::open(journal).map_err(told)?;
     let statistics = reader.statistics().map_err(told)?;
     let produced = statistics.last.map_or(0, Seq::number);
@@ -242,7 +248,7 @@ fn account(journal: &Path, heard: &BTreeSet<u64>, wanted: f64, ended_well: bool)
         "produced": produced, "kept": kept, "results": results.len(), "heard": heard.len(), "unheard": unheard,
         "gaps": gaps, "owed_parts": statistics.owed_parts,
     });
-    Ok(Found { passed: enough && complete && ended_well, says, figures, table: Vec::new() })
+    Ok(CheckFinding { passed: enough && complete && ended_well, says, figures, table: Vec::new() })
 }
 
 #[cfg(test)]

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::{getpgrp, tcgetpgrp};
-use ramand::acquire::{Event, LaserSwitch, Settings, Station};
+use ramand::acquire::{AcquisitionSettings, LaserSwitching, StationEvent};
 use serde_json::json;
 
-use super::{Found, Trouble};
-use crate::bench::{At, Bench};
+use super::{CheckFinding, CheckTrouble};
+use crate::bench::{At, InstrumentBench};
 use crate::rig::Unplug;
 use crate::say;
+use crate::station::RunningStation;
 
 /// For somebody to walk to the bench.
 const PROMPT_PATIENCE: Duration = Duration::from_secs(120);
@@ -26,24 +27,27 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks whether somebody wants to stop, while the terminal is waited for, ms.
 const BEAT: u16 = 100;
 
-pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
+pub(super) fn check(bench: &InstrumentBench) -> Result<CheckFinding, CheckTrouble> {
     let how = &bench.rig.unplug;
     let patience = match how {
-        Unplug::None => return Err(Trouble::Skip("this rig has nobody and nothing to pull the plug".to_owned())),
+        Unplug::None => return Err(CheckTrouble::Skip("this rig has nobody and nothing to pull the plug".to_owned())),
         Unplug::Prompt => PROMPT_PATIENCE,
         Unplug::Command { .. } | Unplug::Simulated => PATIENCE,
     };
-    let station = Station::start(Settings { laser_switch: LaserSwitch::Elsewhere, ..bench.settings() })?;
+    let station =
+        RunningStation::start(AcquisitionSettings { laser_switch: LaserSwitching::Elsewhere, ..bench.settings() });
     spectrum(bench, &station, PATIENCE)?;
     let plug = Pulled::pull(bench, how)?;
     let pulled = Instant::now();
-    wait_for(bench, &station, patience, "the loss was not noticed", |event| matches!(event, Event::Lost { .. }))?;
+    wait_for(bench, &station, patience, "the loss was not noticed", |event| {
+        matches!(event, StationEvent::Lost { .. })
+    })?;
     let noticed = pulled.elapsed();
-    while station.spectra.try_recv().is_ok() {}
+    while station.measured.spectra.try_recv().is_ok() {}
     bench.plant(At::Unplugged);
     plug.put_back()?;
     let back = Instant::now();
-    let recovered = |event: &Event| matches!(event, Event::Recovered { .. });
+    let recovered = |event: &StationEvent| matches!(event, StationEvent::Recovered { .. });
     let found = wait_for(bench, &station, patience, "the instrument was not found again", recovered);
     let found = found.and_then(|()| spectrum(bench, &station, PATIENCE));
     let took = back.elapsed();
@@ -53,18 +57,18 @@ pub(super) fn check(bench: &Bench) -> Result<Found, Trouble> {
     ended?;
     let says = format!("noticed after {} ms, measuring again after {} ms", noticed.as_millis(), took.as_millis());
     let figures = json!({ "noticed_ms": noticed.as_millis() as u64, "measuring_again_ms": took.as_millis() as u64 });
-    Ok(Found { passed: true, says, figures, table: Vec::new() })
+    Ok(CheckFinding { passed: true, says, figures, table: Vec::new() })
 }
 
 /// A plug that is out. It is put back by whoever lets go of it: without it the laser cannot be looked after.
 struct Pulled<'a> {
-    bench: &'a Bench,
+    bench: &'a InstrumentBench,
     how: &'a Unplug,
     out: bool,
 }
 
 impl<'a> Pulled<'a> {
-    fn pull(bench: &'a Bench, how: &'a Unplug) -> Result<Self, Trouble> {
+    fn pull(bench: &'a InstrumentBench, how: &'a Unplug) -> Result<Self, CheckTrouble> {
         // Out from the first attempt on: a command that failed may have done half of it.
         let pulled = Self { bench, how, out: true };
         match (how, &bench.simulator) {
@@ -75,7 +79,7 @@ impl<'a> Pulled<'a> {
         Ok(pulled)
     }
 
-    fn put_back(mut self) -> Result<(), Trouble> {
+    fn put_back(mut self) -> Result<(), CheckTrouble> {
         self.out = false;
         match (self.how, &self.bench.simulator) {
             (Unplug::Simulated, Some(simulator)) => simulator.come_back(),
@@ -92,7 +96,7 @@ impl Drop for Pulled<'_> {
             (false, ..) => {}
             (true, Unplug::Simulated, Some(simulator)) => simulator.come_back(),
             (true, Unplug::Command { on, .. }, _) => {
-                if let Err(Trouble::Fail(why) | Trouble::Skip(why)) = command(on) {
+                if let Err(CheckTrouble::Fail(why) | CheckTrouble::Skip(why)) = command(on) {
                     say(&format!("THE PLUG IS OUT: {why}"));
                 }
             }
@@ -101,16 +105,16 @@ impl Drop for Pulled<'_> {
     }
 }
 
-fn command(words: &[String]) -> Result<(), Trouble> {
+fn command(words: &[String]) -> Result<(), CheckTrouble> {
     let (program, arguments) =
-        words.split_first().ok_or_else(|| Trouble::Fail("unplug: an empty command".to_owned()))?;
+        words.split_first().ok_or_else(|| CheckTrouble::Fail("unplug: an empty command".to_owned()))?;
     let status = Command::new(program).args(arguments).status()?;
-    if status.success() { Ok(()) } else { Err(Trouble::Fail(format!("{program}: {status}"))) }
+    if status.success() { Ok(()) } else { Err(CheckTrouble::Fail(format!("{program}: {status}"))) }
 }
 
 /// From the terminal itself: test runners redirect standard input.
-fn prompt(bench: &Bench, text: &str) -> Result<(), Trouble> {
-    let nobody = |why: &str| Trouble::Skip(format!("nobody can be asked to pull the plug: {why}"));
+fn prompt(bench: &InstrumentBench, text: &str) -> Result<(), CheckTrouble> {
+    let nobody = |why: &str| CheckTrouble::Skip(format!("nobody can be asked to pull the plug: {why}"));
     let terminal = std::fs::File::open("/dev/tty").map_err(|error| nobody(&format!("/dev/tty: {error}")))?;
     // Whoever reads a terminal from its background is stopped there, and would look after nothing any more.
     if tcgetpgrp(&terminal) != Ok(getpgrp()) {
@@ -119,40 +123,40 @@ fn prompt(bench: &Bench, text: &str) -> Result<(), Trouble> {
     say(text);
     while poll(&mut [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)], BEAT).map_err(std::io::Error::from)? == 0 {
         if bench.stop().is_requested() {
-            return Err(Trouble::Fail("stopped on request".to_owned()));
+            return Err(CheckTrouble::Fail("stopped on request".to_owned()));
         }
     }
     std::io::BufReader::new(terminal).read_line(&mut String::new())?;
     Ok(())
 }
 
-fn spectrum(bench: &Bench, station: &Station, patience: Duration) -> Result<(), Trouble> {
+fn spectrum(bench: &InstrumentBench, station: &RunningStation, patience: Duration) -> Result<(), CheckTrouble> {
     let stop = bench.stop();
     let waited = crossbeam_channel::select! {
-        recv(station.spectra) -> spectrum => spectrum.is_ok(),
+        recv(station.measured.spectra) -> spectrum => spectrum.is_ok(),
         recv(stop.channel()) -> _ => false,
         default(patience) => false,
     };
-    if waited { Ok(()) } else { Err(Trouble::Fail("no spectrum came".to_owned())) }
+    if waited { Ok(()) } else { Err(CheckTrouble::Fail("no spectrum came".to_owned())) }
 }
 
 fn wait_for(
-    bench: &Bench,
-    station: &Station,
+    bench: &InstrumentBench,
+    station: &RunningStation,
     patience: Duration,
     otherwise: &str,
-    wanted: impl Fn(&Event) -> bool,
-) -> Result<(), Trouble> {
+    wanted: impl Fn(&StationEvent) -> bool,
+) -> Result<(), CheckTrouble> {
     let (stop, until) = (bench.stop(), Instant::now() + patience);
     loop {
         crossbeam_channel::select! {
-            recv(station.events) -> event => match event {
+            recv(station.measured.events) -> event => match event {
                 Ok(event) if wanted(&event) => return Ok(()),
                 Ok(_) => {}
-                Err(_) => return Err(Trouble::Fail(format!("{otherwise}: acquisition ended"))),
+                Err(_) => return Err(CheckTrouble::Fail(format!("{otherwise}: acquisition ended"))),
             },
-            recv(stop.channel()) -> _ => return Err(Trouble::Fail("stopped on request".to_owned())),
-            default(until.saturating_duration_since(Instant::now())) => return Err(Trouble::Fail(otherwise.to_owned())),
+            recv(stop.channel()) -> _ => return Err(CheckTrouble::Fail("stopped on request".to_owned())),
+            default(until.saturating_duration_since(Instant::now())) => return Err(CheckTrouble::Fail(otherwise.to_owned())),
         }
     }
 }

@@ -2,26 +2,20 @@
 
 use std::fmt;
 
-use super::{Answer, Request, ResponseError, Value, commands, queries};
-use crate::MessageType;
+use super::value::Decode;
+use super::{AnswerKind, Request, ResponseError, queries};
+use crate::message_type::MessageType;
 
 queries! {
-    /// The serial number, the instrument's identity.
+    /// Asks for the serial number, the unit's identity: printable ASCII, cut at a NUL, without blanks around it.
     SerialNumber: SERIAL_NUMBER -> String;
-    /// How long a serial number may be: the cheapest question, so it serves to find the baud rate.
+    /// Asks how many bytes a serial number can have. The cheapest question there is, so it serves to find the baud rate.
     SerialNumberLength: SERIAL_NUMBER_LENGTH -> u8;
-    /// The revision of the board.
-    HardwareRevision: HARDWARE_REVISION -> u8;
 }
 
-commands! {
-    /// Restarts the device.
-    Reset: RESET;
-}
-
-/// A firmware revision in binary-coded decimal: 0x0123 is 1.23.
+/// A revision in binary-coded decimal: four decimal digits, two before the point and two behind it. Displayed as `1.23`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Revision(pub u16);
+pub struct Revision(u16);
 
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,16 +23,16 @@ impl fmt::Display for Revision {
     }
 }
 
-/// The revision of the firmware.
+/// Asks for the revision of the firmware: u16 in binary-coded decimal, 0x0123 is 1.23.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FirmwareRevision;
 
 impl Request for FirmwareRevision {
     type Response = Revision;
     const MESSAGE_TYPE: MessageType = MessageType::FIRMWARE_REVISION;
-    const ANSWER: Answer = Answer::Data;
+    const ANSWER: AnswerKind = AnswerKind::Data;
 
     fn parse(&self, data: &[u8]) -> Result<Revision, ResponseError> {
-        u16::read(Self::MESSAGE_TYPE, data).map(Revision)
+        u16::decode(Self::MESSAGE_TYPE, data).map(Revision)
     }
 }

@@ -1,35 +1,29 @@
-//! Temperatures and the detector's cooler.
+//! Temperatures, and the detector's thermoelectric cooler. A model without cooler refuses the messages about it.
 
-use super::{indexed_queries, queries, settings};
+use super::{queries, settings};
 use crate::units::Celsius;
 
 queries! {
-    /// How many sensors there are.
-    TemperatureCount: TEMPERATURE_COUNT -> u8;
-    /// All sensors at once, in the device's order.
+    /// Asks for the readings of all sensors at once, in the device's order: QE Pro processor, reserved, board, detector; STS
+    /// detector, reserved, board. A sensor that is not there reads as NaN or infinite on the wire and as `None` here.
     Temperatures: TEMPERATURES -> Vec<Option<Celsius>>;
-    /// Whether the cooler runs.
+    /// Asks whether the cooler runs.
     TecEnabled: TEC_ENABLED -> bool;
-    /// Where the cooler is set to.
+    /// Asks for the temperature that the cooler is set to hold.
     TecSetpoint: TEC_SETPOINT -> Celsius;
-    /// Whether the detector has reached the set point.
+    /// Asks whether the detector has reached the set point and holds it.
     TecStable: TEC_STABLE -> bool;
-    /// The detector's temperature.
+    /// Asks for the detector's temperature.
     TecTemperature: TEC_TEMPERATURE -> Celsius;
 }
 
-indexed_queries! {
-    /// One sensor.
-    Temperature: TEMPERATURE -> Celsius;
-}
-
 settings! {
-    /// Switches the cooler.
+    /// Switches the cooler on or off.
     EnableTec {
-        /// On or off.
+        /// `true` is on.
         enabled: bool
     }: ENABLE_TEC;
-    /// Sets the cooler's target.
+    /// Changes the temperature that the cooler is to hold.
     SetTecSetpoint {
         /// The detector's temperature to hold.
         setpoint: Celsius

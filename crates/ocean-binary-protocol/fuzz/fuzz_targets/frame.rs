@@ -1,3 +1,4 @@
+//! One frame from any bytes.
 #![no_main]
 
 #[path = "../bodies.rs"]

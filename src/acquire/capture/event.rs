@@ -1,38 +1,12 @@
-//! The file: a header of `key value` lines, an empty line, then one line an event.
+//! What happens on the line or is decided beside it, as one line of the file: a time and an event.
 //!
-//! ```text
-//! ramand-capture 1
-//! written-by ramand 0.1.0
-//! started 2026-11-23T09:30:00.000000Z
-//! ...settings...
-//!
-//! 0.000000 open 115200
-//! 0.000102 clear
-//! 0.100310 > C1C000110000...
-//! 0.108114 < C1C000110100...
-//! ```
 //! Times are seconds since the start with six decimals.
 
 use std::fmt;
-use std::io::Read;
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use ocean_binary_protocol::frame::FRAME_LEN_MAX;
+use ocean_binary_protocol::Frame;
 use ramand_core::spectrum::IntegrationTime;
-
-use super::CaptureError;
-use super::settings::Header;
-use crate::acquire::settings::Settings;
-
-/// The first line.
-pub(super) const MAGIC: &str = "ramand-capture 1";
-
-/// The longest file, bytes: some seven thousand QE Pro spectra, and little enough to be read into memory on any board.
-pub const FILE_BYTES_MAX: u64 = 64 << 20;
-
-/// The longest line: the longest frame in hexadecimal digits, and room for its time.
-const LINE_LEN_MAX: usize = 2 * FRAME_LEN_MAX + 64;
 
 /// The longest text in an event or header: no path, serial number or message of an operating system is longer.
 pub(super) const TEXT_LEN_MAX: usize = 255;
@@ -50,9 +24,9 @@ pub enum Act {
     Measure,
     /// A frame without the laser.
     MeasureDark,
-    /// The laser off.
+    /// Switch the laser off.
     LaserOff,
-    /// Another exposure.
+    /// Change the exposure of one scan, and the number of scans.
     SetExposure(IntegrationTime, u16),
     /// Let go of the instrument.
     Close,
@@ -60,7 +34,7 @@ pub enum Act {
 
 /// Something that happened on the line or was decided beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum CaptureEvent {
     /// The port was opened at this rate.
     Open(u32),
     /// The port talks at this rate from now on.
@@ -90,9 +64,9 @@ pub enum Event {
 /// A direction on the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// From the device.
+    /// From the device to the program.
     Reading,
-    /// To the device.
+    /// From the program to the device.
     Writing,
 }
 
@@ -107,93 +81,21 @@ impl Way {
 
 /// An event, when it happened, and the line it stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moment {
+pub struct CaptureMoment {
     /// Since the recorder was started.
     pub at: Duration,
-    /// What.
-    pub event: Event,
-    /// Counted from 1.
+    /// What happened.
+    pub event: CaptureEvent,
+    /// Its line in the file, counted from 1.
     pub line: usize,
 }
 
-/// A whole file.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Conversation {
-    /// The version of ramand that wrote it.
-    pub written_by: String,
-    /// When the recorder was started, wall clock.
-    pub started: SystemTime,
-    /// What the driver was told. The port is the name of the file below its folder, nothing that could be opened.
-    pub settings: Settings,
-    /// In order.
-    pub moments: Vec<Moment>,
-}
-
-impl Conversation {
-    /// Reads a file.
-    ///
-    /// # Errors
-    /// When it cannot be read, or is anything but a capture: the error names the line.
-    pub fn read(path: &Path) -> Result<Self, CaptureError> {
-        let failed = |source| CaptureError::Read { path: path.to_owned(), source };
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(CaptureError::TooLong { path: path.to_owned() });
-        }
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let valid = error.utf8_error().valid_up_to();
-            let line = 1 + error.as_bytes().iter().take(valid).filter(|&&byte| byte == b'\n').count();
-            wrong(line, "not text")
-        })?;
-        Self::parse(&text)
-    }
-
-    /// `text` as it stands in a file.
-    ///
-    /// # Errors
-    /// When it is anything but a capture.
-    pub fn parse(text: &str) -> Result<Self, CaptureError> {
-        let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
-        if lines.next().is_none_or(|(_, first)| first != MAGIC) {
-            return Err(wrong(1, format!("a capture begins with '{MAGIC}'")));
-        }
-        let Header { written_by, started, settings } = Header::parse(&mut lines)?;
-        let mut moments: Vec<Moment> = Vec::new();
-        for (line, text) in lines.filter(|(_, text)| !text.is_empty()) {
-            if text.len() > LINE_LEN_MAX {
-                return Err(wrong(line, format!("longer than {LINE_LEN_MAX} characters")));
-            }
-            let (time, event) = text.split_once(' ').ok_or_else(|| wrong(line, "a time and an event belong here"))?;
-            let at = parse_time(time).ok_or_else(|| wrong(line, "the time is not seconds with six decimals"))?;
-            if moments.last().is_some_and(|before| at < before.at) {
-                return Err(wrong(line, "the time is before that of the line above"));
-            }
-            let event = Event::parse(event).map_err(|why| wrong(line, why))?;
-            moments.push(Moment { at, event, line });
-        }
-        Ok(Self { written_by, started, settings, moments })
-    }
-
-    /// The file's text.
-    pub fn encode(&self) -> String {
-        let mut text = Header::encode(&self.written_by, self.started, &self.settings);
-        self.moments.iter().for_each(|moment| text.push_str(&encode_line(moment.at, &moment.event)));
-        text
-    }
-}
-
-pub(super) fn wrong(line: usize, why: impl Into<String>) -> CaptureError {
-    CaptureError::Line { line, why: why.into() }
-}
-
 /// One event with its line end.
-pub(super) fn encode_line(at: Duration, event: &Event) -> String {
+pub(super) fn encode_line(at: Duration, event: &CaptureEvent) -> String {
     format!("{}.{:06} {event}\n", at.as_secs(), at.subsec_micros())
 }
 
-fn parse_time(text: &str) -> Option<Duration> {
+pub(super) fn parse_time(text: &str) -> Option<Duration> {
     let (seconds, micros) = text.split_once('.')?;
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if micros.len() != 6 || !digits(micros) || !digits(seconds) {
@@ -203,13 +105,13 @@ fn parse_time(text: &str) -> Option<Duration> {
     Some(Duration::from_micros(seconds * MICROS + micros.parse::<u64>().ok()?))
 }
 
-impl Event {
+impl CaptureEvent {
     /// A port that failed, in the words of the operating system.
     pub(in crate::acquire) fn lost(way: Way, error: &std::io::Error) -> Self {
         Self::Lost(way, printable(&error.to_string()))
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (word, rest) = text.split_once(' ').map_or((text, None), |(word, rest)| (word, Some(rest)));
         let baud = || {
             let baud = rest.and_then(|rest| rest.parse().ok()).filter(|baud| (1..=100_000_000).contains(baud));
@@ -240,9 +142,26 @@ impl Event {
             _ => Err("there is no such event".to_owned()),
         }
     }
+
+    /// In few words, for a message: a frame by what it asks.
+    pub(super) fn summary(&self) -> String {
+        match self {
+            Self::Sent(bytes) => match Frame::decode(bytes) {
+                Ok(frame) => {
+                    let data =
+                        if frame.data.is_empty() { String::new() } else { format!(" with {}", hex(&frame.data)) };
+                    format!("request {} of {}{data}", frame.regarding, frame.message_type)
+                }
+                Err(_) => format!("{} bytes to the device that are no frame", bytes.len()),
+            },
+            Self::Received(bytes) => format!("{} bytes from the device", bytes.len()),
+            Self::Result(digest) => format!("a spectrum with digest {}...", hex(&digest[..4])),
+            other => format!("'{other}'"),
+        }
+    }
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for CaptureEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Open(baud) => write!(f, "open {baud}"),
@@ -311,7 +230,7 @@ pub(super) fn printable(text: &str) -> String {
     if printable.is_empty() { "?".to_owned() } else { printable }
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase();
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -1,3 +1,4 @@
+//! A stream of any bytes, in any portions.
 #![no_main]
 
 #[path = "../bodies.rs"]

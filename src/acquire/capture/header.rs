@@ -7,17 +7,22 @@ use ocean_binary_protocol::{Checksum, LaserControl, Profile};
 use ramand_core::spectrum::{Celsius, IntegrationTime, Wavelength};
 
 use super::CaptureError;
-use super::format::{MAGIC, printable, text_of, wrong};
-use crate::acquire::settings::{BaudRate, DarkRefresh, FlowControl, LaserSwitch, Line, Model, Settings};
+use super::event::{printable, text_of};
+use crate::acquire::settings::{
+    AcquisitionSettings, BaudRate, DarkRefresh, FlowControl, LaserSwitching, SerialLine, SpectrometerModel,
+};
+
+/// The first line.
+pub(super) const MAGIC: &str = "ramand-capture 1";
 
 /// The longest pause or age that a setting can say: a day, as in the configuration.
 const MICROS_MAX: u64 = 86_400_000_000;
 
 /// The lines before the events.
-pub(super) struct Header {
+pub(super) struct CaptureHeader {
     pub(super) written_by: String,
     pub(super) started: SystemTime,
-    pub(super) settings: Settings,
+    pub(super) settings: AcquisitionSettings,
 }
 
 /// The keys in their order.
@@ -27,8 +32,8 @@ const KEYS: [&str; 16] = [
     "laser-warm-up-us", "integration-us", "scans", "dark-age-us", "dark-change-k", "cooler-c", "checksum",
 ];
 
-impl Header {
-    pub(super) fn encode(written_by: &str, started: SystemTime, settings: &Settings) -> String {
+impl CaptureHeader {
+    pub(super) fn encode(written_by: &str, started: SystemTime, settings: &AcquisitionSettings) -> String {
         let started = Timestamp::try_from(started).unwrap_or_default();
         let port = settings.port.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         let light_source;
@@ -46,19 +51,19 @@ impl Header {
                 FlowControl::RtsCts => "rts-cts".to_owned(),
             },
             match settings.model {
-                Model::Detect => "detect".to_owned(),
-                Model::Profile(profile) => profile.name.to_owned(),
+                SpectrometerModel::Detect => "detect".to_owned(),
+                SpectrometerModel::Profile(profile) => profile.name.to_owned(),
             },
             settings.serial_number.as_deref().map_or("any".to_owned(), |serial| format!("is {}", printable(serial))),
             settings.laser.nm().to_string(),
             match settings.laser_switch {
-                LaserSwitch::ByProfile => "by-profile",
-                LaserSwitch::By(LaserControl::LampLine) => "lamp-line",
-                LaserSwitch::By(LaserControl::LightSource { module, source }) => {
+                LaserSwitching::ByProfile => "by-profile",
+                LaserSwitching::By(LaserControl::LampLine) => "lamp-line",
+                LaserSwitching::By(LaserControl::LightSource { module, source }) => {
                     light_source = format!("light-source {module} {source}");
                     &light_source
                 }
-                LaserSwitch::Elsewhere => "elsewhere",
+                LaserSwitching::Elsewhere => "elsewhere",
             }
             .to_owned(),
             settings.laser_warmup.as_micros().to_string(),
@@ -84,14 +89,14 @@ impl Header {
             let (line, text) = lines.next().unwrap_or((last + 1, ""));
             last = line;
             let found = text.strip_prefix(key).and_then(|rest| rest.strip_prefix(' '));
-            *value = found.ok_or_else(|| wrong(line, format!("'{key} ...' belongs here")))?;
+            *value = found.ok_or_else(|| CaptureError::at(line, format!("'{key} ...' belongs here")))?;
         }
         // Line 1 is the first line of the file, so that of key number i is i + 2.
         Self::from_values(&values)
-            .map_err(|(index, why)| wrong(index + 2, format!("'{}' {why}", KEYS[index])))
+            .map_err(|(index, why)| CaptureError::at(index + 2, format!("'{}' {why}", KEYS[index])))
             .and_then(|header| match lines.next() {
                 None | Some((_, "")) => Ok(header),
-                Some((line, _)) => Err(wrong(line, "an empty line ends the header")),
+                Some((line, _)) => Err(CaptureError::at(line, "an empty line ends the header")),
             })
     }
 
@@ -106,8 +111,8 @@ impl Header {
         };
         let kelvin = |text: &str| text.parse().ok().filter(|value: &f32| (-300.0..=300.0).contains(value));
         let started: Timestamp = started.parse().map_err(|_| must(1, "a time in UTC")())?;
-        let settings = Settings {
-            line: Line::Port,
+        let settings = AcquisitionSettings {
+            line: SerialLine::Port,
             port: text_of(port).map_err(|why| (2, why))?.into(),
             baud: match baud.strip_prefix("negotiate ") {
                 Some(baud) => baud.parse().ok().map(BaudRate::Negotiate),
@@ -121,8 +126,10 @@ impl Header {
                 _ => return Err(must(4, "'none' or 'rts-cts'")()),
             },
             model: match model {
-                "detect" => Model::Detect,
-                name => Model::Profile(Profile::by_name(name).ok_or_else(must(5, "'detect' or a profile"))?),
+                "detect" => SpectrometerModel::Detect,
+                name => {
+                    SpectrometerModel::Profile(Profile::by_name(name).ok_or_else(must(5, "'detect' or a profile"))?)
+                }
             },
             serial_number: match serial.strip_prefix("is ") {
                 Some(serial) => Some(text_of(serial).map_err(|why| (6, why))?),
@@ -163,14 +170,14 @@ fn must(index: usize, what: &'static str) -> impl FnOnce() -> (usize, String) {
     move || (index, format!("must be {what}"))
 }
 
-fn laser_switch(text: &str) -> Option<LaserSwitch> {
+fn laser_switch(text: &str) -> Option<LaserSwitching> {
     let mut words = text.split(' ');
     let switch = match (words.next()?, words.next(), words.next()) {
-        ("by-profile", None, _) => LaserSwitch::ByProfile,
-        ("lamp-line", None, _) => LaserSwitch::By(LaserControl::LampLine),
-        ("elsewhere", None, _) => LaserSwitch::Elsewhere,
+        ("by-profile", None, _) => LaserSwitching::ByProfile,
+        ("lamp-line", None, _) => LaserSwitching::By(LaserControl::LampLine),
+        ("elsewhere", None, _) => LaserSwitching::Elsewhere,
         ("light-source", Some(module), Some(source)) => {
-            LaserSwitch::By(LaserControl::LightSource { module: module.parse().ok()?, source: source.parse().ok()? })
+            LaserSwitching::By(LaserControl::LightSource { module: module.parse().ok()?, source: source.parse().ok()? })
         }
         _ => return None,
     };
