@@ -1,20 +1,15 @@
 //! The applicability gate: whether a prepared spectrum is like those the model was trained on (ASTM D6122).
 
 use super::conformal::Calibration;
+use super::gate_error::{COMPONENTS_MAX, GateError, require};
 use super::kinds::Kinds;
+use super::project::project;
 use super::verdict::SIGNIFICANCE;
-use crate::failure::{Failure, Kind};
 use crate::outcome::Applicability;
 use crate::spectrum::PreparedSpectrum;
 
-/// Components of one gate: training sets that need more do not exist, and time per spectrum must be bounded.
-pub const COMPONENTS_MAX: usize = 256;
-
 /// How far from orthonormal loadings may be: f32 rounding of a few thousand features, and nothing else.
 const ORTHONORMAL_TOLERANCE: f64 = 1e-3;
-
-/// Accumulators side by side, so that a sum does not wait for its own last addition.
-const LANES: usize = 8;
 
 /// Principal components of prepared training spectra, and the limits held-out samples gave. `features` is channels ×
 /// points of the model's axis.
@@ -30,73 +25,6 @@ pub struct PrincipalComponents {
     pub t2_limit: f64,
     /// Limit of Q.
     pub q_limit: f64,
-}
-
-/// Why numbers are no gate.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum GateError {
-    /// None, or too many.
-    #[error("a gate has 1 to {COMPONENTS_MAX} components, not {components}")]
-    Components {
-        /// How many there are.
-        components: usize,
-    },
-    /// Loadings that are not components × features.
-    #[error("{loadings} loadings are not {components} components of {features} features")]
-    Shape {
-        /// Numbers in the loadings.
-        loadings: usize,
-        /// Eigenvalues.
-        components: usize,
-        /// Length of the mean.
-        features: usize,
-    },
-    /// Variates, centres or whitenings whose sizes do not fit.
-    #[error(
-        "{variates} numbers of variates, {centres} of centres and {whitening} of whitenings are not {kinds} kinds among {features} values"
-    )]
-    KindsShape {
-        /// Numbers in the variates.
-        variates: usize,
-        /// Numbers in the centres.
-        centres: usize,
-        /// Numbers in the whitenings.
-        whitening: usize,
-        /// Limits.
-        kinds: usize,
-        /// Values of a spectrum.
-        features: usize,
-    },
-    /// NaN, infinite, or a variance or limit that is not above zero.
-    #[error("{what} {index} is {value}, expected {expected}")]
-    Value {
-        /// Of what.
-        what: &'static str,
-        /// Position, from 0.
-        index: usize,
-        /// The number.
-        value: f64,
-        /// What it should be.
-        expected: &'static str,
-    },
-    /// Rows that are no directions at right angles.
-    #[error("loadings {first} and {second} have the product {product}, orthonormal ones have {expected}")]
-    NotOrthonormal {
-        /// Row.
-        first: usize,
-        /// Row.
-        second: usize,
-        /// Their scalar product.
-        product: f64,
-        /// 1 for a row with itself, else 0.
-        expected: f64,
-    },
-}
-
-impl Failure for GateError {
-    fn kind(&self) -> Kind {
-        Kind::Operator
-    }
 }
 
 /// A PCA that is known to be one.
@@ -226,32 +154,6 @@ impl Gate {
             p_value: self.held_out.as_ref().map(|held_out| held_out.calibration.p_value(score) as f32),
             significance: self.held_out.as_ref().map_or(SIGNIFICANCE, |held_out| held_out.significance),
         }
-    }
-}
-
-/// The scalar product, in f64.
-pub(super) fn project(centred: &[f64], loading: &[f32]) -> f64 {
-    let mut lanes = [0.0; LANES];
-    let (blocks, weights) = (centred.chunks_exact(LANES), loading.chunks_exact(LANES));
-    let ends = blocks.remainder().iter().zip(weights.remainder());
-    let end: f64 = ends.map(|(value, &weight)| value * f64::from(weight)).sum();
-    for (block, weights) in blocks.zip(weights) {
-        for ((lane, value), &weight) in lanes.iter_mut().zip(block).zip(weights) {
-            *lane += value * f64::from(weight);
-        }
-    }
-    lanes.iter().sum::<f64>() + end
-}
-
-pub(super) fn require(
-    what: &'static str,
-    values: impl Iterator<Item = f64>,
-    expected: &'static str,
-    accept: impl Fn(f64) -> bool,
-) -> Result<(), GateError> {
-    match values.enumerate().find(|&(_, value)| !accept(value)) {
-        Some((index, value)) => Err(GateError::Value { what, index, value, expected }),
-        None => Ok(()),
     }
 }
 

@@ -6,7 +6,8 @@
 //! kind's own covariance, over what held-out samples of that kind reach: class modelling as in SIMCA (S. Wold, Pattern Recognit. 8
 //! (1976) 127-139), with one set of axes for all kinds.
 
-use super::gate::{GateError, project};
+use super::gate_error::{GateError, require};
+use super::project::project;
 
 /// Variates of one gate: one fewer than kinds, and kinds beyond this do not occur.
 pub const VARIATES_MAX: usize = 64;
@@ -55,9 +56,9 @@ impl Kinds {
             return Err(GateError::KindsShape { variates, centres, whitening, kinds, features });
         }
         let numbers = variates.iter().chain(centres).chain(whitening).map(|&value| value.into());
-        super::gate::require("number of the kinds", numbers, "a finite number", f64::is_finite)?;
+        require("number of the kinds", numbers, "a finite number", f64::is_finite)?;
         let positive = |limit: f64| limit.is_finite() && limit > 0.0;
-        super::gate::require("limit of kind", limits.iter().copied(), "a number above 0", positive)
+        require("limit of kind", limits.iter().copied(), "a number above 0", positive)
     }
 }
 

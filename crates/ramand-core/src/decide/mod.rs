@@ -9,14 +9,17 @@
 
 pub mod conformal;
 mod gate;
+mod gate_error;
 mod instrument;
 #[cfg(test)]
 mod judged;
 mod kinds;
 mod limit;
+mod project;
 mod verdict;
 
-pub use gate::{COMPONENTS_MAX, Gate, GateError, PrincipalComponents, nonconformity};
+pub use gate::{Gate, PrincipalComponents, nonconformity};
+pub use gate_error::{COMPONENTS_MAX, GateError};
 pub use instrument::{InstrumentLimits, LaserProof, instrument_reasons, signal_counts, signal_to_noise};
 pub use kinds::{Kinds, VARIATES_MAX, distance};
 pub use limit::{Limit, LimitError, Output};

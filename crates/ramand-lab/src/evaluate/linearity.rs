@@ -4,7 +4,8 @@ use statrs::distribution::{ContinuousCDF, FisherSnedecor};
 
 use super::chart::{self, Panel};
 use super::document::{Cell, Content, Figure, Section, Table};
-use super::observe::{Observations, Truth};
+use super::observe::Observations;
+use super::truth::Truth;
 
 /// Ordinary least squares v = a + β c.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,8 +6,9 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::document::{Cell, Content, Section, Table};
 use super::linearity::line;
-use super::observe::{Observations, Truth};
+use super::observe::Observations;
 use super::precision::Budget;
+use super::truth::Truth;
 use crate::train::bootstrap::Draws;
 use crate::train::figures::RegressionSums;
 

@@ -4,7 +4,7 @@ use ramand_core::outcome::Explained;
 
 use super::chart;
 use super::document::{Cell, Content, Section, Table};
-use super::observe::{Observations, Row};
+use super::observe::{Observations, Row, best_against_runner_up};
 
 /// The precision budget: Var(y) = Σ_B Σ_B' Cov(φ_B, φ_B') (our definition D7), in squared units of y.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +78,7 @@ pub(super) fn of_observations(observations: &Observations) -> Result<Budget, Str
 /// One scalar for all spectra of a sample: what its mean scores explain.
 fn explained_by_sample(observations: &Observations) -> Vec<Explained> {
     let means = observations.by_sample(|row| row.scores.clone());
-    means.iter().map(|(_, scores)| super::observe::best_against_runner_up(scores)).collect()
+    means.iter().map(|(_, scores)| best_against_runner_up(scores)).collect()
 }
 
 /// A row per band with its part, and the whole matrix.
@@ -104,7 +104,7 @@ pub(super) fn section(observations: &Observations, found: &Result<Budget, String
             [Cell::from(*name)].into_iter().chain(row.iter().map(|&covariance| covariance.into())).collect()
         });
         let matrix = Table::new("covariances", &columns, rows.collect()).data_only();
-        let figures = vec![chart::precision(&names, budget)];
+        let figures = vec![chart::covariances(&names, &budget.covariances, budget.variance)];
         let (largest, part) = loudest(budget);
         let notes = vec![
             format!(

@@ -6,8 +6,9 @@ use super::chart;
 use super::contribution::mean_gross_shares;
 use super::document::{Cell, Content, Section, Table};
 use super::linearity::Linearity;
-use super::observe::{Observations, Truth};
+use super::observe::Observations;
 use super::purity::by_band;
+use super::truth::Truth;
 
 /// From this purity or R² on, a band is different: its AUC is at least 0.75.
 const DIFFERENT: f64 = 0.5;

@@ -5,24 +5,25 @@
 
 pub mod change;
 mod drawn;
+mod group;
+mod judge;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ramand_core::decide::{Output, Rules, Ungated, verdict};
-use ramand_core::outcome::{Conclusion, Decision, Finding, Prediction, Reason, Verdict};
-use ramand_core::preprocess::Workspace;
-use ramand_core::spectrum::RawSpectrum;
-use ramand_model::{Model, Session};
+use ramand_core::decide::Output;
+use ramand_model::Model;
 use ramand_recording::Recording;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
 use super::document::{Cell, Content, Document, Section, Table};
-use super::subject::{group_column, is_training_data};
-use super::{EvaluateError, Request};
+use super::error::EvaluateError;
+use super::request::Request;
 use crate::train::Progress;
 
 pub use self::change::Change;
+use self::group::Group;
+use self::judge::{Judge, Seen, Truths};
 
 /// Of the noise that fluorescence adds.
 const SEED: u64 = 1;
@@ -32,40 +33,6 @@ const AXIS_PER_CM: f64 = 3.0;
 const LASER_NM: f64 = 1.0;
 /// Of the spectrum's median.
 const FLUORESCENCE: [f64; 2] = [2.0, 5.0];
-
-/// What a line without limits concludes from one spectrum, against the truth.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Seen {
-    /// By anything.
-    refused: bool,
-    /// By T² or Q.
-    by_gate: bool,
-    /// By the p-value.
-    by_p_value: bool,
-    /// By an empty set, or one of every kind.
-    by_set: bool,
-    /// Whether interval or set held the truth, where there is one.
-    covered: Option<bool>,
-    /// Width of the interval, or size of the set.
-    size: Option<f64>,
-    /// It may be used as the answer, and is not the truth: another kind, or an interval beside it.
-    wrong: bool,
-    /// T² and Q, each over its limit; `None` where there is no gate or nothing to show it.
-    shares: Option<(f64, f64)>,
-}
-
-/// Spectra after one change, or of one thing the model does not know: in words, and what was seen of each with its sample.
-struct Group {
-    words: String,
-    seen: Vec<(usize, Seen)>,
-}
-
-/// The truth of each spectrum.
-enum Truths<'a> {
-    Values(Vec<f64>),
-    Kinds(Vec<&'a str>),
-    None,
-}
 
 /// What the spectra are shown after.
 fn changes(model: &Model) -> Vec<Change> {
@@ -97,7 +64,7 @@ pub fn shift(
     progress: &Progress,
 ) -> Result<Document, EvaluateError> {
     let identity = model.identity();
-    let own = if is_training_data(model, request) {
+    let own = if request.is_training_data(model) {
         "These are the spectra the bundle was trained on: its false alarms and errors here are not those of new samples."
     } else {
         "The file is not the one the bundle was trained on."
@@ -204,7 +171,7 @@ fn written(groups: &[Group], changed: usize, model: &Model, kinds: bool) -> Sect
 
 /// Which sample each row belongs to.
 fn samples(recording: &Recording, model: &Model, request: &Request) -> Result<Vec<usize>, EvaluateError> {
-    let Some(column) = group_column(recording, model, request) else {
+    let Some(column) = request.group_column(recording, model) else {
         return Ok((0..recording.spectra.len()).collect());
     };
     let mut numbers = BTreeMap::new();
@@ -216,93 +183,6 @@ fn samples(recording: &Recording, model: &Model, request: &Request) -> Result<Ve
             *numbers.entry(text).or_insert(next)
         })
         .collect())
-}
-
-/// A model as a line without limits asks it.
-struct Judge<'a> {
-    model: &'a Model,
-    session: Session,
-    workspace: Workspace,
-    rules: Rules,
-}
-
-impl<'a> Judge<'a> {
-    fn new(model: &'a Model) -> Result<Self, EvaluateError> {
-        let rules = Rules { ungated: Ungated::Remarked, ..Rules::default() };
-        Ok(Self { model, session: model.session()?, workspace: Workspace::default(), rules })
-    }
-
-    /// `truth` is that of a row, or `None` of something the model does not know.
-    fn see(
-        &mut self,
-        raw: &RawSpectrum,
-        change: Change,
-        truth: Option<(&Truths<'_>, usize)>,
-        random: &mut ChaCha8Rng,
-    ) -> Result<Seen, EvaluateError> {
-        let light = change.of(raw, random);
-        let changed =
-            RawSpectrum::new(raw.axis().clone(), light, raw.dark().map(<[f32]>::to_vec), raw.origin().clone());
-        let prepared =
-            changed.ok().and_then(|changed| self.model.pipeline().prepare(&changed, &mut self.workspace).ok());
-        // What cannot be prepared is refused before any model sees it.
-        let Some(prepared) = prepared else { return Ok(Seen { refused: true, ..Seen::default() }) };
-        let judged = self.model.judge(&mut self.session, &prepared)?;
-        let applicability = self.model.gate().map(|gate| gate.assess(&prepared));
-        let completeness = (judged.attribution.completeness, judged.attribution.completeness_error);
-        let verdict = verdict(Vec::new(), applicability.as_ref(), &judged.prediction, completeness, &self.rules);
-        let conclusion =
-            Some(Conclusion { prediction: judged.prediction, attribution: judged.attribution, applicability });
-        Ok(seen(&Finding { model: self.model.identity().clone(), conclusion, verdict }, truth))
-    }
-}
-
-fn seen(finding: &Finding, truth: Option<(&Truths<'_>, usize)>) -> Seen {
-    let Verdict { decision, reasons } = &finding.verdict;
-    let because = |of: fn(&Reason) -> bool| reasons.iter().any(of);
-    let refused = *decision == Decision::Invalid;
-    let prediction = finding.conclusion.as_ref().map(|conclusion| &conclusion.prediction);
-    let labels = matches!(prediction, Some(Prediction::Class { .. }));
-    let (covered, size) = match prediction {
-        Some(Prediction::Value { interval: Some(interval), .. }) => {
-            let held = |value: f64| (f64::from(interval.lower)..=f64::from(interval.upper)).contains(&value);
-            let covered = match truth {
-                Some((Truths::Values(values), row)) => Some(held(values[row])),
-                _ => None,
-            };
-            (covered, Some(f64::from(interval.upper - interval.lower)))
-        }
-        Some(Prediction::Class { labels, set: Some(set), .. }) => {
-            let covered = match truth {
-                Some((Truths::Kinds(kinds), row)) => {
-                    Some(set.members.iter().any(|&member| labels[member] == kinds[row]))
-                }
-                _ => None,
-            };
-            (covered, Some(set.members.len() as f64))
-        }
-        _ => (None, None),
-    };
-    let applicability = finding.conclusion.as_ref().and_then(|conclusion| conclusion.applicability);
-    let shares = applicability.map(|of| (f64::from(of.t2 / of.t2_limit), f64::from(of.q / of.q_limit)));
-    let wrong = match truth {
-        // Whatever is said of something the model does not know is wrong: a name, or a value.
-        None if labels => finding.named().is_some(),
-        None => !refused,
-        Some((Truths::Kinds(kinds), row)) => finding.named().is_some_and(|named| named != kinds[row]),
-        Some((Truths::Values(_), _)) => !refused && covered == Some(false),
-        Some((Truths::None, _)) => false,
-    };
-    Seen {
-        refused,
-        by_gate: because(|reason| matches!(reason, Reason::UnknownSample { .. } | Reason::UnusualSample { .. })),
-        by_p_value: because(|reason| matches!(reason, Reason::ImprobableSample { .. })),
-        by_set: because(|reason| matches!(reason, Reason::UnknownKind { .. })),
-        covered,
-        size,
-        wrong,
-        shares,
-    }
 }
 
 fn table_row(what: String, seen: &[(usize, Seen)]) -> Vec<Cell> {

@@ -14,7 +14,7 @@ use rand::seq::SliceRandom;
 use super::EvaluateError;
 use super::effect;
 use super::light::Light;
-use super::observe::{Observations, Truth, pick};
+use super::observe::Observations;
 use crate::train::Progress;
 
 /// From this part of what tells truths apart on, a place is material: a choice, named in every report.
@@ -155,17 +155,9 @@ fn shares(
     let places = samples.first().map_or(0, |sample| sample.taken.len() - 1);
     let of = |explained: Explained| -> Option<Vec<f64>> {
         let one = |(own, &other): (&Sample, &usize)| {
-            let truth = match (&observations.truth, explained) {
-                (Ok(Truth::Values(values)), Explained::Value) => values[own.row],
-                (Ok(Truth::Classes(classes)), Explained::Contrast { class, against }) => match classes[own.row]? {
-                    found if found == class => 1.0,
-                    found if found == against => -1.0,
-                    _ => return None,
-                },
-                _ => return None,
-            };
+            let truth = observations.truth.as_ref().ok()?.regressor(own.row, explained)?;
             let went = samples[other].taken[..places].iter().chain(own.taken.last());
-            Some((truth, went.map(|outputs| pick(outputs, 1, explained)[0]).collect::<Vec<f64>>()))
+            Some((truth, went.map(|outputs| explained.of(outputs)).collect::<Vec<f64>>()))
         };
         let known: Vec<effect::Sample> = samples.iter().zip(dealt).filter_map(one).collect();
         let effects = effect::effects(&known, &vec![1; known.len()], explained)?;

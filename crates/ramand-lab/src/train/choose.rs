@@ -4,12 +4,13 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::candidate::{Candidate, Skip};
-use super::crossvalidate::{OutOfFold, Partition, partition};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
 use super::figures::best;
 use super::fit::{Fit, Recipe, mean_output};
 use super::kernel::{self, KernelRidge};
+use super::out_of_fold::OutOfFold;
+use super::partition::{Partition, partition};
 use super::pls::Pls;
 use super::progress::Progress;
 

@@ -11,8 +11,8 @@ use ramand_core::decide::conformal::{
 use ramand_core::npy::Table;
 use ramand_model::manifest::ConformalRecord;
 
-use super::crossvalidate::OutOfFold;
 use super::dataset::{Dataset, Truth};
+use super::out_of_fold::OutOfFold;
 
 /// The scores' file in every bundle.
 pub(super) const CONFORMAL_FILE: &str = "conformal.npy";

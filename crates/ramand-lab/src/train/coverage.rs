@@ -7,9 +7,9 @@ use ramand_model::manifest::MetricsRecord;
 
 use super::bootstrap::Draws;
 use super::conformal::Fared;
-use super::crossvalidate::OutOfFold;
 use super::dataset::{Dataset, Truth};
 use super::gate::{GateFit, HeldOut};
+use super::out_of_fold::OutOfFold;
 
 /// Adds the figures with their intervals; nothing of what could not be measured.
 pub(super) fn add_coverage(

@@ -7,7 +7,9 @@ use rand::seq::SliceRandom;
 use super::choose::{BestKernel, Choices, Nested};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
+use super::out_of_fold::OutOfFold;
 use super::parallel::in_parallel;
+use super::partition::{Partition, partition};
 
 /// How spectra are held out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,27 +24,6 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     /// Fits at a time; the result does not depend on it.
     pub(super) threads: usize,
-}
-
-/// One spectrum predicted by models that saw no replicate of it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct OutOfFold {
-    /// Index into the dataset.
-    pub(super) spectrum: usize,
-    /// Which dealing, from 0.
-    pub(super) repeat: usize,
-    /// Which part was held out, from 0.
-    pub(super) fold: usize,
-    /// Which candidate was chosen without it.
-    pub(super) candidate: usize,
-    /// What the model says, one number per output: the mean over networks.
-    pub(super) prediction: Vec<f32>,
-    /// What each network says, `[networks][outputs]`.
-    pub(super) each: Vec<Vec<f32>>,
-    /// The same from PLS alone, chosen and fitted on the same spectra.
-    pub(super) pls: Vec<f32>,
-    /// The same from kernel ridge, for quantities.
-    pub(super) kernel: Option<f32>,
 }
 
 /// What is left to learn once the labels were dealt out anew among the samples.
@@ -62,14 +43,6 @@ pub(super) struct Validated {
     pub(super) permuted: Vec<Permuted>,
     /// Chosen and fitted on all samples: what is kept.
     pub(super) last: Nested,
-}
-
-/// One split of spectra by sample.
-pub(super) struct Partition {
-    /// Spectra to fit to.
-    pub(super) training: Vec<usize>,
-    /// Spectra to predict.
-    pub(super) held_out: Vec<usize>,
 }
 
 /// Independent streams of random numbers from one seed.
@@ -123,32 +96,6 @@ pub(super) fn random(seed: u64, purpose: Purpose) -> ChaCha8Rng {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(stream);
     random
-}
-
-/// Deals the samples of `members` into `folds` parts (fewer where there are fewer samples) of even size, classes evenly.
-pub(super) fn partition(
-    data: &Dataset<'_>,
-    members: &[usize],
-    folds: usize,
-    random: &mut ChaCha8Rng,
-) -> Vec<Partition> {
-    let mut samples: Vec<(usize, usize)> = members.iter().map(|&spectrum| (data.groups[spectrum], spectrum)).collect();
-    samples.sort_unstable();
-    samples.dedup_by_key(|&mut (group, _)| group);
-    samples.shuffle(random);
-    if let Truth::Classes { indices, .. } = &data.truth {
-        samples.sort_by_key(|&(_, spectrum)| indices[spectrum]);
-    }
-    let folds = folds.min(samples.len());
-    let mut fold_of = vec![usize::MAX; data.samples()];
-    for (position, (group, _)) in samples.into_iter().enumerate() {
-        fold_of[group] = position % folds;
-    }
-    let split = |fold| {
-        let (held_out, training) = members.iter().partition(|&&spectrum| fold_of[data.groups[spectrum]] == fold);
-        Partition { training, held_out }
-    };
-    (0..folds).map(split).collect()
 }
 
 /// One thing to fit, with the streams of its random numbers.

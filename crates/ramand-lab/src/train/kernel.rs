@@ -5,9 +5,9 @@
 
 use nalgebra::{Cholesky, DMatrix, DVector};
 
-use super::crossvalidate::Partition;
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
+use super::partition::Partition;
 use super::progress::Progress;
 
 /// γ, in units of one over the mean squared distance.

@@ -11,7 +11,7 @@ use ramand_core::decide::conformal::{Calibration, samples_needed};
 use ramand_core::decide::{Kinds, VARIATES_MAX, distance};
 
 use super::dataset::{Dataset, Truth};
-use super::gate::Principal;
+use super::principal::Principal;
 
 /// Samples for each principal component that the covariance within kinds is estimated on.
 const SAMPLES_PER_COMPONENT: usize = 10;

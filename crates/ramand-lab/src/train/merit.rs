@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use ramand_model::manifest::MetricsRecord;
 
 use super::bootstrap::Draws;
-use super::crossvalidate::{OutOfFold, Permuted};
+use super::crossvalidate::Permuted;
 use super::dataset::{Dataset, Truth};
 use super::figures::{RegressionFigures, RegressionSums, best, median};
+use super::out_of_fold::OutOfFold;
 use super::precision::{SampleSums, blank_sd, detection_limit, replicate_sd};
 
 /// Every figure of the out-of-fold predictions of `data`.

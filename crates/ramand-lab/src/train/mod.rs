@@ -33,9 +33,12 @@ mod merit;
 mod network;
 mod onnx;
 mod optimise;
+mod out_of_fold;
 mod parallel;
+mod partition;
 mod pls;
 mod precision;
+mod principal;
 mod progress;
 mod reference;
 mod request;
@@ -51,7 +54,5 @@ pub use error::TrainError;
 pub use fit::Head;
 pub use parallel::in_parallel;
 pub use progress::{Interrupted, Progress};
-pub use request::{CONFIDENCE, Provenance, Reference, Request, STEPS, Split};
-
-/// A class with fewer samples cannot be held out and shown at once.
-const SAMPLES_PER_CLASS_MIN: usize = 2;
+pub use reference::Reference;
+pub use request::{CONFIDENCE, Provenance, Request, STEPS, Split};

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use ramand_model::manifest::{BandRecord, CardRecord, Task};
 use ramand_recording::Recording;
 
-use super::SAMPLES_PER_CLASS_MIN;
 use super::augment::Augmentation;
 use super::candidate::{Candidate, Preparation, Skip};
 use super::choose::CANDIDATE_FOLDS;
 use super::dataset::Truth;
-use super::error::TrainError;
+use super::error::{SAMPLES_PER_CLASS_MIN, TrainError};
 use super::fit::{Head, Mixing, Recipe};
+use super::reference::Reference;
 
 /// Steps of gradient descent a fit, enough for a hundred or a few hundred spectra.
 pub const STEPS: u32 = 400;
@@ -62,20 +62,6 @@ pub struct Request {
     pub threads: usize,
     /// What to write about the data and the model.
     pub provenance: Provenance,
-}
-
-/// The reference population.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reference {
-    /// Every training spectrum.
-    All,
-    /// The training spectra with this label.
-    Labelled {
-        /// Header of the column.
-        column: String,
-        /// What stands in it.
-        value: String,
-    },
 }
 
 /// How samples are held out.

@@ -11,11 +11,13 @@ use ramand_recording::Recording;
 use super::super::bootstrap::Draws;
 use super::super::conformal::{CONFORMAL_FILE, Conformal};
 use super::super::coverage::add_coverage;
-use super::super::crossvalidate::{OutOfFold, Purpose, partition, random};
+use super::super::crossvalidate::{Purpose, random};
 use super::super::dataset::{Dataset, Truth};
 use super::super::error::TrainError;
 use super::super::gate::GateFit;
 use super::super::merit::metrics;
+use super::super::out_of_fold::OutOfFold;
+use super::super::partition::partition;
 use super::super::request::filled;
 use super::{AdoptError, Adoption, SEED, Trained, adopt, groups};
 

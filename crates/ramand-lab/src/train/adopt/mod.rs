@@ -36,8 +36,8 @@ use super::crossvalidate::{Purpose, random};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
 use super::gate::GateFit;
-use super::reference::means;
-use super::request::{Provenance, Reference, filled};
+use super::reference::{Reference, means};
+use super::request::{Provenance, filled};
 
 /// Fewer samples than two for each of the gate's ten folds leave no quantile of held-out ones to set limits by.
 const GATE_SAMPLES_MIN: usize = 20;
