@@ -7,7 +7,7 @@ use super::candidate::{Candidate, Skip};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
 use super::figures::best;
-use super::fit::{Fit, Recipe, mean_output};
+use super::fit::{Fit, Lesson, Recipe, mean_output};
 use super::kernel::{self, KernelRidge};
 use super::out_of_fold::OutOfFold;
 use super::partition::{Partition, partition};
@@ -215,11 +215,17 @@ impl Nested {
                 chosen[preparation].least_error,
             ),
         };
-        let fit = |candidate: &Candidate, components: &[Components], members: &[usize], chances: &mut [ChaCha8Rng]| {
+        let fit = |candidate: &Candidate, components: &[Components], members: &[usize], rngs: &mut [ChaCha8Rng]| {
             let Candidate { preparation, skip } = *candidate;
-            let recipe = (choices.recipe)(skip);
-            let components = components[preparation].parsimonious;
-            Fit::new(&preparations[preparation], members, skip, components, &recipe, chances, choices.progress)
+            let lesson = Lesson {
+                data: &preparations[preparation],
+                members,
+                skip,
+                components: components[preparation].parsimonious,
+                recipe: &(choices.recipe)(skip),
+                progress: choices.progress,
+            };
+            Fit::new(&lesson, rngs)
         };
 
         let mut losses = Vec::new();
@@ -241,9 +247,9 @@ impl Nested {
             }
         }
         let candidate = least(losses.iter().copied());
-        let mut chances: Vec<ChaCha8Rng> =
+        let mut rngs: Vec<ChaCha8Rng> =
             (0..choices.networks).map(|_| ChaCha8Rng::seed_from_u64(random.random())).collect();
-        let fit = fit(&choices.candidates[candidate], &chosen, members, &mut chances)?;
+        let fit = fit(&choices.candidates[candidate], &chosen, members, &mut rngs)?;
         Ok(Self { candidate, losses, fit, pls })
     }
 

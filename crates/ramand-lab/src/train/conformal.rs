@@ -12,6 +12,7 @@ use ramand_core::npy::Table;
 use ramand_model::manifest::ConformalRecord;
 
 use super::dataset::{Dataset, Truth};
+use super::figures::best;
 use super::out_of_fold::OutOfFold;
 
 /// The scores' file in every bundle.
@@ -46,19 +47,12 @@ struct Scored {
 }
 
 impl Conformal {
-    /// From the out-of-fold predictions of `data`; `temperature` is that of a classification. Where the gate `knows_kinds` it is the
-    /// gate that refuses what is none of them, and the likeliest kind belongs to every set.
-    pub(super) fn new(
-        data: &Dataset<'_>,
-        rows: &[OutOfFold],
-        temperature: Option<f64>,
-        confidence: f64,
-        knows_kinds: bool,
-    ) -> Self {
-        let temperature = temperature.unwrap_or(1.0);
+    /// From the out-of-fold predictions of `data`.
+    pub(super) fn new(data: &Dataset<'_>, rows: &[OutOfFold], asked: &Asked) -> Self {
+        let &Asked { temperature, confidence, knows_kinds } = asked;
         let scored: Vec<Scored> = rows.iter().map(|row| Scored::new(data, row, temperature)).collect();
         let rule = Rule::new(data, scored.iter(), confidence);
-        let fared = fared(data, rows, &scored, &Asked { temperature, confidence, knows_kinds });
+        let fared = fared(data, rows, &scored, asked);
         let samples = data.samples();
         let without = rule.is_none().then(|| {
             let needed = samples_needed(confidence);
@@ -127,16 +121,13 @@ impl Rule {
 }
 
 /// What intervals and sets are made of, beside the scores.
-struct Asked {
-    temperature: f64,
-    confidence: f64,
-    knows_kinds: bool,
-}
-
-/// The kind with the highest score; of equal ones the first.
-fn likeliest(scores: &[f32]) -> usize {
-    let higher = |best: usize, class: usize| if scores[class] > scores[best] { class } else { best };
-    (0..scores.len()).fold(0, higher)
+pub(super) struct Asked {
+    /// Of a classification; 1 of a quantity.
+    pub(super) temperature: f64,
+    /// Nominal coverage, in 0..1.
+    pub(super) confidence: f64,
+    /// Whether the gate knows the kinds: then it refuses what is none of them, and the likeliest kind belongs to every set.
+    pub(super) knows_kinds: bool,
 }
 
 /// Each fold of each repeat against the scores of the other folds of that repeat.
@@ -156,7 +147,7 @@ fn fared(data: &Dataset<'_>, rows: &[OutOfFold], scored: &[Scored], asked: &Aske
             Rule::HalfWidth(half_width) => Fared { covered: scored.score <= *half_width, size: 2.0 * half_width },
             Rule::Set(SetLimits { limits, .. }) => {
                 let members = match knows_kinds {
-                    true => conforming_or_likeliest(&row.prediction, temperature, limits, likeliest(&row.prediction)),
+                    true => conforming_or_likeliest(&row.prediction, temperature, limits, best(&row.prediction)),
                     false => conforming(&row.prediction, temperature, limits),
                 };
                 Fared { covered: members.contains(&scored.kind), size: members.len() as f64 }

@@ -18,6 +18,7 @@ mod calibrated_tests;
 mod candidate;
 mod choose;
 mod conformal;
+mod contents;
 mod coverage;
 mod crossvalidate;
 mod dataset;

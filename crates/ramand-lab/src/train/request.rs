@@ -226,6 +226,14 @@ pub(super) fn filled<'a>(recording: &'a Recording, column: &str) -> Result<Vec<&
     }
 }
 
+/// Which sample each row belongs to, from 0 in the order of appearance; without a column of samples, every row is one.
+pub(super) fn samples(recording: &Recording, group: Option<&str>) -> Result<Vec<usize>, TrainError> {
+    if let Some(column) = group {
+        filled(recording, column)?;
+    }
+    Ok(recording.samples(group)?)
+}
+
 /// The same identifier twice is a replicate or a mistake, and only the user knows which.
 fn no_identifier_twice(recording: &Recording) -> Result<(), TrainError> {
     let mut lines = BTreeMap::new();

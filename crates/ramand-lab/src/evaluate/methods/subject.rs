@@ -2,7 +2,7 @@
 
 use onnx_gradient::onnx::ModelProto;
 use onnx_gradient::{self as gradient, Attached, GradientError, Seed, Target};
-use ramand_core::cam::{Layer, Spread, maps_by_cell};
+use ramand_core::cam::{LayerValues, Spread, maps_by_cell};
 use ramand_core::outcome::Explained;
 use ramand_model::{Network, Session};
 use rand::rngs::ChaCha8Rng;
@@ -327,7 +327,7 @@ fn pick(explained: Explained, values: &[f32]) -> f64 {
 }
 
 /// ∂/∂A of the explained scalar, [maps][cells].
-fn explained_gradient(explained: Explained, layer: &Layer<'_>, outputs: usize) -> Vec<f32> {
+fn explained_gradient(explained: Explained, layer: &LayerValues<'_>, outputs: usize) -> Vec<f32> {
     let size = layer.gradient.len() / outputs;
     let row = |output: usize| &layer.gradient[output * size..][..size];
     match explained {
