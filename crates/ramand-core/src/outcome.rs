@@ -111,12 +111,17 @@ pub enum Explained {
 }
 
 impl Explained {
-    /// This scalar of numbers that are one per output.
-    pub fn of<T: Copy + Sub<Output = T>>(self, outputs: &[T]) -> T {
+    /// This scalar of what each output has.
+    pub fn scalar<T: Sub<Output = T>>(self, of: impl Fn(usize) -> T) -> T {
         match self {
-            Self::Value => outputs[0],
-            Self::Contrast { class, against } => outputs[class] - outputs[against],
+            Self::Value => of(0),
+            Self::Contrast { class, against } => of(class) - of(against),
         }
+    }
+
+    /// The same of numbers that are one per output.
+    pub fn of<T: Copy + Sub<Output = T>>(self, outputs: &[T]) -> T {
+        self.scalar(|output| outputs[output])
     }
 
     /// The row of a value, or the difference of two classes' rows, of \[outputs\]\[width\].

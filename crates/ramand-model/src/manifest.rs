@@ -8,7 +8,7 @@ use ramand_core::outcome::Band;
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use serde::{Deserialize, Serialize};
 
-pub use super::applicability::{ConformalRecord, FormerKindsRecord, GateRecord, ScoresRecord, VariatesRecord};
+pub use super::applicability::{ConformalRecord, FormerClassesRecord, GateRecord, ScoresRecord, VariatesRecord};
 pub use super::evidence::{AdoptedRecord, CandidateRecord, CardRecord, MetricsRecord};
 pub use super::targets::{CompletenessRecord, FORMED, NetworkRecord, TargetRecord};
 

@@ -14,7 +14,7 @@ pub use lines::Material;
 use peak::SEARCH_PER_CM;
 
 /// A band this many times higher than the noise is a band.
-pub const HEIGHT_TO_NOISE_MIN: f64 = 5.0;
+const HEIGHT_TO_NOISE_MIN: f64 = 5.0;
 
 /// One band of the table that lies on the axis.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,8 +1,8 @@
 //! The applicability gate: whether a prepared spectrum is like those the model was trained on (ASTM D6122).
 
+use super::classes::Classes;
 use super::conformal::Calibration;
 use super::gate_error::{COMPONENTS_MAX, GateError, require};
-use super::kinds::Kinds;
 use super::project::project;
 use super::verdict::SIGNIFICANCE;
 use crate::outcome::Applicability;
@@ -31,7 +31,7 @@ pub struct PrincipalComponents {
 #[derive(Debug, Clone)]
 pub struct Gate {
     principal: PrincipalComponents,
-    kinds: Option<Kinds>,
+    classes: Option<Classes>,
     held_out: Option<HeldOut>,
 }
 
@@ -44,8 +44,8 @@ struct HeldOut {
 
 /// How unusual a spectrum is, in one number, from T² and Q over their limits.
 ///
-/// Of a classification, with the distance to the [`nearest`](Kinds::nearest) kind: the largest of the three, so that no statistic
-/// that a foreign kind leaves alone drowns the one it moves. Otherwise the sum of both (the combined index of H. H. Yue and S. J. Qin,
+/// Of a classification, with the distance to the [`nearest`](Classes::nearest) class: the largest of the three, so that no statistic
+/// that a foreign class leaves alone drowns the one it moves. Otherwise the sum of both (the combined index of H. H. Yue and S. J. Qin,
 /// Ind. Eng. Chem. Res. 40 (2001) 4403-4414).
 pub fn nonconformity(nearest: Option<f64>, t2_share: f64, q_share: f64) -> f64 {
     match nearest {
@@ -83,18 +83,23 @@ impl Gate {
                 }
             }
         }
-        Ok(Self { principal, kinds: None, held_out: None })
+        Ok(Self { principal, classes: None, held_out: None })
     }
 
     /// The same gate that also gives p-values: from the [`nonconformity`] of held-out spectra. `significance` is the share of good
     /// spectra that a p-value may refuse where the line says nothing else, in 0..1.
     ///
     /// # Errors
-    /// When the kinds are not of this gate's features, or a number is not finite.
-    pub fn calibrated(self, kinds: Option<Kinds>, held_out: Calibration, significance: f32) -> Result<Self, GateError> {
-        kinds.iter().try_for_each(|kinds| kinds.check(self.features()))?;
+    /// When the classes are not of this gate's features, or a number is not finite.
+    pub fn calibrated(
+        self,
+        classes: Option<Classes>,
+        held_out: Calibration,
+        significance: f32,
+    ) -> Result<Self, GateError> {
+        classes.iter().try_for_each(|classes| classes.check(self.features()))?;
         let held_out = Some(HeldOut { calibration: held_out, significance });
-        Ok(Self { principal: self.principal, kinds, held_out })
+        Ok(Self { principal: self.principal, classes, held_out })
     }
 
     /// Whether it gives p-values.
@@ -132,7 +137,7 @@ impl Gate {
         assert_eq!(values.len(), mean.len(), "the gate belongs to another axis or number of channels");
         let mut residual: Vec<f64> =
             values.iter().zip(mean).map(|(&value, &mean)| f64::from(value) - f64::from(mean)).collect();
-        let nearest = self.kinds.as_ref().map(|kinds| kinds.nearest(&residual));
+        let nearest = self.classes.as_ref().map(|classes| classes.nearest(&residual));
         // Every score is of the centred spectrum, before any component is taken off it.
         let mut scores = [0.0; COMPONENTS_MAX];
         let rows = || loadings.chunks_exact(mean.len());
@@ -221,8 +226,8 @@ mod tests {
 
     #[test]
     fn between_two_kinds_is_unusual_and_off_the_plane_as_well() {
-        // Two kinds at -3 and 3 on the first component, each with a standard deviation of 1.
-        let kinds = Kinds {
+        // Two classes at -3 and 3 on the first component, each with a standard deviation of 1.
+        let classes = Classes {
             variates: vec![1.0, 0.0, 0.0],
             centres: vec![-3.0, 3.0],
             whitening: vec![1.0, 1.0],
@@ -237,19 +242,19 @@ mod tests {
         };
         let held_out = || Calibration::new((0..99).map(|sample| (0.01 * sample as f64, sample))).expect("scores");
         let plain = Gate::new(principal.clone()).expect("a PCA").calibrated(None, held_out(), 0.01).expect("scores");
-        let by_kind = Gate::new(principal.clone()).expect("a PCA").calibrated(Some(kinds.clone()), held_out(), 0.05);
+        let by_kind = Gate::new(principal.clone()).expect("a PCA").calibrated(Some(classes.clone()), held_out(), 0.05);
         let by_kind = by_kind.expect("three values");
         let p = |gate: &Gate, values: &[f32]| gate.assess_values(values).p_value.expect("calibrated");
-        // Between the kinds T2 and Q are 0, and 0.9 of what samples of either kind reach is used up.
+        // Between the classes T2 and Q are 0, and 0.9 of what samples of either class reach is used up.
         assert_eq!((p(&plain, &[0.0; 3]), p(&by_kind, &[0.0; 3])), (1.0, 0.1));
-        // On a kind, T2 is 1 of 10: the largest of the three counts, or the sum.
+        // On a class, T2 is 1 of 10: the largest of the three counts, or the sum.
         assert_eq!((p(&plain, &[3.0, 0.0, 0.0]), p(&by_kind, &[3.0, 0.0, 0.0])), (0.9, 0.9));
         assert_eq!((p(&plain, &[3.0, 0.0, 1.0]), p(&by_kind, &[3.0, 0.0, 1.0])), (0.4, 0.5));
         assert_eq!(p(&by_kind, &[3.0, 1.0, 0.0]), 0.5);
         let significance = |gate: &Gate| gate.assess_values(&[0.0; 3]).significance;
         assert_eq!((significance(&plain), significance(&by_kind)), (0.01, 0.05));
         assert!(by_kind.is_calibrated() && !Gate::new(principal.clone()).expect("a PCA").is_calibrated());
-        let short = Kinds { whitening: vec![1.0], ..kinds };
+        let short = Classes { whitening: vec![1.0], ..classes };
         let error = Gate::new(principal).expect("a PCA").calibrated(Some(short), held_out(), 0.05);
         assert!(error.expect_err("one number").to_string().contains("1 of whitenings are not 2 kinds among 3 values"));
     }

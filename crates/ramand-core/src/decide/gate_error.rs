@@ -26,9 +26,9 @@ pub enum GateError {
     },
     /// Variates, centres or whitenings whose sizes do not fit.
     #[error(
-        "{variates} numbers of variates, {centres} of centres and {whitening} of whitenings are not {kinds} kinds among {features} values"
+        "{variates} numbers of variates, {centres} of centres and {whitening} of whitenings are not {classes} kinds among {features} values"
     )]
-    KindsShape {
+    ClassesShape {
         /// Numbers in the variates.
         variates: usize,
         /// Numbers in the centres.
@@ -36,7 +36,7 @@ pub enum GateError {
         /// Numbers in the whitenings.
         whitening: usize,
         /// Limits.
-        kinds: usize,
+        classes: usize,
         /// Values of a spectrum.
         features: usize,
     },

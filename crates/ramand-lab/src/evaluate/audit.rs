@@ -125,7 +125,7 @@ fn effect_share(
             let went = explained.of(&taken[probe]);
             Some((truth, vec![went, observations.rows[row].output(explained)]))
         };
-        let samples: Vec<effect::Sample> =
+        let samples: Vec<effect::EffectSample> =
             spectra.iter().zip(taken).filter_map(|((row, ..), taken)| of((*row, taken))).collect();
         let effects = effect::effects(&samples, &vec![1; samples.len()], explained)?;
         let share = effects[0] / effects[1];

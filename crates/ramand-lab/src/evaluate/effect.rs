@@ -9,10 +9,10 @@ use ramand_core::outcome::Explained;
 use super::observe::Observations;
 
 /// One sample: its truth as c, or ±1 for the two classes of a contrast, and the mean φ of each place over its spectra.
-pub(super) type Sample = (f64, Vec<f64>);
+pub(super) type EffectSample = (f64, Vec<f64>);
 
 /// The samples a question is about.
-pub(super) fn samples(observations: &Observations, explained: Explained) -> Vec<Sample> {
+pub(super) fn samples(observations: &Observations, explained: Explained) -> Vec<EffectSample> {
     let means = observations.by_sample(|row| row.contributions(explained));
     let known = means.into_iter().filter_map(|(row, means)| {
         let truth = observations.truth.as_ref().ok().and_then(|truth| truth.regressor(row, explained));
@@ -24,7 +24,7 @@ pub(super) fn samples(observations: &Observations, explained: Explained) -> Vec<
 /// E of each place, each sample counted as often as `counts` says; `None` where all have the same truth.
 ///
 /// Both kinds are a slope on the truth: that of two classes at ±1, doubled, is the difference of their means.
-pub(super) fn effects(samples: &[Sample], counts: &[u32], explained: Explained) -> Option<Vec<f64>> {
+pub(super) fn effects(samples: &[EffectSample], counts: &[u32], explained: Explained) -> Option<Vec<f64>> {
     let places = samples.first()?.1.len();
     let weighted = || samples.iter().zip(counts).map(|((truth, values), &count)| (f64::from(count), truth, values));
     let total: f64 = weighted().map(|(weight, ..)| weight).sum();

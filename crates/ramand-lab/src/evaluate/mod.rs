@@ -8,23 +8,23 @@
 
 mod audit;
 mod chart;
-pub mod contribution;
+mod contribution;
 pub mod document;
 mod effect;
 mod effect_map;
 mod error;
 mod light;
-pub mod linearity;
+mod linearity;
 mod maps;
-pub mod merit;
+mod merit;
 pub mod methods;
 mod observe;
-pub mod occlusion;
-pub mod off_band;
+mod occlusion;
+mod off_band;
 mod partition;
-pub mod precision;
-pub mod purity;
-pub mod quadrant;
+mod precision;
+mod purity;
+mod quadrant;
 pub mod render;
 mod request;
 pub mod shift;
@@ -89,7 +89,7 @@ pub fn evaluate(
         notes: vec![format!("The bundle says of itself: {}.", identity.claim)],
         sections: vec![
             subject::section(recording, model, request, &observations),
-            merit::section(&observations, &budget, request.is_training_data(model)),
+            merit::section(&observations, &budget, request.seen_before(model)),
             maps::section(&observations, model),
             contribution::section(&observations, &budget),
             quadrant::section(&observations, &linearity),

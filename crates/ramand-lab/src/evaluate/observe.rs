@@ -10,7 +10,7 @@ use ramand_recording::Recording;
 
 use super::effect_map::MapSums;
 use super::error::EvaluateError;
-use super::partition::Partition;
+use super::partition::AxisPartition;
 use super::request::Request;
 use super::truth::{Known, Truth};
 use crate::train::Progress;
@@ -59,7 +59,7 @@ impl Row {
 /// Everything the definitions are computed from.
 #[derive(Debug)]
 pub(super) struct Observations {
-    pub(super) partition: Partition,
+    pub(super) partition: AxisPartition,
     /// The model's labels; empty for a regression.
     pub(super) labels: Vec<String>,
     /// Of the output.
@@ -106,14 +106,14 @@ impl Observations {
         let manifest = model.manifest();
         let axis = model.pipeline().axis();
         let width = (model.explainer().receptive_field() / axis.mean_step()).round() as usize;
-        let partition = Partition::new(axis, manifest.bands(), width);
+        let partition = AxisPartition::new(axis, manifest.bands(), width);
         let names: Vec<&str> = match request.group_column(recording, model) {
             Some(column) => recording.label_column(column)?,
             None => Vec::new(),
         };
         let mut indices = BTreeMap::new();
         let (mut workspace, mut session) = (Workspace::default(), model.session()?);
-        let reference = Reference::of(model, &partition);
+        let reference = ReferenceMaps::of(model, &partition);
         let labels = manifest.output.labels.clone().unwrap_or_default();
         let truth = Truth::of(recording, manifest.task, &labels, request.label.as_deref());
         let mut maps = MapSums::new(manifest.outputs(), axis.len());
@@ -232,7 +232,7 @@ impl Observations {
 }
 
 /// The reference population's mean maps.
-struct Reference {
+struct ReferenceMaps {
     map: Vec<f64>,
     linear: Vec<f64>,
     contributions: Vec<f64>,
@@ -240,8 +240,8 @@ struct Reference {
     output: Vec<f64>,
 }
 
-impl Reference {
-    fn of(model: &Model, partition: &Partition) -> Self {
+impl ReferenceMaps {
+    fn of(model: &Model, partition: &AxisPartition) -> Self {
         let maps = model.explainer().reference_maps();
         let widened = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect();
         let points = partition.owner().len();
@@ -256,7 +256,7 @@ impl Reference {
 }
 
 impl Identities {
-    fn check(&mut self, row: &Row, reference: &Reference, published: &Attribution, partition: &Partition) {
+    fn check(&mut self, row: &Row, reference: &ReferenceMaps, published: &Attribution, partition: &AxisPartition) {
         let explained = row.explained;
         let of = |values: &[f64]| explained.of(values);
         let output = of(&row.scores);
@@ -273,8 +273,8 @@ impl Identities {
 }
 
 fn observe(
-    partition: &Partition,
-    reference: &Reference,
+    partition: &AxisPartition,
+    reference: &ReferenceMaps,
     scores: &[f32],
     maps: &OutputMaps,
     sample: usize,

@@ -15,7 +15,7 @@ const DIFFERENT: f64 = 0.5;
 
 /// What use and difference together say of a band (our definition).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quadrant {
+pub(super) enum Quadrant {
     /// Used and different.
     Sound,
     /// Used, but not different.
@@ -28,7 +28,7 @@ pub enum Quadrant {
 
 /// Used is what has at least its equal part of the gross amount, 1 / `places`; different is what has a purity or R² of at least
 /// [`DIFFERENT`].
-pub fn quadrant(gross_share: f64, difference: f64, places: usize) -> Quadrant {
+pub(super) fn quadrant(gross_share: f64, difference: f64, places: usize) -> Quadrant {
     match (gross_share * places as f64 >= 1.0, difference >= DIFFERENT) {
         (true, true) => Quadrant::Sound,
         (true, false) => Quadrant::Suspicious,

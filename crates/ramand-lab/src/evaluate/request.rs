@@ -15,10 +15,22 @@ pub struct Request {
     pub data_sha256: String,
 }
 
+/// Whether the bundle has seen the spectra.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SeenBefore {
+    /// The file is that of the training: no figure says anything about other spectra.
+    InTraining,
+    /// The file is another one. It may hold samples of the training all the same.
+    NotThisFile,
+}
+
 impl Request {
-    /// Whether these are the spectra the bundle was trained on: then no figure says anything about others.
-    pub(super) fn is_training_data(&self, model: &Model) -> bool {
-        model.manifest().training.data_sha256.eq_ignore_ascii_case(&self.data_sha256)
+    /// Whether these are the spectra the bundle was trained on.
+    pub(super) fn seen_before(&self, model: &Model) -> SeenBefore {
+        match model.manifest().training.data_sha256.eq_ignore_ascii_case(&self.data_sha256) {
+            true => SeenBefore::InTraining,
+            false => SeenBefore::NotThisFile,
+        }
     }
 
     /// The column that tells samples apart.

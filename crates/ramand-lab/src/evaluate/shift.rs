@@ -3,7 +3,7 @@
 //! The same spectra are shown again after each change. Shares are means over samples, each with the mean over its spectra, and
 //! a spectrum counts as refused where its verdict is invalid under the rules of a line without limits.
 
-pub mod change;
+mod change;
 mod drawn;
 mod group;
 mod judge;
@@ -18,12 +18,12 @@ use rand::rngs::ChaCha8Rng;
 
 use super::document::{Cell, Content, Document, Section, Table};
 use super::error::EvaluateError;
-use super::request::Request;
+use super::request::{Request, SeenBefore};
 use crate::train::Progress;
 
-pub use self::change::Change;
+use self::change::Change;
 use self::group::Group;
-use self::judge::{Judge, Seen, Truths};
+use self::judge::{Judge, Seen, Shown, Truths};
 
 /// Of the noise that fluorescence adds.
 const SEED: u64 = 1;
@@ -64,7 +64,7 @@ pub fn shift(
     progress: &Progress,
 ) -> Result<Document, EvaluateError> {
     let identity = model.identity();
-    let own = if request.is_training_data(model) {
+    let own = if request.seen_before(model) == SeenBefore::InTraining {
         "These are the spectra the bundle was trained on: its false alarms and errors here are not those of new samples."
     } else {
         "The file is not the one the bundle was trained on."
@@ -90,11 +90,11 @@ fn section(
     let truths = match (&request.label, kinds) {
         (None, _) => Truths::None,
         (Some(column), None) => Truths::Values(recording.number_column(column)?),
-        (Some(column), Some(_)) => Truths::Kinds(recording.label_column(column)?),
+        (Some(column), Some(_)) => Truths::Classes(recording.label_column(column)?),
     };
-    let samples = samples(recording, model, request)?;
+    let samples = recording.samples(request.group_column(recording, model))?;
     let foreign = |row: usize| match (&truths, kinds) {
-        (Truths::Kinds(found), Some(known)) => !known.iter().any(|kind| kind == found[row]),
+        (Truths::Classes(found), Some(known)) => !known.iter().any(|kind| kind == found[row]),
         _ => false,
     };
     let mut judge = Judge::new(model)?;
@@ -104,23 +104,23 @@ fn section(
         let mut seen = Vec::new();
         for (row, raw) in recording.raw_spectra().enumerate().filter(|(row, _)| !foreign(*row)) {
             progress.step()?;
-            seen.push((samples[row], judge.see(&raw, change, Some((&truths, row)), &mut random)?));
+            seen.push((samples[row], judge.see(&raw, change, Shown::Known(&truths, row), &mut random)?));
         }
         groups.push(Group { words: change.in_words(), seen });
     }
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     let mut strangers: BTreeMap<String, Vec<(usize, Seen)>> = BTreeMap::new();
     for (row, raw) in recording.raw_spectra().enumerate().filter(|(row, _)| foreign(*row)) {
-        let Truths::Kinds(found) = &truths else { continue };
+        let Truths::Classes(found) = &truths else { continue };
         progress.step()?;
-        let seen = judge.see(&raw, Change::None, None, &mut random)?;
+        let seen = judge.see(&raw, Change::None, Shown::Unknown, &mut random)?;
         strangers.entry(format!("not in the training: {}", found[row])).or_default().push((samples[row], seen));
     }
     if let Some(unknown) = unknown {
-        let samples = self::samples(unknown, model, request)?;
+        let samples = unknown.samples(request.group_column(unknown, model))?;
         for (row, raw) in unknown.raw_spectra().enumerate() {
             progress.step()?;
-            let seen = judge.see(&raw, Change::None, None, &mut random)?;
+            let seen = judge.see(&raw, Change::None, Shown::Unknown, &mut random)?;
             let kind = request.label.as_ref().and_then(|column| unknown.spectra[row].labels.get(column));
             let words = match (kinds, kind) {
                 (Some(_), Some(kind)) => format!("not in the training: {kind}"),
@@ -131,13 +131,16 @@ fn section(
     }
     let changed = groups.len();
     groups.extend(strangers.into_iter().map(|(words, seen)| Group { words, seen }));
-    Ok(written(&groups, changed, model, kinds.is_some()))
+    Ok(written(&groups, changed, model))
 }
 
 /// The first `changed` of the groups are the same spectra again; what comes after them the model does not know.
-fn written(groups: &[Group], changed: usize, model: &Model, kinds: bool) -> Section {
+fn written(groups: &[Group], changed: usize, model: &Model) -> Section {
     let rows: Vec<Vec<Cell>> = groups.iter().map(|group| table_row(group.words.clone(), &group.seen)).collect();
-    let size = if kinds { "kinds in a set" } else { "width of an interval" };
+    let size = match model.output() {
+        Output::Class(_) => "kinds in a set",
+        Output::Value => "width of an interval",
+    };
     let columns = [
         ("change", "change"),
         ("spectra", "spectra"),
@@ -167,22 +170,6 @@ fn written(groups: &[Group], changed: usize, model: &Model, kinds: bool) -> Sect
             notes: notes.into_iter().collect(),
         }),
     }
-}
-
-/// Which sample each row belongs to.
-fn samples(recording: &Recording, model: &Model, request: &Request) -> Result<Vec<usize>, EvaluateError> {
-    let Some(column) = request.group_column(recording, model) else {
-        return Ok((0..recording.spectra.len()).collect());
-    };
-    let mut numbers = BTreeMap::new();
-    let texts = recording.label_column(column)?;
-    Ok(texts
-        .into_iter()
-        .map(|text| {
-            let next = numbers.len();
-            *numbers.entry(text).or_insert(next)
-        })
-        .collect())
 }
 
 fn table_row(what: String, seen: &[(usize, Seen)]) -> Vec<Cell> {

@@ -6,7 +6,7 @@ use ramand_recording::Recording;
 
 use super::document::{Cell, Content, Section, Table};
 use super::observe::Observations;
-use super::request::Request;
+use super::request::{Request, SeenBefore};
 
 /// The first section.
 pub(super) fn section(recording: &Recording, model: &Model, request: &Request, observations: &Observations) -> Section {
@@ -32,7 +32,7 @@ pub(super) fn section(recording: &Recording, model: &Model, request: &Request, o
         ("truth", request.label.as_deref().unwrap_or("not given").into()),
     ];
     let rows = facts.into_iter().map(|(what, value)| vec![what.into(), value]).collect();
-    let note = if request.is_training_data(model) {
+    let note = if request.seen_before(model) == SeenBefore::InTraining {
         "The bundle was trained on exactly these spectra: this is not a test, and every figure of merit below is too good."
     } else {
         "The file is not the one the bundle was trained on. Whether it holds samples of the training is for you to know."

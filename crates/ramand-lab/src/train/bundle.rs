@@ -14,11 +14,11 @@ use ramand_recording::Recording;
 
 use super::bootstrap::Draws;
 use super::candidate::{Preparation, Skip};
-use super::choose::{Choices, Loss};
+use super::choose::{Choices, HeldOutLoss};
 use super::conformal::{Asked, CONFORMAL_FILE, Conformal};
 use super::contents::{Contents, DescribedLayer, Files, NETWORK_FILE, training};
 use super::coverage::Coverage;
-use super::crossvalidate::{Plan, Purpose, Validated, crossvalidate, random};
+use super::crossvalidate::{Purpose, Validated, ValidationPlan, crossvalidate, random};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
 use super::figures::temperature;
@@ -82,7 +82,7 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
     let asked = Asked {
         temperature: output.temperature.unwrap_or(1.0),
         confidence: request.confidence,
-        knows_kinds: gate.kinds.is_some(),
+        knows_classes: gate.classes.is_some(),
     };
     let conformal = Conformal::new(data, &validated.held_out, &asked);
     files.insert(CONFORMAL_FILE.to_owned(), conformal.file);
@@ -144,8 +144,8 @@ impl<'a> Labelled<'a> {
     }
 }
 
-fn plan(request: &Request) -> Plan {
-    Plan {
+fn plan(request: &Request) -> ValidationPlan {
+    ValidationPlan {
         folds: request.split.folds,
         repeats: request.split.repeats,
         permutations: request.permutations,
@@ -201,7 +201,7 @@ fn candidate_records(names: &[String], validated: &Validated, data: &Dataset<'_>
     let Validated { held_out, last, .. } = validated;
     let folds: BTreeSet<(usize, usize, usize)> =
         held_out.iter().map(|row| (row.candidate, row.repeat, row.fold)).collect();
-    let record = |(place, (name, loss)): (usize, (&String, &Loss))| CandidateRecord {
+    let record = |(place, (name, loss)): (usize, (&String, &HeldOutLoss))| CandidateRecord {
         name: name.clone(),
         chosen: folds.iter().filter(|(candidate, ..)| *candidate == place).count(),
         error: (loss.squared / (data.len() * data.truth.outputs()) as f64).sqrt(),
@@ -211,20 +211,20 @@ fn candidate_records(names: &[String], validated: &Validated, data: &Dataset<'_>
 }
 
 /// A cut through the network behind which all is linear.
-pub(super) struct Cut {
+pub(super) struct NetworkCut {
     name: &'static str,
     pub(super) activation: &'static str,
     gradient: &'static str,
     linear: bool,
 }
 
-const CUTS: [Cut; 2] = [
-    Cut { name: "residual network", activation: onnx::NETWORK_ACTIVATION, gradient: "dYdA0", linear: false },
-    Cut { name: "linear part (PLS)", activation: onnx::SKIP_ACTIVATION, gradient: "dYdA1", linear: true },
+const CUTS: [NetworkCut; 2] = [
+    NetworkCut { name: "residual network", activation: onnx::NETWORK_ACTIVATION, gradient: "dYdA0", linear: false },
+    NetworkCut { name: "linear part (PLS)", activation: onnx::SKIP_ACTIVATION, gradient: "dYdA1", linear: true },
 ];
 
 /// y depends on the spectrum through these, and no other way.
-pub(super) fn cuts(skip: Skip) -> &'static [Cut] {
+pub(super) fn cuts(skip: Skip) -> &'static [NetworkCut] {
     match skip {
         Skip::Pls => &CUTS,
         Skip::None => &CUTS[..1],
@@ -233,14 +233,15 @@ pub(super) fn cuts(skip: Skip) -> &'static [Cut] {
 
 /// The exported graph with the gradients of its cuts.
 fn attach(fit: &Fit) -> Result<Attached, GradientError> {
-    let target = |cut: &Cut| Target { tensor: cut.activation, activation: cut.activation, gradient: cut.gradient };
+    let target =
+        |cut: &NetworkCut| Target { tensor: cut.activation, activation: cut.activation, gradient: cut.gradient };
     let targets: Vec<Target<'_>> = cuts(fit.skip).iter().map(target).collect();
     gradient::attach(&onnx::forward_graph(fit), onnx::OUTPUT, Seed::All, &targets)
 }
 
 /// The records of the cuts, with their reference maps as files.
 fn targets(skip: Skip, attached: &Attached, maps: Vec<Vec<f32>>, files: &mut Files) -> Vec<TargetRecord> {
-    let record = |(index, ((cut, target), map)): (usize, ((&Cut, &AttachedTarget), Vec<f32>))| {
+    let record = |(index, ((cut, target), map)): (usize, ((&NetworkCut, &AttachedTarget), Vec<f32>))| {
         let layer = DescribedLayer {
             name: cut.name,
             activation: cut.activation,

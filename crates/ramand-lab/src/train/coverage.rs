@@ -8,7 +8,7 @@ use ramand_model::manifest::MetricsRecord;
 use super::bootstrap::Draws;
 use super::conformal::Fared;
 use super::dataset::{Dataset, Truth};
-use super::gate::{GateFit, HeldOut};
+use super::gate::{GateFit, HeldOutScore};
 use super::out_of_fold::OutOfFold;
 
 /// What figures of coverage and refusal are computed from.
@@ -76,7 +76,7 @@ fn means(samples: usize, values: &mut dyn Iterator<Item = (usize, f64)>) -> Vec<
 /// significance. Nothing where the others are so few that no p-value can be that small.
 fn refused(gate: &GateFit) -> Vec<(usize, f64)> {
     let significance = gate.significance;
-    let gate: &[HeldOut] = &gate.held_out;
+    let gate: &[HeldOutScore] = &gate.held_out;
     let folds = gate.iter().map(|held_out| held_out.fold + 1).max().unwrap_or(0);
     let mut found = Vec::new();
     for fold in 0..folds {

@@ -45,7 +45,7 @@ impl Recipe {
 
 /// What the last linear layer sees of the maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Head {
+pub(crate) enum Head {
     /// Every cell by itself: position is information.
     Flat,
     /// Only each map's mean over the axis (global average pooling), as networks for images do; held here as one weight that

@@ -3,20 +3,20 @@
 //! Hotelling's T² = Σ_a t_a² / λ_a says how unusual a spectrum is within the directions training varied in, Q = ‖x − P Pᵀ x‖²
 //! how much of it lies outside them (J. E. Jackson and G. S. Mudholkar, Technometrics 21 (1979) 341-349). Textbook limits
 //! assume normal scores; here both limits are the 99 % quantile of samples that the components were not fitted to. The same
-//! samples' [`nonconformity`] is kept for p-values; of a classification, the distance to the nearest kind is part of it. In all of these a sample counts once, however many spectra it has.
+//! samples' [`nonconformity`] is kept for p-values; of a classification, the distance to the nearest class is part of it. In all of these a sample counts once, however many spectra it has.
 
 use std::collections::BTreeMap;
 
 use nalgebra::DMatrix;
 use ramand_core::decide::conformal::Calibration;
-use ramand_core::decide::{Kinds, SIGNIFICANCE, nonconformity};
+use ramand_core::decide::{Classes, SIGNIFICANCE, nonconformity};
 use ramand_core::npy::Table;
 use ramand_model::manifest::{GateRecord, ScoresRecord, VariatesRecord};
 use rand::rngs::ChaCha8Rng;
 
+use super::classes::{self, Variates};
 use super::dataset::{Dataset, Truth};
-use super::kinds::{self, Variates};
-use super::partition::{Partition, partition};
+use super::partition::{Fold, partition};
 use super::principal::Principal;
 
 /// More components describe noise.
@@ -27,14 +27,14 @@ const WORTHWHILE: f64 = 0.05;
 const FOLDS: usize = 10;
 /// Share of held-out spectra within a limit.
 const WITHIN: f64 = 0.99;
-/// Share of good spectra that a p-value may refuse where the gate knows the kinds. An unknown kind is not farther from the known ones than
+/// Share of good spectra that a p-value may refuse where the gate knows the classes. An unknown class is not farther from the known ones than
 /// they are from each other: to refuse it takes more false alarms than to refuse a spectrum that went wrong.
-const SIGNIFICANCE_OF_KINDS: f64 = 0.05;
+const SIGNIFICANCE_OF_CLASSES: f64 = 0.05;
 /// The gate's files.
 const GATE_FILE: &str = "gate.npy";
 const SCORES_FILE: &str = "gate-scores.npy";
 const VARIATES_FILE: &str = "gate-variates.npy";
-const KINDS_FILE: &str = "gate-kinds.npy";
+const CLASSES_FILE: &str = "gate-kinds.npy";
 
 /// What [`ramand_core::decide`] needs to assess a spectrum.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,17 +47,17 @@ pub(super) struct GateFit {
     pub(super) t2_limit: f64,
     /// Of Q.
     pub(super) q_limit: f64,
-    /// Where the kinds lie; of a classification with enough samples.
-    pub(super) kinds: Option<Kinds>,
+    /// Where the classes lie; of a classification with enough samples.
+    pub(super) classes: Option<Classes>,
     /// Held-out spectra, in the order of the folds.
-    pub(super) held_out: Vec<HeldOut>,
+    pub(super) held_out: Vec<HeldOutScore>,
     /// Share of good spectra that a p-value may refuse.
     pub(super) significance: f64,
 }
 
 /// A spectrum that the components were not fitted to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct HeldOut {
+pub(super) struct HeldOutScore {
     /// Its [`nonconformity`].
     pub(super) score: f64,
     /// Which sample.
@@ -67,13 +67,13 @@ pub(super) struct HeldOut {
 }
 
 /// What a fold says about a spectrum it did not see.
-struct Statistics {
+struct HeldOutStatistics {
     spectrum: usize,
     sample: usize,
     fold: usize,
     t2: f64,
     q: f64,
-    /// To each kind, squared.
+    /// To each class, squared.
     distances: Option<Vec<f64>>,
 }
 
@@ -82,9 +82,9 @@ impl GateFit {
     pub(super) fn new(data: &Dataset<'_>, random: &mut ChaCha8Rng) -> Option<Self> {
         let everything: Vec<usize> = (0..data.len()).collect();
         let folds = partition(data, &everything, FOLDS, random);
-        let wanted = kinds::components(data);
+        let wanted = classes::components(data);
         let most = wanted.unwrap_or(0).max(COMPONENTS_MAX);
-        let parts: Vec<(Principal, DMatrix<f64>, &Partition)> = folds
+        let parts: Vec<(Principal, DMatrix<f64>, &Fold)> = folds
             .iter()
             .map(|part| (Principal::fit(&data.spectra(&part.training), most), data.spectra(&part.held_out), part))
             .collect();
@@ -105,7 +105,7 @@ impl GateFit {
             let centred = principal.centred(spectra);
             for (row, &spectrum) in part.held_out.iter().enumerate() {
                 let distances = variates.as_ref().map(|of| of.distances(&centred.row(row).into_owned()));
-                found.push(Statistics {
+                found.push(HeldOutStatistics {
                     spectrum,
                     sample: data.groups[spectrum],
                     fold,
@@ -115,32 +115,32 @@ impl GateFit {
                 });
             }
         }
-        let limit = |of: &dyn Fn(&Statistics) -> f64| {
+        let limit = |of: &dyn Fn(&HeldOutStatistics) -> f64| {
             Some(
                 Calibration::new(found.iter().map(|found| (of(found), found.sample))).ok()?.quantile_or_largest(WITHIN),
             )
         };
         let (t2_limit, q_limit) = (limit(&|found| found.t2)?, limit(&|found| found.q)?);
-        let kinds = wanted.and_then(|wanted| {
-            let limits = limits_of_kinds(data, &found)?;
+        let classes = wanted.and_then(|wanted| {
+            let limits = limits_of_classes(data, &found)?;
             Some(Variates::fit(data, &everything, &all, wanted)?.with_limits(limits))
         });
-        let score = |found: &Statistics| {
-            let shares = |Kinds { limits, .. }: &Kinds| {
+        let score = |found: &HeldOutStatistics| {
+            let shares = |Classes { limits, .. }: &Classes| {
                 let distances = found.distances.iter().flatten();
                 distances.zip(limits).map(|(distance, limit)| distance / limit).fold(f64::INFINITY, f64::min)
             };
-            nonconformity(kinds.as_ref().map(shares), found.t2 / t2_limit, found.q / q_limit)
+            nonconformity(classes.as_ref().map(shares), found.t2 / t2_limit, found.q / q_limit)
         };
         let held_out = found
             .iter()
-            .map(|found| HeldOut { score: f64::from(score(found) as f32), sample: found.sample, fold: found.fold })
+            .map(|found| HeldOutScore { score: f64::from(score(found) as f32), sample: found.sample, fold: found.fold })
             .collect();
-        let significance = if kinds.is_some() { SIGNIFICANCE_OF_KINDS } else { SIGNIFICANCE.into() };
+        let significance = if classes.is_some() { SIGNIFICANCE_OF_CLASSES } else { SIGNIFICANCE.into() };
         let loadings = all.loadings.columns(0, components);
         let rows = all.mean.iter().chain(loadings.iter()).map(|&value| value as f32).collect();
         let eigenvalues = all.eigenvalues.iter().take(components).copied().collect();
-        Some(Self { rows, eigenvalues, t2_limit, q_limit, kinds, held_out, significance })
+        Some(Self { rows, eigenvalues, t2_limit, q_limit, classes, held_out, significance })
     }
 
     /// The record, with its arrays put among `files`.
@@ -148,14 +148,14 @@ impl GateFit {
         files.insert(GATE_FILE.to_owned(), Table::new(features, self.rows.clone()).to_bytes());
         let scores = self.held_out.iter().flat_map(|held_out| [held_out.score as f32, held_out.sample as f32]);
         files.insert(SCORES_FILE.to_owned(), Table::new(2, scores.collect()).to_bytes());
-        let variates = self.kinds.as_ref().map(|Kinds { variates, centres, whitening, limits }| {
+        let variates = self.classes.as_ref().map(|Classes { variates, centres, whitening, limits }| {
             let count = variates.len() / features;
             files.insert(VARIATES_FILE.to_owned(), Table::new(features, variates.clone()).to_bytes());
-            files.insert(KINDS_FILE.to_owned(), Table::new(count, [&centres[..], whitening].concat()).to_bytes());
+            files.insert(CLASSES_FILE.to_owned(), Table::new(count, [&centres[..], whitening].concat()).to_bytes());
             VariatesRecord {
                 file: VARIATES_FILE.into(),
                 sha256: String::new(),
-                kinds: KINDS_FILE.into(),
+                kinds: CLASSES_FILE.into(),
                 kinds_sha256: String::new(),
                 count,
                 limits: limits.clone(),
@@ -176,12 +176,12 @@ impl GateFit {
     }
 }
 
-/// What held-out samples of each kind reach; `None` where a fold was too small to know its kinds.
-fn limits_of_kinds(data: &Dataset<'_>, found: &[Statistics]) -> Option<Vec<f64>> {
+/// What held-out samples of each class reach; `None` where a fold was too small to know its classes.
+fn limits_of_classes(data: &Dataset<'_>, found: &[HeldOutStatistics]) -> Option<Vec<f64>> {
     let Truth::Classes { labels, indices } = &data.truth else { return None };
-    let own = |found: &Statistics| {
-        let kind = indices[found.spectrum];
-        Some((kind, *found.distances.as_ref()?.get(kind)?, found.sample))
+    let own = |found: &HeldOutStatistics| {
+        let class = indices[found.spectrum];
+        Some((class, *found.distances.as_ref()?.get(class)?, found.sample))
     };
-    kinds::limits(labels.len(), &found.iter().map(own).collect::<Option<Vec<_>>>()?)
+    classes::limits(labels.len(), &found.iter().map(own).collect::<Option<Vec<_>>>()?)
 }

@@ -1,11 +1,22 @@
 //! A prediction by models that never saw the sample.
 
+/// Where a spectrum is held out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HeldOutSpectrum {
+    /// Index into the dataset.
+    pub(super) spectrum: usize,
+    /// Which repeat, from 0.
+    pub(super) repeat: usize,
+    /// Which part, from 0.
+    pub(super) fold: usize,
+}
+
 /// One spectrum predicted by models that saw no replicate of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct OutOfFold {
     /// Index into the dataset.
     pub(super) spectrum: usize,
-    /// Which dealing, from 0.
+    /// Which repeat, from 0.
     pub(super) repeat: usize,
     /// Which part was held out, from 0.
     pub(super) fold: usize,

@@ -1,4 +1,4 @@
-//! How samples are dealt into parts: no replicate of a held-out spectrum is ever trained on.
+//! How samples are split into parts: no replicate of a held-out spectrum is ever trained on.
 
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
@@ -6,20 +6,15 @@ use rand::seq::SliceRandom;
 use super::dataset::{Dataset, Truth};
 
 /// One split of spectra by sample.
-pub(super) struct Partition {
+pub(super) struct Fold {
     /// Spectra to fit to.
     pub(super) training: Vec<usize>,
     /// Spectra to predict.
     pub(super) held_out: Vec<usize>,
 }
 
-/// Deals the samples of `members` into `folds` parts (fewer where there are fewer samples) of even size, classes evenly.
-pub(super) fn partition(
-    data: &Dataset<'_>,
-    members: &[usize],
-    folds: usize,
-    random: &mut ChaCha8Rng,
-) -> Vec<Partition> {
+/// Splits the samples of `members` into `folds` parts (fewer where there are fewer samples) of even size, classes evenly.
+pub(super) fn partition(data: &Dataset<'_>, members: &[usize], folds: usize, random: &mut ChaCha8Rng) -> Vec<Fold> {
     let mut samples: Vec<(usize, usize)> = members.iter().map(|&spectrum| (data.groups[spectrum], spectrum)).collect();
     samples.sort_unstable();
     samples.dedup_by_key(|&mut (group, _)| group);
@@ -34,7 +29,7 @@ pub(super) fn partition(
     }
     let split = |fold| {
         let (held_out, training) = members.iter().partition(|&&spectrum| fold_of[data.groups[spectrum]] == fold);
-        Partition { training, held_out }
+        Fold { training, held_out }
     };
     (0..folds).map(split).collect()
 }

@@ -50,7 +50,7 @@ pub struct Request {
     pub reference: Reference,
     /// How samples are held out.
     pub split: Split,
-    /// How often all is done again with labels dealt out anew among the samples, as a control.
+    /// How often all is done again with labels permuted among the samples, as a control.
     pub permutations: usize,
     /// Nominal coverage of intervals and sets, in 0..1: [`CONFIDENCE`].
     pub confidence: f64,
@@ -71,7 +71,7 @@ pub struct Split {
     pub group: Option<String>,
     /// Parts.
     pub folds: usize,
-    /// How often, each time dealt anew.
+    /// How often, each time split anew.
     pub repeats: usize,
 }
 

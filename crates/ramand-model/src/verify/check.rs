@@ -1,6 +1,7 @@
 //! One thing that was checked, and how it is judged.
 
 use onnx_gradient::GradientError;
+use ramand_core::failure::chain;
 
 /// Largest difference of the gradient from the finite difference, relative to the largest gradient.
 pub(super) const GRADIENT_ERROR_MAX: f64 = 1e-5;
@@ -19,9 +20,7 @@ pub(super) fn passed(name: &str, figure: String) -> Check {
 }
 
 pub(super) fn failed(name: &str, error: &(dyn std::error::Error + 'static)) -> Check {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let problem = causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"));
-    Check { name: name.to_owned(), outcome: Err(problem) }
+    Check { name: name.to_owned(), outcome: Err(chain(error)) }
 }
 
 pub(super) fn judged(name: String, error: Result<f64, GradientError>, allowed: f64) -> Check {

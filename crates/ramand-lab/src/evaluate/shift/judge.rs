@@ -34,8 +34,17 @@ pub(super) struct Seen {
 /// The truth of each spectrum.
 pub(super) enum Truths<'a> {
     Values(Vec<f64>),
-    Kinds(Vec<&'a str>),
+    Classes(Vec<&'a str>),
     None,
+}
+
+/// What the model is shown.
+#[derive(Clone, Copy)]
+pub(super) enum Shown<'a> {
+    /// The row of a recording of what it knows.
+    Known(&'a Truths<'a>, usize),
+    /// Something it does not know.
+    Unknown,
 }
 
 /// A model as a line without limits asks it.
@@ -53,12 +62,12 @@ impl<'a> Judge<'a> {
         Ok(Self { model, session: model.session()?, workspace: Workspace::default(), rules })
     }
 
-    /// `truth` is that of a row, or `None` of something the model does not know.
+    /// Changes a spectrum, and asks the model about it.
     pub(super) fn see(
         &mut self,
         raw: &RawSpectrum,
         change: Change,
-        truth: Option<(&Truths<'_>, usize)>,
+        shown: Shown<'_>,
         random: &mut ChaCha8Rng,
     ) -> Result<Seen, EvaluateError> {
         let light = change.of(raw, random);
@@ -74,11 +83,11 @@ impl<'a> Judge<'a> {
         let verdict = verdict(Vec::new(), applicability.as_ref(), &judged.prediction, completeness, &self.rules);
         let conclusion =
             Some(Conclusion { prediction: judged.prediction, attribution: judged.attribution, applicability });
-        Ok(seen(&Finding { model: self.model.identity().clone(), conclusion, verdict }, truth))
+        Ok(seen(&Finding { model: self.model.identity().clone(), conclusion, verdict }, shown))
     }
 }
 
-fn seen(finding: &Finding, truth: Option<(&Truths<'_>, usize)>) -> Seen {
+fn seen(finding: &Finding, shown: Shown<'_>) -> Seen {
     let Verdict { decision, reasons } = &finding.verdict;
     let because = |of: fn(&Reason) -> bool| reasons.iter().any(of);
     let refused = *decision == Decision::Invalid;
@@ -87,15 +96,15 @@ fn seen(finding: &Finding, truth: Option<(&Truths<'_>, usize)>) -> Seen {
     let (covered, size) = match prediction {
         Some(Prediction::Value { interval: Some(interval), .. }) => {
             let held = |value: f64| (f64::from(interval.lower)..=f64::from(interval.upper)).contains(&value);
-            let covered = match truth {
-                Some((Truths::Values(values), row)) => Some(held(values[row])),
+            let covered = match shown {
+                Shown::Known(Truths::Values(values), row) => Some(held(values[row])),
                 _ => None,
             };
             (covered, Some(f64::from(interval.upper - interval.lower)))
         }
         Some(Prediction::Class { labels, set: Some(set), .. }) => {
-            let covered = match truth {
-                Some((Truths::Kinds(kinds), row)) => {
+            let covered = match shown {
+                Shown::Known(Truths::Classes(kinds), row) => {
                     Some(set.members.iter().any(|&member| labels[member] == kinds[row]))
                 }
                 _ => None,
@@ -106,19 +115,19 @@ fn seen(finding: &Finding, truth: Option<(&Truths<'_>, usize)>) -> Seen {
     };
     let applicability = finding.conclusion.as_ref().and_then(|conclusion| conclusion.applicability);
     let shares = applicability.map(|of| (f64::from(of.t2 / of.t2_limit), f64::from(of.q / of.q_limit)));
-    let wrong = match truth {
+    let wrong = match shown {
         // Whatever is said of something the model does not know is wrong: a name, or a value.
-        None if labels => finding.named().is_some(),
-        None => !refused,
-        Some((Truths::Kinds(kinds), row)) => finding.named().is_some_and(|named| named != kinds[row]),
-        Some((Truths::Values(_), _)) => !refused && covered == Some(false),
-        Some((Truths::None, _)) => false,
+        Shown::Unknown if labels => finding.named().is_some(),
+        Shown::Unknown => !refused,
+        Shown::Known(Truths::Classes(kinds), row) => finding.named().is_some_and(|named| named != kinds[row]),
+        Shown::Known(Truths::Values(_), _) => !refused && covered == Some(false),
+        Shown::Known(Truths::None, _) => false,
     };
     Seen {
         refused,
         by_gate: because(|reason| matches!(reason, Reason::UnknownSample { .. } | Reason::UnusualSample { .. })),
         by_p_value: because(|reason| matches!(reason, Reason::ImprobableSample { .. })),
-        by_set: because(|reason| matches!(reason, Reason::UnknownKind { .. })),
+        by_set: because(|reason| matches!(reason, Reason::UnknownClass { .. })),
         covered,
         size,
         wrong,

@@ -60,9 +60,9 @@ pub fn calibrate(
         manifest.gate = Some(gate.record(data.features, data.samples(), &mut files));
         fitted = Some(gate);
     }
-    let knows_kinds = fitted.as_ref().is_some_and(|gate| gate.kinds.is_some());
+    let knows_classes = fitted.as_ref().is_some_and(|gate| gate.classes.is_some());
     let temperature = manifest.output.temperature.unwrap_or(1.0);
-    let asked = Asked { temperature, confidence: calibrating.confidence, knows_kinds };
+    let asked = Asked { temperature, confidence: calibrating.confidence, knows_classes };
     let conformal = Conformal::new(&data, &rows, &asked);
     files.insert(CONFORMAL_FILE.to_owned(), conformal.file);
     manifest.conformal = Some(conformal.record);
@@ -102,7 +102,7 @@ fn truth(recording: &Recording, adoption: &Adoption, column: &str) -> Result<Tru
     Ok(Truth::Classes { labels: adoption.labels.clone(), indices })
 }
 
-/// What the network says of every spectrum, dealt into parts as cross-validation deals them.
+/// What the network says of every spectrum, split into parts as cross-validation splits them.
 fn predictions(
     manifest: &Manifest,
     files: &std::collections::BTreeMap<String, Vec<u8>>,
@@ -114,7 +114,7 @@ fn predictions(
     let mut session = network.session()?;
     let everything: Vec<usize> = (0..data.len()).collect();
     let mut rows = Vec::new();
-    let parts = partition(data, &everything, FOLDS, &mut random(SEED, Purpose::Dealing { repeat: 0 }));
+    let parts = partition(data, &everything, FOLDS, &mut random(SEED, Purpose::Splitting { repeat: 0 }));
     for (fold, part) in parts.into_iter().enumerate() {
         for spectrum in part.held_out {
             let prediction = network.run(&mut session, data.prepared(spectrum))?.y()?.to_vec();

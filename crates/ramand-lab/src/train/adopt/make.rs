@@ -18,7 +18,7 @@ use super::super::error::TrainError;
 use super::super::gate::GateFit;
 use super::adoption::{Adoption, SEED};
 use super::error::AdoptError;
-use super::form::Cut;
+use super::form::LayerCut;
 use super::network::CutNetwork;
 use super::response;
 
@@ -110,7 +110,7 @@ fn targets(
 ) -> Result<Vec<TargetRecord>, AdoptError> {
     let input = &cut.formed.input;
     let looks = reaches(graph, input, 2)?;
-    let record = |(index, (cut, map)): (usize, (&Cut, Vec<f32>))| {
+    let record = |(index, (cut, map)): (usize, (&LayerCut, Vec<f32>))| {
         let linear = cut.tensor == *input;
         let layer = DescribedLayer {
             name: if linear { "linear part" } else { "network" },

@@ -9,13 +9,13 @@ use ramand_model::manifest::{CompletenessRecord, Task};
 
 use super::adoption::Adoption;
 use super::error::AdoptError;
-use super::form::{Cut, Formed, Head, close, cut, cut_attached, form, is_attached, prune};
+use super::form::{Formed, LayerCut, ScoreForm, close, cut, cut_attached, form, is_attached, prune};
 
 /// The network as its bundle will hold it, and what the bundle says about it in words.
 pub(super) struct CutNetwork {
     pub(super) formed: Formed,
     /// The layers that are explained.
-    pub(super) cuts: Vec<Cut>,
+    pub(super) cuts: Vec<LayerCut>,
     pub(super) outputs: usize,
     /// What may be expected of the maps' sum.
     pub(super) completeness: CompletenessRecord,
@@ -28,7 +28,7 @@ pub(super) struct CutNetwork {
 }
 
 /// The layer to cut at.
-enum Layer {
+enum LayerToCut {
     /// The file has its gradient already.
     Attached,
     /// By name, and who chose it.
@@ -57,16 +57,16 @@ impl CutNetwork {
         graph.understood()?;
         let layer = match (&adoption.layer, attached) {
             (Some(_), true) => return Err(AdoptError::LayerGiven),
-            (None, true) => Layer::Attached,
-            (Some(name), false) => Layer::Named(find_layer(&graph, name)?, "chosen by its name"),
+            (None, true) => LayerToCut::Attached,
+            (Some(name), false) => LayerToCut::Named(find_layer(&graph, name)?, "chosen by its name"),
             (None, false) => placed_layer(&graph, &explained.value)?,
         };
         let producer = [model.producer_name.as_str(), model.producer_version.as_str()].join(" ").trim().to_owned();
         let mut formed = form(model, &graph, &explained.value, head, shape)?;
         let outputs = Graph::new(&formed.model)?.shape(&formed.output)?.iter().product();
         let ((cuts, bypassed), chosen) = match &layer {
-            Layer::Attached => (cut_attached(&mut formed, outputs)?, "the file's own"),
-            Layer::Named(name, chosen) => (cut_complete(&mut formed, outputs, name)?, *chosen),
+            LayerToCut::Attached => (cut_attached(&mut formed, outputs)?, "the file's own"),
+            LayerToCut::Named(name, chosen) => (cut_complete(&mut formed, outputs, name)?, *chosen),
         };
         let exact = !bypassed && cuts.iter().all(|cut| cut.facts.constant.is_some());
         Ok(Self {
@@ -95,9 +95,9 @@ fn in_words(explained: Explained) -> String {
 }
 
 /// The layer that `auto` chooses, or where its cells have lost their place, the last whose cells have not; and why.
-fn placed_layer(graph: &Graph, score: &str) -> Result<Layer, GradientError> {
+fn placed_layer(graph: &Graph, score: &str) -> Result<LayerToCut, GradientError> {
     let auto = auto_layer(graph, score)?;
-    let Some(input) = graph.inputs().first() else { return Ok(Layer::Named(auto.value, auto.role.in_words())) };
+    let Some(input) = graph.inputs().first() else { return Ok(LayerToCut::Named(auto.value, auto.role.in_words())) };
     let last = graph.shape(input)?.len().saturating_sub(1);
     let axis = Positions::of(graph, input).map_or(last, |positions| positions.cell_axis);
     let looks = reaches(graph, input, axis)?;
@@ -106,35 +106,37 @@ fn placed_layer(graph: &Graph, score: &str) -> Result<Layer, GradientError> {
         looks.get(value).is_some_and(|reach| cells == Ok(reach.axis))
     };
     if placed(&auto.value) {
-        return Ok(Layer::Named(auto.value, auto.role.in_words()));
+        return Ok(LayerToCut::Named(auto.value, auto.role.in_words()));
     }
     let earlier = layers(graph, score).into_iter().rfind(|layer| placed(&layer.value));
     Ok(match earlier {
-        Some(layer) => Layer::Named(layer.value, "being the last layer whose cells keep their place on the spectrum"),
-        None => Layer::Named(auto.value, auto.role.in_words()),
+        Some(layer) => {
+            LayerToCut::Named(layer.value, "being the last layer whose cells keep their place on the spectrum")
+        }
+        None => LayerToCut::Named(auto.value, auto.role.in_words()),
     })
 }
 
 /// How the scores become a bundle's outputs, after task, labels and outputs were found to agree.
-fn head(graph: &Graph, explained: &Explained, adoption: &Adoption) -> Result<Head, AdoptError> {
+fn head(graph: &Graph, explained: &Explained, adoption: &Adoption) -> Result<ScoreForm, AdoptError> {
     let outputs: usize = graph.shape(&explained.value)?.iter().product();
     let (value, output) = (explained.value.clone(), explained.output.clone());
     match (adoption.task, explained.before.as_deref()) {
         (Task::Regression, Some(op)) => Err(AdoptError::Probability { output, op: op.to_owned() }),
         (Task::Regression, None) if outputs != 1 => Err(AdoptError::Quantities { outputs, explained: value }),
-        (Task::Regression, None) => Ok(Head::Plain),
+        (Task::Regression, None) => Ok(ScoreForm::Plain),
         (Task::Classification, Some("Sigmoid")) if outputs > 1 => Err(AdoptError::Sigmoids { output, outputs }),
-        (Task::Classification, _) if outputs == 1 && adoption.labels.len() == 2 => Ok(Head::Binary),
+        (Task::Classification, _) if outputs == 1 && adoption.labels.len() == 2 => Ok(ScoreForm::Binary),
         (Task::Classification, _) if outputs != adoption.labels.len() => {
             Err(AdoptError::Labels { labels: adoption.labels.len(), outputs, explained: value })
         }
-        (Task::Classification, _) => Ok(Head::Plain),
+        (Task::Classification, _) => Ok(ScoreForm::Plain),
     }
 }
 
 /// Cuts the network at `layer`. Where part of the output goes past it in a straight line from the input, that part is a
 /// second target, and nothing is missing.
-fn cut_complete(formed: &mut Formed, outputs: usize, layer: &str) -> Result<(Vec<Cut>, bool), AdoptError> {
+fn cut_complete(formed: &mut Formed, outputs: usize, layer: &str) -> Result<(Vec<LayerCut>, bool), AdoptError> {
     let mut alone = formed.clone();
     let (cuts, bypassed) = cut(&mut alone, outputs, &[layer.to_owned()])?;
     if bypassed {

@@ -8,7 +8,7 @@ use ramand_model::{Network, NetworkError};
 
 use super::super::reference::{self, Means};
 use super::error::AdoptError;
-use super::form::Cut;
+use super::form::LayerCut;
 use super::network::CutNetwork;
 
 /// The network as inference runs it, on spectra of (channels, points).
@@ -54,7 +54,7 @@ pub(super) fn offset(graph: &Graph, cut: &CutNetwork, spectra: &[&[f32]]) -> Res
 /// The largest completeness error among the reference spectra and outputs.
 pub(super) fn worst_completeness(
     network: &Network,
-    cuts: &[Cut],
+    cuts: &[LayerCut],
     offset: &[f64],
     spectra: &[&[f32]],
 ) -> Result<f64, NetworkError> {
