@@ -201,7 +201,7 @@ fn unknown() -> Inspection {
         decision: Decision::Invalid,
         reasons: vec![
             Reason::ImprobableSample { p_value: 0.002, significance: 0.01 },
-            Reason::UnknownKind { conforming: 0, confidence: 0.9 },
+            Reason::UnknownClass { conforming: 0, confidence: 0.9 },
             Reason::Ambiguous { labels: vec!["olive".into(), "peanut".into()] },
         ],
     };

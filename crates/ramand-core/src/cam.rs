@@ -90,31 +90,39 @@ impl Spread {
     }
 }
 
-/// One target's part in the explanation, as far as it is known before a spectrum comes.
+/// How an explained layer depends on the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Branch {
+    /// Through a network.
+    Network,
+    /// As an affine function: a skip.
+    Linear,
+}
+
+/// One explained layer, as far as it is known before a spectrum comes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct ExplainedLayer {
     spread: Spread,
     /// Mean map of the reference population on the axis, [outputs][points].
     reference: Vec<f32>,
-    linear: bool,
+    branch: Branch,
 }
 
-impl Part {
-    /// `reference` is the population's mean map by cells, [outputs][cells]; `linear` marks a skip that is an affine
-    /// function of the input.
-    pub fn new(spread: Spread, reference: &[f32], linear: bool) -> Self {
+impl ExplainedLayer {
+    /// `reference` is the population's mean map by cells, [outputs][cells].
+    pub fn new(spread: Spread, reference: &[f32], branch: Branch) -> Self {
         let outputs = reference.len() / spread.cells().max(1);
         let mut points = vec![0.0; outputs * spread.points()];
         for (row, cells) in points.chunks_mut(spread.points()).zip(reference.chunks(spread.cells().max(1))) {
             spread.add(cells, row);
         }
-        Self { spread, reference: points, linear }
+        Self { spread, reference: points, branch }
     }
 }
 
-/// One target's values for one spectrum.
+/// The values of one explained layer for one spectrum.
 #[derive(Debug, Clone, Copy)]
-pub struct Layer<'a> {
+pub struct LayerValues<'a> {
     /// A, [maps][cells].
     pub activation: &'a [f32],
     /// ∂y/∂A, [outputs][maps][cells].
@@ -124,7 +132,7 @@ pub struct Layer<'a> {
 /// M of every output at once, \[outputs\]\[points\]: any contrast is the difference of two rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutputMaps {
-    /// All parts together.
+    /// All layers together.
     pub map: Vec<f32>,
     /// The linear parts alone; empty where there are none.
     pub linear: Vec<f32>,
@@ -137,8 +145,8 @@ pub struct Explainer {
     bands: Vec<(Arc<Band>, Range<usize>)>,
     /// Where no band lies.
     unbanded: Vec<Range<usize>>,
-    parts: Vec<Part>,
-    /// Mean map of the reference population, all parts but the linear ones together: [outputs][points].
+    layers: Vec<ExplainedLayer>,
+    /// Mean map of the reference population, all layers but the linear ones together: [outputs][points].
     reference: Vec<f32>,
     /// The same of the linear parts.
     linear_reference: Vec<f32>,
@@ -148,17 +156,30 @@ pub struct Explainer {
     completeness: Completeness,
 }
 
+/// What an [`Explainer`] is made of.
+#[derive(Debug, Clone)]
+pub struct ExplainerSettings {
+    /// The model's axis.
+    pub axis: Arc<ShiftAxis>,
+    /// Its named stretches.
+    pub bands: Vec<Band>,
+    /// What is explained, in the order of the network's outputs.
+    pub layers: Vec<ExplainedLayer>,
+    /// y where all layers are zero, one per output.
+    pub offset: Vec<f32>,
+    /// Mean y of the reference population, one per output.
+    pub reference_output: Vec<f32>,
+    /// How much of the axis one cell sees, cm⁻¹.
+    pub receptive_field: f64,
+    /// What may be expected of the maps' sum.
+    pub completeness: Completeness,
+}
+
 impl Explainer {
-    /// `offset` and `reference_output` have one value per output of the network; `receptive_field` is in cm⁻¹.
-    pub fn new(
-        axis: Arc<ShiftAxis>,
-        bands: impl IntoIterator<Item = Band>,
-        parts: Vec<Part>,
-        offset: Vec<f32>,
-        reference_output: Vec<f32>,
-        receptive_field: f64,
-        completeness: Completeness,
-    ) -> Self {
+    /// Ready for any spectrum.
+    pub fn new(settings: ExplainerSettings) -> Self {
+        let ExplainerSettings { axis, bands, layers, offset, reference_output, receptive_field, completeness } =
+            settings;
         let bands: Vec<_> = bands.into_iter().map(|band| (axis.range(band.from, band.to), band)).collect();
         let mut banded = vec![false; axis.len()];
         bands.iter().for_each(|(range, _)| banded[range.clone()].fill(true));
@@ -169,17 +190,17 @@ impl Explainer {
         });
         let unbanded = runs.filter(|(banded, _)| !banded).map(|(_, range)| range).collect();
         let bands = bands.into_iter().map(|(range, band)| (Arc::new(band), range)).collect();
-        let mean = |linear: bool| {
+        let mean = |branch: Branch| {
             let mut sum = vec![0.0; offset.len() * axis.len()];
-            parts.iter().filter(|part| part.linear == linear).for_each(|part| add(&mut sum, &part.reference));
+            layers.iter().filter(|layer| layer.branch == branch).for_each(|layer| add(&mut sum, &layer.reference));
             sum
         };
-        let (reference, linear_reference) = (mean(false), mean(true));
+        let (reference, linear_reference) = (mean(Branch::Network), mean(Branch::Linear));
         Self {
             axis,
             bands,
             unbanded,
-            parts,
+            layers,
             reference,
             linear_reference,
             offset,
@@ -192,17 +213,17 @@ impl Explainer {
     /// M of every output for one spectrum.
     ///
     /// # Panics
-    /// When a layer has not the shape its part was made for.
-    pub fn maps(&self, layers: &[Layer<'_>]) -> OutputMaps {
+    /// When a layer has not the shape it was made for.
+    pub fn maps(&self, values: &[LayerValues<'_>]) -> OutputMaps {
         let (outputs, points) = (self.offset.len(), self.axis.len());
-        let any_linear = self.parts.iter().any(|part| part.linear);
+        let any_linear = self.layers.iter().any(|layer| layer.branch == Branch::Linear);
         let (mut map, mut linear) = (vec![0.0; outputs * points], vec![0.0; outputs * points]);
-        for (part, layer) in self.parts.iter().zip(layers) {
-            let count = part.spread.cells();
-            let by_cell = maps_by_cell(layer, count, outputs);
-            let own = if part.linear { &mut linear } else { &mut map };
+        for (layer, values) in self.layers.iter().zip(values) {
+            let count = layer.spread.cells();
+            let by_cell = maps_by_cell(values, count, outputs);
+            let own = if layer.branch == Branch::Linear { &mut linear } else { &mut map };
             for (row, cells) in own.chunks_mut(points).zip(by_cell.chunks(count)) {
-                part.spread.add(cells, row);
+                layer.spread.add(cells, row);
             }
         }
         add(&mut map, &linear);
@@ -213,7 +234,7 @@ impl Explainer {
     pub fn reference_maps(&self) -> OutputMaps {
         let mut map = self.reference.clone();
         add(&mut map, &self.linear_reference);
-        let any_linear = self.parts.iter().any(|part| part.linear);
+        let any_linear = self.layers.iter().any(|layer| layer.branch == Branch::Linear);
         OutputMaps { map, linear: if any_linear { self.linear_reference.clone() } else { Vec::new() } }
     }
 
@@ -222,22 +243,19 @@ impl Explainer {
         self.receptive_field
     }
 
-    /// The maps of one spectrum: `outputs` is the network's y, `layers` one for each part, in order.
+    /// The maps of one spectrum: `outputs` is the network's y, `values` one for each layer, in order.
     ///
     /// # Panics
-    /// When a layer has not the shape its part was made for, or the explained class is not among the outputs.
-    pub fn explain(&self, explained: Explained, outputs: &[f32], layers: &[Layer<'_>]) -> Attribution {
+    /// When a layer has not the shape it was made for, or the explained class is not among the outputs.
+    pub fn explain(&self, explained: Explained, outputs: &[f32], values: &[LayerValues<'_>]) -> Attribution {
         let points = self.axis.len();
-        let pick = |values: &[f32]| match explained {
-            Explained::Value => values[0],
-            Explained::Contrast { class, against } => values[class] - values[against],
-        };
-        let (output, reference_output, offset) = (pick(outputs), pick(&self.reference_output), pick(&self.offset));
+        let output = explained.of(outputs);
+        let (reference_output, offset) = (explained.of(&self.reference_output), explained.of(&self.offset));
 
         let (mut map, mut linear) = (vec![0.0; points], vec![0.0; points]);
-        for (part, layer) in self.parts.iter().zip(layers) {
-            let own = if part.linear { &mut linear } else { &mut map };
-            part.spread.add(&cells(explained, layer, part.spread.cells(), outputs.len()), own);
+        for (layer, values) in self.layers.iter().zip(values) {
+            let own = if layer.branch == Branch::Linear { &mut linear } else { &mut map };
+            layer.spread.add(&cells(explained, values, layer.spread.cells(), outputs.len()), own);
         }
         let mut difference = apart(&map, &self.reference, explained);
         let linear_difference = apart(&linear, &self.linear_reference, explained);
@@ -260,7 +278,7 @@ impl Explainer {
         let unbanded: f32 = self.unbanded.iter().map(|range| sums(&difference[range.clone()]).gross).sum();
         let total = sum_f64(&map);
         let expected = f64::from(output) - f64::from(offset);
-        let any_linear = self.parts.iter().any(|part| part.linear);
+        let any_linear = self.layers.iter().any(|layer| layer.branch == Branch::Linear);
         Attribution {
             explained,
             axis: self.axis.clone(),
@@ -280,14 +298,8 @@ impl Explainer {
 
 /// A map less its mean over the reference population, `reference` being [outputs][points].
 fn apart(map: &[f32], reference: &[f32], explained: Explained) -> Vec<f32> {
-    let row = |output: usize| &reference[output * map.len()..][..map.len()];
-    match explained {
-        Explained::Value => map.iter().zip(row(0)).map(|(value, mean)| value - mean).collect(),
-        Explained::Contrast { class, against } => {
-            let means = row(class).iter().zip(row(against));
-            map.iter().zip(means).map(|(value, (class, against))| value - (class - against)).collect()
-        }
-    }
+    let means = explained.row_of(reference, map.len());
+    map.iter().zip(means).map(|(value, mean)| value - mean).collect()
 }
 
 fn add(sums: &mut [f32], values: &[f32]) {
@@ -335,14 +347,14 @@ fn in_pairs<S: Copy + Add<Output = S>>([a, b, c, d, e, f, g, h]: [S; PARTIAL]) -
 ///
 /// # Panics
 /// When the layer's gradient has not one row for each output.
-pub fn maps_by_cell(layer: &Layer<'_>, cells: usize, outputs: usize) -> Vec<f32> {
+pub fn maps_by_cell(layer: &LayerValues<'_>, cells: usize, outputs: usize) -> Vec<f32> {
     let size = layer.activation.len();
     let rows = (0..outputs).map(|output| &layer.gradient[output * size..][..size]);
-    rows.flat_map(|gradient| self::cells(Explained::Value, &Layer { gradient, ..*layer }, cells, 1)).collect()
+    rows.flat_map(|gradient| self::cells(Explained::Value, &LayerValues { gradient, ..*layer }, cells, 1)).collect()
 }
 
 /// M by cells of the explained scalar: the sum over the maps of gradient · activation.
-fn cells(explained: Explained, layer: &Layer<'_>, cells: usize, outputs: usize) -> Vec<f32> {
+fn cells(explained: Explained, layer: &LayerValues<'_>, cells: usize, outputs: usize) -> Vec<f32> {
     let mut sums = vec![0.0; cells];
     let size = layer.activation.len();
     assert_eq!(layer.gradient.len(), outputs * size, "a gradient has one row for each output");
@@ -412,17 +424,27 @@ mod tests {
             to: RamanShift::from_per_cm(to),
         };
         let identity = || Spread::new(4, 4, 0.0, 1.0);
-        let network = Part::new(identity(), &[1.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0], false);
-        let linear = Part::new(identity(), &[0.0; 8], true);
+        let network = ExplainedLayer::new(identity(), &[1.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0], Branch::Network);
+        let linear = ExplainedLayer::new(identity(), &[0.0; 8], Branch::Linear);
         let bands = [band("low", 50.0, 200.0), band("high", 400.0, 400.0), band("nowhere", 500.0, 600.0)];
         let axis = Arc::new(axis.expect("even"));
-        Explainer::new(axis, bands, vec![network, linear], vec![0.5, -0.5], vec![1.5, 1.5], 30.0, Completeness::Exact)
+        Explainer::new(ExplainerSettings {
+            axis,
+            bands: bands.into(),
+            layers: vec![network, linear],
+            offset: vec![0.5, -0.5],
+            reference_output: vec![1.5, 1.5],
+            receptive_field: 30.0,
+            completeness: Completeness::Exact,
+        })
     }
 
     #[test]
     fn a_contrast_is_worked_by_hand() {
-        let network = Layer { activation: &[1.0, 2.0, 3.0, 4.0], gradient: &[1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0] };
-        let linear = Layer { activation: &[1.0, 0.0, 0.0, -1.0], gradient: &[2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0] };
+        let network =
+            LayerValues { activation: &[1.0, 2.0, 3.0, 4.0], gradient: &[1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0] };
+        let linear =
+            LayerValues { activation: &[1.0, 0.0, 0.0, -1.0], gradient: &[2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0] };
         // y0 = 3 + 2 + 0.5, y1 = 7 - 1 - 0.5
         let explained = Explained::Contrast { class: 1, against: 0 };
         let found = explainer().explain(explained, &[5.5, 5.5], &[network, linear]);
@@ -454,8 +476,10 @@ mod tests {
 
     #[test]
     fn a_value_adds_up_to_the_output_and_a_wrong_one_is_noticed() {
-        let network = Layer { activation: &[1.0, 2.0, 3.0, 4.0], gradient: &[1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0] };
-        let linear = Layer { activation: &[1.0, 0.0, 0.0, -1.0], gradient: &[2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0] };
+        let network =
+            LayerValues { activation: &[1.0, 2.0, 3.0, 4.0], gradient: &[1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0] };
+        let linear =
+            LayerValues { activation: &[1.0, 0.0, 0.0, -1.0], gradient: &[2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0] };
         let found = explainer().explain(Explained::Value, &[5.5, 5.5], &[network, linear]);
         assert_eq!(found.map.iter().sum::<f32>(), 5.0);
         assert_eq!(found.completeness_error, 0.0);

@@ -9,6 +9,8 @@ pub mod cam;
 pub mod decide;
 pub mod failure;
 pub mod forwarder;
+pub mod hex;
+pub mod median;
 pub mod npy;
 pub mod outcome;
 pub mod preprocess;

@@ -2,6 +2,7 @@
 
 mod reason;
 
+use std::ops::Sub;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -107,6 +108,32 @@ pub enum Explained {
         /// The runner-up.
         against: usize,
     },
+}
+
+impl Explained {
+    /// This scalar of what each output has.
+    pub fn scalar<T: Sub<Output = T>>(self, of: impl Fn(usize) -> T) -> T {
+        match self {
+            Self::Value => of(0),
+            Self::Contrast { class, against } => of(class) - of(against),
+        }
+    }
+
+    /// The same of numbers that are one per output.
+    pub fn of<T: Copy + Sub<Output = T>>(self, outputs: &[T]) -> T {
+        self.scalar(|output| outputs[output])
+    }
+
+    /// The row of a value, or the difference of two classes' rows, of \[outputs\]\[width\].
+    pub fn row_of<T: Copy + Sub<Output = T>>(self, rows: &[T], width: usize) -> Vec<T> {
+        let row = |output: usize| &rows[output * width..][..width];
+        match self {
+            Self::Value => row(0).to_vec(),
+            Self::Contrast { class, against } => {
+                row(class).iter().zip(row(against)).map(|(&class, &against)| class - against).collect()
+            }
+        }
+    }
 }
 
 /// What may be expected of the sum of a map.
@@ -260,4 +287,18 @@ pub struct Inspection {
     pub findings: Vec<Finding>,
     /// How long it took.
     pub timings: Timings,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contrast_is_the_difference_of_two_rows_and_antisymmetric() {
+        let rows = [1.0, 2.0, 5.0, 3.0, 7.0, 7.0];
+        assert_eq!(Explained::Value.row_of(&rows, 2), [1.0, 2.0]);
+        assert_eq!(Explained::Contrast { class: 1, against: 0 }.row_of(&rows, 2), [4.0, 1.0]);
+        assert_eq!(Explained::Contrast { class: 0, against: 1 }.row_of(&rows, 2), [-4.0, -1.0]);
+        assert_eq!((Explained::Value.of(&rows), Explained::Contrast { class: 4, against: 2 }.of(&rows)), (1.0, 2.0));
+    }
 }

@@ -3,8 +3,8 @@
 //! Both keep the scores of held-out spectra with the number of their sample, so that every limit can be recomputed; loading a
 //! bundle does so.
 
-use ramand_core::decide::conformal::{Calibration, CalibrationError, HeldOutKind, SetLimits, set_limits};
-use ramand_core::decide::{Gate, GateError, Kinds, PrincipalComponents, SIGNIFICANCE};
+use ramand_core::decide::conformal::{Calibration, CalibrationError, HeldOutClass, SetLimits, set_limits};
+use ramand_core::decide::{Classes, Gate, GateError, PrincipalComponents, SIGNIFICANCE};
 use ramand_core::failure::{Failure, Kind};
 use ramand_core::npy::Table;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ const ROUNDING: f64 = 1e-5;
 /// Columns of a table of scores: the score and the sample.
 const SCORE_COLUMNS: usize = 2;
 /// The same of a classification, with the kind.
-const KIND_COLUMNS: usize = 3;
+const CLASS_COLUMNS: usize = 3;
 
 /// `[gate]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub struct GateRecord {
     pub variates: Option<VariatesRecord>,
     /// What earlier versions wrote in the place of `variates`.
     #[serde(default, skip_serializing)]
-    pub kinds: Option<FormerKindsRecord>,
+    pub kinds: Option<FormerClassesRecord>,
 }
 
 /// `[gate.scores]`
@@ -78,7 +78,7 @@ pub struct VariatesRecord {
 
 /// `[gate.kinds]` of bundles that cannot be read any more: whatever is in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FormerKindsRecord {}
+pub struct FormerClassesRecord {}
 
 /// `[conformal]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -208,7 +208,7 @@ impl GateRecord {
         let kinds = self.variates.as_ref().zip(tables.variates.as_ref()).map(|(record, [variates, kinds])| {
             let (centres, whitening) =
                 kinds.values().split_at((record.limits.len() * record.count).min(kinds.values().len()));
-            Kinds {
+            Classes {
                 variates: variates.values().to_vec(),
                 centres: centres.to_vec(),
                 whitening: whitening.to_vec(),
@@ -236,10 +236,10 @@ impl ConformalRecord {
                 (calibration.quantile(self.confidence).map(Spread::HalfWidth), calibration.samples())
             }
             Some(labels) => {
-                let held_out = columns::<KIND_COLUMNS>(&self.file, table)?
-                    .map(|[odds_against, sample, kind]| {
-                        let (sample, kind) = (index(&self.file, sample)?, index(&self.file, kind)?);
-                        Ok(HeldOutKind { odds_against, sample, kind })
+                let held_out = columns::<CLASS_COLUMNS>(&self.file, table)?
+                    .map(|[odds_against, sample, class]| {
+                        let (sample, class) = (index(&self.file, sample)?, index(&self.file, class)?);
+                        Ok(HeldOutClass { odds_against, sample, class })
                     })
                     .collect::<Result<Vec<_>, _>>()?;
                 let samples = calibration(&self.file, held_out.iter().map(|row| (row.odds_against, row.sample)))?;

@@ -9,6 +9,7 @@ use onnx_gradient::geometry::reaches;
 use onnx_gradient::onnx::ModelProto;
 use onnx_gradient::{GradientError, Graph, proto};
 use ramand_core::failure::{Failure, Kind};
+use ramand_core::hex::hex;
 use ramand_core::npy::{NpyError, Table};
 use ramand_core::outcome::ModelIdentity;
 use sha2::{Digest, Sha256};
@@ -232,7 +233,7 @@ impl Bundle {
             return Err(BundleError::Exists { path: folder.to_owned() });
         }
         let sha256 = |file: &str| match files.get(file) {
-            Some(bytes) => Ok(hexadecimal(&Sha256::digest(bytes))),
+            Some(bytes) => Ok(hex(&Sha256::digest(bytes))),
             None => Err(BundleError::Missing { file: file.to_owned() }),
         };
         manifest.network.sha256 = sha256(&manifest.network.file)?;
@@ -288,7 +289,7 @@ impl Bundle {
         Ok(ModelIdentity {
             name: manifest.name,
             version: manifest.version,
-            sha256: hexadecimal(&Sha256::digest(text.as_bytes())),
+            sha256: hex(&Sha256::digest(text.as_bytes())),
             claim: manifest.claim,
         })
     }
@@ -316,7 +317,7 @@ fn hash(path: &Path, limit: u64, mut see: impl FnMut(&[u8])) -> Result<String, B
     let (mut hasher, mut chunk, mut total) = (Sha256::new(), vec![0; CHUNK_BYTES], 0);
     loop {
         let count = match file.read(&mut chunk) {
-            Ok(0) => return Ok(hexadecimal(&hasher.finalize())),
+            Ok(0) => return Ok(hex(&hasher.finalize())),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(failed(error)),
@@ -328,10 +329,6 @@ fn hash(path: &Path, limit: u64, mut see: impl FnMut(&[u8])) -> Result<String, B
         hasher.update(&chunk[..count]);
         see(&chunk[..count]);
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn table(folder: &Path, file: &str, kept: &BTreeMap<String, Vec<u8>>) -> Result<Table, BundleError> {

@@ -71,7 +71,7 @@ pub struct MetricsRecord {
     /// Of the model to that of PLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rmsecv_ratio: Option<f64>,
-    /// With labels dealt out anew among the samples: the median over permutations.
+    /// With labels permuted among the samples: the median over permutations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rmsecv_permuted: Option<f64>,
     /// Of always saying the mean.
@@ -104,7 +104,7 @@ pub struct MetricsRecord {
     /// Accuracy less PLS-DA's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_gain: Option<f64>,
-    /// With labels dealt out anew among the samples: the median over permutations.
+    /// With labels permuted among the samples: the median over permutations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_permuted: Option<f64>,
     /// Of always naming the most frequent kind.

@@ -1,14 +1,14 @@
 //! `manifest.toml`, record by record as `docs/bundle.md` draws it: what training writes and inference reads.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ramand_core::failure::{Failure, Kind};
 use ramand_core::outcome::Band;
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use serde::{Deserialize, Serialize};
 
-pub use super::applicability::{ConformalRecord, FormerKindsRecord, GateRecord, ScoresRecord, VariatesRecord};
+pub use super::applicability::{ConformalRecord, FormerClassesRecord, GateRecord, ScoresRecord, VariatesRecord};
 pub use super::evidence::{AdoptedRecord, CandidateRecord, CardRecord, MetricsRecord};
 pub use super::targets::{CompletenessRecord, FORMED, NetworkRecord, TargetRecord};
 
@@ -291,26 +291,6 @@ pub struct TrainingRecord {
 }
 
 impl Manifest {
-    /// Reads and validates the text of a manifest; `path` is only for messages.
-    ///
-    /// # Errors
-    /// When the text is no manifest of [`FORMAT`], or its values contradict each other.
-    pub fn parse(text: &str, path: &Path) -> Result<Self, ManifestError> {
-        /// Any format's manifest, as far as its version.
-        #[derive(Deserialize)]
-        struct Versioned {
-            format: u32,
-        }
-        let syntax = |source| ManifestError::Syntax { path: path.to_owned(), source: Box::new(source) };
-        let Versioned { format } = toml::from_str(text).map_err(syntax)?;
-        if format != FORMAT {
-            return Err(ManifestError::Format { path: path.to_owned(), found: format });
-        }
-        let manifest: Self = toml::from_str(text).map_err(syntax)?;
-        manifest.validate(path)?;
-        Ok(manifest)
-    }
-
     /// As text, with the keys in the order of `docs/bundle.md`.
     ///
     /// # Errors
@@ -367,6 +347,8 @@ impl TryFrom<&AxisRecord> for ShiftAxis {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// The example of `docs/bundle.md`, with what it leaves open filled in.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ramand_core::cam::{Explainer, OutputMaps, Part, Spread};
+use ramand_core::cam::{Branch, ExplainedLayer, Explainer, ExplainerSettings, OutputMaps, Spread};
 use ramand_core::decide::conformal::{conforming, conforming_or_likeliest};
 use ramand_core::decide::{Gate, Output};
 use ramand_core::failure::{Failure, Kind};
@@ -138,18 +138,23 @@ impl Model {
             targets.iter().map(|target| (target.activation.as_str(), target.gradient.as_str())).collect();
         let network = Network::load(&network, (pipeline.channels(), axis.len()), &manifest.network.output, &names)
             .map_err(|source| ModelError::Network { model: model(), source })?;
-        let parts = targets.iter().zip(&references).map(|(target, reference)| {
+        let layers = targets.iter().zip(&references).map(|(target, reference)| {
             let spread = Spread::new(axis.len(), reference.columns(), target.first_cell, target.stride);
-            Part::new(spread, reference.values(), target.linear)
+            let branch = if target.linear { Branch::Linear } else { Branch::Network };
+            ExplainedLayer::new(spread, reference.values(), branch)
         });
-        let parts = parts.collect();
+        let layers = layers.collect();
         let f32s = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
         let fields = targets.iter().filter(|target| !target.linear).map(|target| target.receptive_field);
-        let receptive_field = fields.max().unwrap_or(1) as f64 * axis.mean_step();
-        let (offset, reference_output) = (f32s(&manifest.network.offset), f32s(&manifest.reference.output));
-        let completeness = manifest.network.completeness.into();
-        let explainer =
-            Explainer::new(axis, manifest.bands(), parts, offset, reference_output, receptive_field, completeness);
+        let explainer = Explainer::new(ExplainerSettings {
+            bands: manifest.bands().collect(),
+            layers,
+            offset: f32s(&manifest.network.offset),
+            reference_output: f32s(&manifest.reference.output),
+            receptive_field: fields.max().unwrap_or(1) as f64 * axis.mean_step(),
+            completeness: manifest.network.completeness.into(),
+            axis,
+        });
         let answer = answer(&manifest, confidence);
         let (identity, manifest) = (Arc::new(identity), Arc::new(manifest));
         Ok(Self { identity, manifest, pipeline, gate, network, explainer, answer })

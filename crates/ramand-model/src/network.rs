@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use onnx_gradient::onnx::ModelProto;
-use ramand_core::cam::Layer;
+use ramand_core::cam::LayerValues;
 use ramand_core::failure::{Failure, Kind};
 use tract_onnx::prelude::{
     Datum, Framework, InferenceFact, IntoRunnable, TValue, Tensor, TractResult, TypedRunnableModel, TypedSimpleState,
@@ -197,13 +197,13 @@ impl Values<'_> {
     ///
     /// # Errors
     /// As [`Values::y`].
-    pub fn layers(&self) -> Result<Vec<Layer<'_>>, NetworkError> {
+    pub fn layers(&self) -> Result<Vec<LayerValues<'_>>, NetworkError> {
         let layers = self.network.targets.iter().map(|(activation, gradient)| {
             let gradient = match gradient {
                 Gradient::Constant(values) => values,
                 Gradient::Output(index) => self.slice(*index)?,
             };
-            Ok(Layer { activation: self.slice(*activation)?, gradient })
+            Ok(LayerValues { activation: self.slice(*activation)?, gradient })
         });
         layers.collect()
     }

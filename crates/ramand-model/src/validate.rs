@@ -1,4 +1,4 @@
-//! Whether a manifest's values can be used, each for itself and against the others.
+//! From the text of a manifest to one whose values can be used, each for itself and against the others.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,12 +6,33 @@ use std::path::Path;
 use ramand_core::decide::{COMPONENTS_MAX, VARIATES_MAX};
 use ramand_core::preprocess::{CHANNELS_MAX, POINTS_MAX, STEPS_MAX};
 use ramand_core::spectrum::ShiftAxis;
+use serde::Deserialize;
 
 use super::manifest::{
-    BANDS_MAX, FILES_MAX, Manifest, ManifestError, NetworkRecord, OUTPUTS_MAX, OutputRecord, TARGETS_MAX, Task,
+    BANDS_MAX, FILES_MAX, FORMAT, Manifest, ManifestError, NetworkRecord, OUTPUTS_MAX, OutputRecord, TARGETS_MAX, Task,
 };
 
 impl Manifest {
+    /// Reads and validates the text of a manifest; `path` is only for messages.
+    ///
+    /// # Errors
+    /// When the text is no manifest of [`FORMAT`], or its values contradict each other.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ManifestError> {
+        /// Any format's manifest, as far as its version.
+        #[derive(Deserialize)]
+        struct Versioned {
+            format: u32,
+        }
+        let syntax = |source| ManifestError::Syntax { path: path.to_owned(), source: Box::new(source) };
+        let Versioned { format } = toml::from_str(text).map_err(syntax)?;
+        if format != FORMAT {
+            return Err(ManifestError::Format { path: path.to_owned(), found: format });
+        }
+        let manifest: Self = toml::from_str(text).map_err(syntax)?;
+        manifest.validate(path)?;
+        Ok(manifest)
+    }
+
     /// Checks every value for itself and against the others; `path` is only for messages.
     ///
     /// # Errors

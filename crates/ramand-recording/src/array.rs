@@ -9,7 +9,7 @@ use super::curve::{Abscissa, Curve, FILE_BYTES_MAX};
 use super::error::RecordingError;
 use super::folder::bytes;
 use super::labels::{self, LabelRow};
-use super::{RecordedSpectrum, Recording};
+use super::recording::{RecordedSpectrum, Recording};
 
 /// Reads `[spectra, points]` from `array`, `[points]` from `shifts`, and one row of `table` a spectrum, in this order.
 pub(super) fn read(array: &Path, shifts: &Path, table: &Path, abscissa: Abscissa) -> Result<Recording, RecordingError> {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use ramand_core::spectrum::ShiftAxis;
 
 use super::curve::{Abscissa, Curve, FILE_BYTES_MAX};
-use super::error::RecordingError;
+use super::error::{CELLS_MAX, RecordingError};
 use super::labels::{self, LabelRow};
-use super::{CELLS_MAX, RecordedSpectrum, Recording, jcamp, spc};
+use super::recording::{RecordedSpectrum, Recording};
+use super::{jcamp, spc};
 
 /// Endings of files that must have a row in the table.
 const ENDINGS: [&str; 4] = ["spc", "jdx", "dx", "jcm"];

@@ -135,7 +135,12 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Curve>, SpcError> {
         if exponent != FLOATS && exponent.unsigned_abs() > EXPONENT_MAX {
             return Err(SpcError::Exponent { spectrum, exponent });
         }
-        let ordinates = reader.ordinates(abscissae.len(), exponent, has(SIXTEEN_BITS))?;
+        let encoding = match exponent {
+            FLOATS => Encoding::Floats,
+            _ if has(SIXTEEN_BITS) => Encoding::Words { exponent },
+            _ => Encoding::DoubleWords { exponent },
+        };
+        let ordinates = reader.ordinates(abscissae.len(), encoding)?;
         let ordinates = finite(ordinates, spectrum, "Y")?.into_iter().map(|value| value as f32).collect();
         curves.push(Curve { abscissae, ordinates, unit });
     }
@@ -154,6 +159,14 @@ fn finite(values: Vec<f64>, spectrum: usize, what: &'static str) -> Result<Vec<f
         Some(point) => Err(SpcError::NotFinite { spectrum, what, point }),
         None => Ok(values),
     }
+}
+
+/// How Y values are written: as they are, or as whole numbers of 16 or 32 bits, y = number · 2^(exponent − bits).
+#[derive(Debug, Clone, Copy)]
+enum Encoding {
+    Floats,
+    Words { exponent: i8 },
+    DoubleWords { exponent: i8 },
 }
 
 /// Bytes and how far they are read.
@@ -182,17 +195,19 @@ impl<'a> Reader<'a> {
         Ok(bytes.as_chunks().0.iter().map(|&bytes| f64::from(f32::from_le_bytes(bytes))).collect())
     }
 
-    fn ordinates(&mut self, count: usize, exponent: i8, sixteen_bits: bool) -> Result<Vec<f64>, SpcError> {
+    fn ordinates(&mut self, count: usize, encoding: Encoding) -> Result<Vec<f64>, SpcError> {
         const WHAT: &str = "the Y values";
-        let power = |bits: i32| 2.0_f64.powi(i32::from(exponent) - bits);
-        if exponent == FLOATS {
-            self.floats(count, WHAT)
-        } else if sixteen_bits {
-            let bytes = self.take(count * size_of::<i16>(), WHAT)?;
-            Ok(bytes.as_chunks().0.iter().map(|&bytes| f64::from(i16::from_le_bytes(bytes)) * power(16)).collect())
-        } else {
-            let bytes = self.take(count * size_of::<i32>(), WHAT)?;
-            Ok(bytes.as_chunks().0.iter().map(|&bytes| f64::from(i32::from_le_bytes(bytes)) * power(32)).collect())
+        let power = |exponent: i8, bits: i32| 2.0_f64.powi(i32::from(exponent) - bits);
+        match encoding {
+            Encoding::Floats => self.floats(count, WHAT),
+            Encoding::Words { exponent } => {
+                let (bytes, power) = (self.take(count * size_of::<i16>(), WHAT)?, power(exponent, 16));
+                Ok(bytes.as_chunks().0.iter().map(|&bytes| f64::from(i16::from_le_bytes(bytes)) * power).collect())
+            }
+            Encoding::DoubleWords { exponent } => {
+                let (bytes, power) = (self.take(count * size_of::<i32>(), WHAT)?, power(exponent, 32));
+                Ok(bytes.as_chunks().0.iter().map(|&bytes| f64::from(i32::from_le_bytes(bytes)) * power).collect())
+            }
         }
     }
 }

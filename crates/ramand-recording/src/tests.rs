@@ -1,5 +1,7 @@
 //! Reading recordings: what is read, and how every fault names its place.
 
+use std::path::PathBuf;
+
 use super::*;
 
 fn read(text: &str) -> Result<Recording, RecordingError> {

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use ramand_core::spectrum::{AxisError, ShiftAxis};
 
 use super::curve::{Abscissa, descends};
-use super::error::RecordingError;
+use super::error::{CELLS_MAX, RecordingError};
 use super::labels::no_column_twice;
-use super::{CELLS_MAX, RecordedSpectrum, Recording};
+use super::recording::{RecordedSpectrum, Recording};
 
 pub(super) fn read(path: &Path, abscissa: Abscissa) -> Result<Recording, RecordingError> {
     let failed = |source| RecordingError::Read { path: path.to_owned(), source };

@@ -11,13 +11,10 @@ mod peak;
 use crate::spectrum::{RamanShift, ShiftAxis};
 
 pub use lines::Material;
-
-/// How far from its tabulated position a band is looked for, cm⁻¹: ten times what a usable axis is off, and never nearer to
-/// the neighbouring band.
-pub const SEARCH_PER_CM: f64 = 10.0;
+use peak::SEARCH_PER_CM;
 
 /// A band this many times higher than the noise is a band.
-pub const HEIGHT_TO_NOISE_MIN: f64 = 5.0;
+const HEIGHT_TO_NOISE_MIN: f64 = 5.0;
 
 /// One band of the table that lies on the axis.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,6 +1,8 @@
 //! The position of one band.
 
-use super::SEARCH_PER_CM;
+/// How far from its tabulated position a band is looked for, cm⁻¹: ten times what a usable axis is off, and never nearer to
+/// the neighbouring band.
+pub(super) const SEARCH_PER_CM: f64 = 10.0;
 
 /// A standard deviation is this many times the median absolute deviation of normally distributed values.
 const SIGMA_PER_MAD: f64 = 1.4826;

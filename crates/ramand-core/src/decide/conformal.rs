@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use crate::failure::{Failure, Kind};
 
 /// Scores of one calibration: a million spectra are a few megabytes.
-pub const SCORES_MAX: usize = 1 << 20;
+const SCORES_MAX: usize = 1 << 20;
 
 /// Sums of 1/3 and 1/5 are whole numbers but for rounding.
 const ROUNDING: f64 = 1e-9;
@@ -154,8 +154,8 @@ pub fn conforming(scores: &[f32], temperature: f64, limits: &[f64]) -> Vec<usize
     limits.iter().enumerate().filter(conforms).map(|(class, _)| class).collect()
 }
 
-/// As [`conforming`], with `likeliest` among them: the set that a gate leaves to say which kind it is, once the gate has refused what
-/// is none of them. It holds the true kind at least as often.
+/// As [`conforming`], with `likeliest` among them: the set that a gate leaves to say which class it is, once the gate has refused what
+/// is none of them. It holds the true class at least as often.
 pub fn conforming_or_likeliest(scores: &[f32], temperature: f64, limits: &[f64], likeliest: usize) -> Vec<usize> {
     let mut members = conforming(scores, temperature, limits);
     if let Err(place) = members.binary_search(&likeliest) {
@@ -164,45 +164,45 @@ pub fn conforming_or_likeliest(scores: &[f32], temperature: f64, limits: &[f64],
     members
 }
 
-/// Limits of [`conforming`] from the true kinds of held-out spectra.
+/// Limits of [`conforming`] from the true classes of held-out spectra.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SetLimits {
     /// One a class.
     pub limits: Vec<f64>,
     /// Whether each class has a quantile of its own, so that each is covered with the confidence (the Mondrian or label-conditional
-    /// kind of V. Vovk, "Conditional validity of inductive conformal predictors", 2013), or all share one.
+    /// class of V. Vovk, "Conditional validity of inductive conformal predictors", 2013), or all share one.
     pub by_kind: bool,
 }
 
-/// The limits with which a set holds the true kind with this confidence: by kind where every kind has [`samples_needed`], else
+/// The limits with which a set holds the true class with this confidence: by class where every class has [`samples_needed`], else
 /// one for all; `None` where there are too few samples for that.
 ///
 /// # Errors
 /// When there are no scores, or one is not finite.
 pub fn set_limits(
-    held_out: &[HeldOutKind],
-    kinds: usize,
+    held_out: &[HeldOutClass],
+    classes: usize,
     confidence: f64,
 ) -> Result<Option<SetLimits>, CalibrationError> {
-    let of = |kind: Option<usize>| {
-        let own = held_out.iter().filter(move |row| kind.is_none_or(|kind| kind == row.kind));
+    let of = |class: Option<usize>| {
+        let own = held_out.iter().filter(move |row| class.is_none_or(|class| class == row.class));
         Calibration::new(own.map(|row| (row.odds_against, row.sample)))
     };
     let all = of(None)?;
-    let by_kind: Option<Vec<f64>> = (0..kinds).map(|kind| of(Some(kind)).ok()?.quantile(confidence)).collect();
-    let for_all = || all.quantile(confidence).map(|limit| SetLimits { limits: vec![limit; kinds], by_kind: false });
+    let by_kind: Option<Vec<f64>> = (0..classes).map(|class| of(Some(class)).ok()?.quantile(confidence)).collect();
+    let for_all = || all.quantile(confidence).map(|limit| SetLimits { limits: vec![limit; classes], by_kind: false });
     Ok(by_kind.map(|limits| SetLimits { limits, by_kind: true }).or_else(for_all))
 }
 
-/// A spectrum of known kind that a model without its sample predicted.
+/// A spectrum of known class that a model without its sample predicted.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct HeldOutKind {
-    /// [`odds_against`] its true kind.
+pub struct HeldOutClass {
+    /// [`odds_against`] its true class.
     pub odds_against: f64,
     /// Which sample.
     pub sample: usize,
-    /// The true kind.
-    pub kind: usize,
+    /// The true class.
+    pub class: usize,
 }
 
 #[cfg(test)]
@@ -367,8 +367,8 @@ mod tests {
 
     #[test]
     fn limits_are_by_kind_where_every_kind_has_samples_for_it() {
-        let row = |sample: usize, kind: usize, odds_against: f64| HeldOutKind { odds_against, sample, kind };
-        let held_out: Vec<HeldOutKind> =
+        let row = |sample: usize, class: usize, odds_against: f64| HeldOutClass { odds_against, sample, class };
+        let held_out: Vec<HeldOutClass> =
             (0..18).map(|sample| row(sample, sample % 2, sample as f64 - 10.0 * (sample % 2) as f64)).collect();
         let by_kind = set_limits(&held_out, 2, 0.9).expect("scores").expect("nine a kind");
         assert_eq!(by_kind, SetLimits { limits: vec![16.0, 7.0], by_kind: true });

@@ -1,20 +1,15 @@
 //! The applicability gate: whether a prepared spectrum is like those the model was trained on (ASTM D6122).
 
+use super::classes::Classes;
 use super::conformal::Calibration;
-use super::kinds::Kinds;
+use super::gate_error::{COMPONENTS_MAX, GateError, require};
+use super::project::project;
 use super::verdict::SIGNIFICANCE;
-use crate::failure::{Failure, Kind};
 use crate::outcome::Applicability;
 use crate::spectrum::PreparedSpectrum;
 
-/// Components of one gate: training sets that need more do not exist, and time per spectrum must be bounded.
-pub const COMPONENTS_MAX: usize = 256;
-
 /// How far from orthonormal loadings may be: f32 rounding of a few thousand features, and nothing else.
 const ORTHONORMAL_TOLERANCE: f64 = 1e-3;
-
-/// Accumulators side by side, so that a sum does not wait for its own last addition.
-const LANES: usize = 8;
 
 /// Principal components of prepared training spectra, and the limits held-out samples gave. `features` is channels ×
 /// points of the model's axis.
@@ -32,78 +27,11 @@ pub struct PrincipalComponents {
     pub q_limit: f64,
 }
 
-/// Why numbers are no gate.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum GateError {
-    /// None, or too many.
-    #[error("a gate has 1 to {COMPONENTS_MAX} components, not {components}")]
-    Components {
-        /// How many there are.
-        components: usize,
-    },
-    /// Loadings that are not components × features.
-    #[error("{loadings} loadings are not {components} components of {features} features")]
-    Shape {
-        /// Numbers in the loadings.
-        loadings: usize,
-        /// Eigenvalues.
-        components: usize,
-        /// Length of the mean.
-        features: usize,
-    },
-    /// Variates, centres or whitenings whose sizes do not fit.
-    #[error(
-        "{variates} numbers of variates, {centres} of centres and {whitening} of whitenings are not {kinds} kinds among {features} values"
-    )]
-    KindsShape {
-        /// Numbers in the variates.
-        variates: usize,
-        /// Numbers in the centres.
-        centres: usize,
-        /// Numbers in the whitenings.
-        whitening: usize,
-        /// Limits.
-        kinds: usize,
-        /// Values of a spectrum.
-        features: usize,
-    },
-    /// NaN, infinite, or a variance or limit that is not above zero.
-    #[error("{what} {index} is {value}, expected {expected}")]
-    Value {
-        /// Of what.
-        what: &'static str,
-        /// Position, from 0.
-        index: usize,
-        /// The number.
-        value: f64,
-        /// What it should be.
-        expected: &'static str,
-    },
-    /// Rows that are no directions at right angles.
-    #[error("loadings {first} and {second} have the product {product}, orthonormal ones have {expected}")]
-    NotOrthonormal {
-        /// Row.
-        first: usize,
-        /// Row.
-        second: usize,
-        /// Their scalar product.
-        product: f64,
-        /// 1 for a row with itself, else 0.
-        expected: f64,
-    },
-}
-
-impl Failure for GateError {
-    fn kind(&self) -> Kind {
-        Kind::Operator
-    }
-}
-
 /// A PCA that is known to be one.
 #[derive(Debug, Clone)]
 pub struct Gate {
     principal: PrincipalComponents,
-    kinds: Option<Kinds>,
+    classes: Option<Classes>,
     held_out: Option<HeldOut>,
 }
 
@@ -116,8 +44,8 @@ struct HeldOut {
 
 /// How unusual a spectrum is, in one number, from T² and Q over their limits.
 ///
-/// Of a classification, with the distance to the [`nearest`](Kinds::nearest) kind: the largest of the three, so that no statistic
-/// that a foreign kind leaves alone drowns the one it moves. Otherwise the sum of both (the combined index of H. H. Yue and S. J. Qin,
+/// Of a classification, with the distance to the [`nearest`](Classes::nearest) class: the largest of the three, so that no statistic
+/// that a foreign class leaves alone drowns the one it moves. Otherwise the sum of both (the combined index of H. H. Yue and S. J. Qin,
 /// Ind. Eng. Chem. Res. 40 (2001) 4403-4414).
 pub fn nonconformity(nearest: Option<f64>, t2_share: f64, q_share: f64) -> f64 {
     match nearest {
@@ -155,18 +83,23 @@ impl Gate {
                 }
             }
         }
-        Ok(Self { principal, kinds: None, held_out: None })
+        Ok(Self { principal, classes: None, held_out: None })
     }
 
     /// The same gate that also gives p-values: from the [`nonconformity`] of held-out spectra. `significance` is the share of good
     /// spectra that a p-value may refuse where the line says nothing else, in 0..1.
     ///
     /// # Errors
-    /// When the kinds are not of this gate's features, or a number is not finite.
-    pub fn calibrated(self, kinds: Option<Kinds>, held_out: Calibration, significance: f32) -> Result<Self, GateError> {
-        kinds.iter().try_for_each(|kinds| kinds.check(self.features()))?;
+    /// When the classes are not of this gate's features, or a number is not finite.
+    pub fn calibrated(
+        self,
+        classes: Option<Classes>,
+        held_out: Calibration,
+        significance: f32,
+    ) -> Result<Self, GateError> {
+        classes.iter().try_for_each(|classes| classes.check(self.features()))?;
         let held_out = Some(HeldOut { calibration: held_out, significance });
-        Ok(Self { principal: self.principal, kinds, held_out })
+        Ok(Self { principal: self.principal, classes, held_out })
     }
 
     /// Whether it gives p-values.
@@ -204,7 +137,7 @@ impl Gate {
         assert_eq!(values.len(), mean.len(), "the gate belongs to another axis or number of channels");
         let mut residual: Vec<f64> =
             values.iter().zip(mean).map(|(&value, &mean)| f64::from(value) - f64::from(mean)).collect();
-        let nearest = self.kinds.as_ref().map(|kinds| kinds.nearest(&residual));
+        let nearest = self.classes.as_ref().map(|classes| classes.nearest(&residual));
         // Every score is of the centred spectrum, before any component is taken off it.
         let mut scores = [0.0; COMPONENTS_MAX];
         let rows = || loadings.chunks_exact(mean.len());
@@ -226,32 +159,6 @@ impl Gate {
             p_value: self.held_out.as_ref().map(|held_out| held_out.calibration.p_value(score) as f32),
             significance: self.held_out.as_ref().map_or(SIGNIFICANCE, |held_out| held_out.significance),
         }
-    }
-}
-
-/// The scalar product, in f64.
-pub(super) fn project(centred: &[f64], loading: &[f32]) -> f64 {
-    let mut lanes = [0.0; LANES];
-    let (blocks, weights) = (centred.chunks_exact(LANES), loading.chunks_exact(LANES));
-    let ends = blocks.remainder().iter().zip(weights.remainder());
-    let end: f64 = ends.map(|(value, &weight)| value * f64::from(weight)).sum();
-    for (block, weights) in blocks.zip(weights) {
-        for ((lane, value), &weight) in lanes.iter_mut().zip(block).zip(weights) {
-            *lane += value * f64::from(weight);
-        }
-    }
-    lanes.iter().sum::<f64>() + end
-}
-
-pub(super) fn require(
-    what: &'static str,
-    values: impl Iterator<Item = f64>,
-    expected: &'static str,
-    accept: impl Fn(f64) -> bool,
-) -> Result<(), GateError> {
-    match values.enumerate().find(|&(_, value)| !accept(value)) {
-        Some((index, value)) => Err(GateError::Value { what, index, value, expected }),
-        None => Ok(()),
     }
 }
 
@@ -319,8 +226,8 @@ mod tests {
 
     #[test]
     fn between_two_kinds_is_unusual_and_off_the_plane_as_well() {
-        // Two kinds at -3 and 3 on the first component, each with a standard deviation of 1.
-        let kinds = Kinds {
+        // Two classes at -3 and 3 on the first component, each with a standard deviation of 1.
+        let classes = Classes {
             variates: vec![1.0, 0.0, 0.0],
             centres: vec![-3.0, 3.0],
             whitening: vec![1.0, 1.0],
@@ -335,19 +242,19 @@ mod tests {
         };
         let held_out = || Calibration::new((0..99).map(|sample| (0.01 * sample as f64, sample))).expect("scores");
         let plain = Gate::new(principal.clone()).expect("a PCA").calibrated(None, held_out(), 0.01).expect("scores");
-        let by_kind = Gate::new(principal.clone()).expect("a PCA").calibrated(Some(kinds.clone()), held_out(), 0.05);
+        let by_kind = Gate::new(principal.clone()).expect("a PCA").calibrated(Some(classes.clone()), held_out(), 0.05);
         let by_kind = by_kind.expect("three values");
         let p = |gate: &Gate, values: &[f32]| gate.assess_values(values).p_value.expect("calibrated");
-        // Between the kinds T2 and Q are 0, and 0.9 of what samples of either kind reach is used up.
+        // Between the classes T2 and Q are 0, and 0.9 of what samples of either class reach is used up.
         assert_eq!((p(&plain, &[0.0; 3]), p(&by_kind, &[0.0; 3])), (1.0, 0.1));
-        // On a kind, T2 is 1 of 10: the largest of the three counts, or the sum.
+        // On a class, T2 is 1 of 10: the largest of the three counts, or the sum.
         assert_eq!((p(&plain, &[3.0, 0.0, 0.0]), p(&by_kind, &[3.0, 0.0, 0.0])), (0.9, 0.9));
         assert_eq!((p(&plain, &[3.0, 0.0, 1.0]), p(&by_kind, &[3.0, 0.0, 1.0])), (0.4, 0.5));
         assert_eq!(p(&by_kind, &[3.0, 1.0, 0.0]), 0.5);
         let significance = |gate: &Gate| gate.assess_values(&[0.0; 3]).significance;
         assert_eq!((significance(&plain), significance(&by_kind)), (0.01, 0.05));
         assert!(by_kind.is_calibrated() && !Gate::new(principal.clone()).expect("a PCA").is_calibrated());
-        let short = Kinds { whitening: vec![1.0], ..kinds };
+        let short = Classes { whitening: vec![1.0], ..classes };
         let error = Gate::new(principal).expect("a PCA").calibrated(Some(short), held_out(), 0.05);
         assert!(error.expect_err("one number").to_string().contains("1 of whitenings are not 2 kinds among 3 values"));
     }

@@ -102,7 +102,7 @@ fn doubt(prediction: &Prediction) -> Option<Reason> {
         Prediction::Class { labels, best, set: Some(set), .. } => {
             let conforming = set.members.len();
             if conforming == 0 || conforming == labels.len() {
-                return Some(Reason::UnknownKind { conforming, confidence: set.confidence });
+                return Some(Reason::UnknownClass { conforming, confidence: set.confidence });
             }
             if set.members == [*best] {
                 return None;
@@ -158,7 +158,7 @@ fn demands(reason: &Reason, rules: &Rules) -> Decision {
         | Reason::UnusualSample { .. }
         | Reason::UnknownSample { .. }
         | Reason::ImprobableSample { .. }
-        | Reason::UnknownKind { .. }
+        | Reason::UnknownClass { .. }
         | Reason::Incomplete { .. }
         | Reason::LimitNotApplicable { .. } => Decision::Invalid,
     }
@@ -181,7 +181,7 @@ fn rank(reason: &Reason) -> u8 {
         Reason::UnknownSample { .. } => 10,
         Reason::UnusualSample { .. } => 11,
         Reason::ImprobableSample { .. } => 12,
-        Reason::UnknownKind { .. } => 13,
+        Reason::UnknownClass { .. } => 13,
         Reason::NotGated => 14,
         Reason::NotCalibrated { .. } => 15,
         Reason::WrongClass { .. } => 16,

@@ -75,7 +75,7 @@ pub enum Reason {
         significance: f32,
     },
     /// No kind conforms, or every one does.
-    UnknownKind {
+    UnknownClass {
         /// How many conform: none or all.
         conforming: usize,
         /// Of the set.
@@ -165,7 +165,7 @@ impl Reason {
             Self::UnusualSample { .. } => "unusual-sample",
             Self::UnknownSample { .. } => "unknown-sample",
             Self::ImprobableSample { .. } => "improbable-sample",
-            Self::UnknownKind { .. } => "unknown-kind",
+            Self::UnknownClass { .. } => "unknown-kind",
             Self::Ambiguous { .. } => "ambiguous",
             Self::NearLimit { .. } => "near-limit",
             Self::NotGated => "not-gated",
@@ -214,7 +214,7 @@ impl std::fmt::Display for Reason {
                 let (p_value, significance) = told_apart(*p_value, *significance);
                 write!(f, "unlike the training set: p {p_value} is not above the significance of {significance}")
             }
-            Self::UnknownKind { conforming, confidence } => {
+            Self::UnknownClass { conforming, confidence } => {
                 let which = if *conforming == 0 { "no kind" } else { "every kind" };
                 write!(f, "unknown: {which} fits with {} confidence", percent(*confidence))
             }
@@ -341,12 +341,12 @@ mod tests {
                 "unlike the training set: p 0.0021 is not above the significance of 0.01",
             ),
             (
-                Reason::UnknownKind { conforming: 0, confidence: 0.9 },
+                Reason::UnknownClass { conforming: 0, confidence: 0.9 },
                 "unknown-kind",
                 "unknown: no kind fits with 90 % confidence",
             ),
             (
-                Reason::UnknownKind { conforming: 8, confidence: 0.975 },
+                Reason::UnknownClass { conforming: 8, confidence: 0.975 },
                 "unknown-kind",
                 "unknown: every kind fits with 97.5 % confidence",
             ),

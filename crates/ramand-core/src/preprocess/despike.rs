@@ -11,6 +11,7 @@
 //! a cosmic ray does not.
 
 use super::step::Despike;
+use crate::median::median;
 
 /// Standard deviation of a normal distribution over its median absolute deviation, inverted (0.6745).
 const NORMAL_MAD: f64 = 0.674_489_750_196_081_7;
@@ -116,15 +117,4 @@ fn replace(values: &mut [f64], spoilt: &[bool], window: usize) {
             reach += window;
         }
     }
-}
-
-/// The median of at least one number; reorders them.
-fn median(values: &mut [f64]) -> f64 {
-    let (middle, odd) = (values.len() / 2, values.len() % 2 == 1);
-    let (below, &mut upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
-    if odd {
-        return upper;
-    }
-    let lower = below.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    0.5 * (lower + upper)
 }

@@ -11,25 +11,18 @@
 //! [`Pipeline::before_normalise`] and [`Pipeline::finish`] are its two halves.
 
 mod baseline;
-#[cfg(test)]
-mod cosmic_rays;
 mod despike;
 mod error;
-#[cfg(test)]
-mod golden;
 mod normalise;
 mod orthogonal;
 mod pipeline;
-#[cfg(test)]
-mod properties;
 mod resample;
 mod smooth;
 mod step;
+#[cfg(test)]
+mod tests;
 mod whittaker;
 
 pub use error::{PipelineError, PrepareError};
 pub use pipeline::{CHANNELS_MAX, POINTS_MAX, Pipeline, STEPS_MAX, Workspace};
-pub use step::{
-    Baseline, Despike, ITERATIONS_MAX, LAMBDA_RANGE, Normalise, POLYNOMIAL_ORDER_MAX, SMOOTH_ORDER_MAX, Smooth, Step,
-    WINDOW_MAX, Whittaker,
-};
+pub use step::{Baseline, Despike, LAMBDA_RANGE, Normalise, Smooth, Step, Whittaker};

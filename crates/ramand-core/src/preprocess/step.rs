@@ -5,19 +5,19 @@ use std::ops::RangeInclusive;
 use super::PipelineError;
 
 /// Points in a window: wider than any band of an instrument this program reads.
-pub const WINDOW_MAX: usize = 129;
+const WINDOW_MAX: usize = 129;
 
 /// Order of a smoothing polynomial: above this it follows the noise.
-pub const SMOOTH_ORDER_MAX: usize = 8;
+const SMOOTH_ORDER_MAX: usize = 8;
 
 /// Order of a baseline polynomial: above this it follows the bands.
-pub const POLYNOMIAL_ORDER_MAX: usize = 12;
+const POLYNOMIAL_ORDER_MAX: usize = 12;
 
 /// λ of a Whittaker baseline. Below, the baseline follows the bands; above, W + λ DᵀD is beyond the precision of f64.
 pub const LAMBDA_RANGE: RangeInclusive<f64> = 1.0..=1e10;
 
 /// Reweightings of a baseline: bounds the time one spectrum may take. The methods converge in 10 to 50.
-pub const ITERATIONS_MAX: usize = 500;
+const ITERATIONS_MAX: usize = 500;
 
 /// One step of a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,7 +6,7 @@ use ramand_model::Model;
 use super::EvaluateError;
 use super::document::{Cell, Content, Section, Table};
 use super::effect;
-use super::observe::{Observations, Truth};
+use super::observe::Observations;
 use super::occlusion::{correlation, occluded, window};
 use super::partition::ELSEWHERE;
 use crate::train::Progress;
@@ -75,7 +75,7 @@ impl Occlusion {
             progress.step()?;
             let observed = &observations.rows[row];
             let explained = observed.explained;
-            let base = super::observe::pick(&of_reference, all.len(), explained);
+            let base = explained.row_of(&of_reference, all.len());
             let apart = super::contribution::difference(&observed.contributions(explained), &base);
             let said = probes.iter().map(|(_, members)| members.iter().map(|&place| apart[place]).sum());
             let said = said.collect();
@@ -87,7 +87,7 @@ impl Occlusion {
                     observed.scores.iter().zip(scores).map(|(y, score)| y - f64::from(score)).collect::<Vec<f64>>(),
                 );
             }
-            let effects = taken.iter().map(|taken| super::observe::pick(taken, 1, explained)[0]).collect();
+            let effects = taken.iter().map(|taken| explained.of(taken)).collect();
             spectra.push((row, effects, said));
             each.push(taken);
         }
@@ -121,19 +121,11 @@ fn effect_share(
 ) -> Option<f64> {
     let shares = questions.iter().filter_map(|&explained| {
         let of = |(row, taken): (usize, &Vec<Vec<f64>>)| {
-            let truth = match (&observations.truth, explained) {
-                (Ok(Truth::Values(values)), Explained::Value) => values[row],
-                (Ok(Truth::Classes(classes)), Explained::Contrast { class, against }) => match classes[row]? {
-                    found if found == class => 1.0,
-                    found if found == against => -1.0,
-                    _ => return None,
-                },
-                _ => return None,
-            };
-            let went = super::observe::pick(&taken[probe], 1, explained)[0];
+            let truth = observations.truth.as_ref().ok()?.regressor(row, explained)?;
+            let went = explained.of(&taken[probe]);
             Some((truth, vec![went, observations.rows[row].output(explained)]))
         };
-        let samples: Vec<effect::Sample> =
+        let samples: Vec<effect::EffectSample> =
             spectra.iter().zip(taken).filter_map(|((row, ..), taken)| of((*row, taken))).collect();
         let effects = effect::effects(&samples, &vec![1; samples.len()], explained)?;
         let share = effects[0] / effects[1];

@@ -5,7 +5,6 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::document::Figure;
-use super::precision::Budget;
 use super::render::number;
 
 /// What adds to the output.
@@ -193,14 +192,14 @@ pub(super) fn linearity(truth: &[f64], panels: &[Panel<'_>], unit: &str) -> Figu
     Figure { key: "linearity", caption: "Contribution of each band against the truth.".into(), svg }
 }
 
-/// The covariance matrix, as parts of the variance of y.
-pub(super) fn precision(names: &[&str], budget: &Budget) -> Figure {
+/// A covariance matrix by name, as parts of the `variance` that it adds up to.
+pub(super) fn covariances(names: &[&str], matrix: &[Vec<f64>], variance: f64) -> Figure {
     let count = names.len();
     let (left, top, cell) = (230_i32, 20_i32, 34_i32);
     let size = (left as u32 + cell as u32 * count as u32 + 30, top as u32 + cell as u32 * count as u32 + 30);
-    let largest = budget.covariances.iter().flatten().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    let largest = matrix.iter().flatten().fold(0.0_f64, |largest, value| largest.max(value.abs()));
     let svg = drawing(size, |root| {
-        for (row, (name, covariances)) in names.iter().zip(&budget.covariances).enumerate() {
+        for (row, (name, covariances)) in names.iter().zip(matrix).enumerate() {
             let y = top + cell * row as i32;
             let style = (FONT, 12).into_font().into_text_style(root).pos(Pos::new(HPos::Right, VPos::Center));
             root.draw(&Text::new((*name).to_owned(), (left - 8, y + cell / 2), style))?;
@@ -209,8 +208,8 @@ pub(super) fn precision(names: &[&str], budget: &Budget) -> Figure {
                 let strength = if largest > 0.0 { value.abs() / largest } else { 0.0 };
                 let colour = if value < 0.0 { TAKES } else { ADDS };
                 root.draw(&Rectangle::new([(x, y), (x + cell - 1, y + cell - 1)], colour.mix(strength).filled()))?;
-                let part = 100.0 * value / budget.variance;
-                if budget.variance > 0.0 && part.abs() >= 0.5 {
+                let part = 100.0 * value / variance;
+                if variance > 0.0 && part.abs() >= 0.5 {
                     let style = (FONT, 10).into_font().into_text_style(root).pos(Pos::new(HPos::Center, VPos::Center));
                     root.draw(&Text::new(format!("{part:.0}"), (x + cell / 2, y + cell / 2), style))?;
                 }

@@ -1,9 +1,10 @@
 //! D1, D2 and D4: what each band adds, compared with the reference population, and its shares.
 
+use ramand_core::median::median;
+
 use super::document::{Cell, Content, Section, Table};
 use super::observe::{Observations, Row};
 use super::precision::Budget;
-use crate::train::figures::median;
 
 /// What a map does not say; stands under every map.
 pub(super) const NON_CLAIMS: [&str; 2] = [
@@ -17,19 +18,19 @@ const CANCELLING: f64 = 0.01;
 const NOISE: f64 = 2.0;
 
 /// D_B = φ_B(x) − mean over the reference of φ_B (our definition D2 by band, in units of y).
-pub fn difference(contributions: &[f64], reference: &[f64]) -> Vec<f64> {
+pub(super) fn difference(contributions: &[f64], reference: &[f64]) -> Vec<f64> {
     contributions.iter().zip(reference).map(|(value, mean)| value - mean).collect()
 }
 
 /// s_B = D_B / Σ D, signed (our definition D4, dimensionless; the shares add up to 1). `None` where |Σ D| is at most `floor`.
-pub fn signed_shares(difference: &[f64], floor: f64) -> Option<Vec<f64>> {
+pub(super) fn signed_shares(difference: &[f64], floor: f64) -> Option<Vec<f64>> {
     let sum: f64 = difference.iter().sum();
     (sum.abs() > floor).then(|| difference.iter().map(|part| part / sum).collect())
 }
 
 /// g_B = Σ|D| over the band / Σ|D| (our definition D4, in 0..=1; the shares of a partition add up to 1), from Σ|D| by band;
 /// all zero where nothing differs from the reference.
-pub fn gross_shares(gross: &[f64]) -> Vec<f64> {
+pub(super) fn gross_shares(gross: &[f64]) -> Vec<f64> {
     let sum: f64 = gross.iter().sum();
     gross.iter().map(|part| if sum > 0.0 { part / sum } else { 0.0 }).collect()
 }
@@ -129,7 +130,7 @@ fn linear(observations: &Observations) -> Option<String> {
 
 /// Σ_o Cov(y_lin,o, y_o) / Σ_o Var(y_o) over spectra (our definition, dimensionless), each given as the linear part and y of every
 /// output. What the network adds is the rest to 1; where the two work against each other it is negative, and this above 1.
-pub fn linear_part_of_variance(spectra: &[(&[f64], &[f64])]) -> Option<f64> {
+pub(super) fn linear_part_of_variance(spectra: &[(&[f64], &[f64])]) -> Option<f64> {
     let count = spectra.len() as f64;
     let outputs = spectra.first()?.1.len();
     let (mut covariance, mut variance) = (0.0, 0.0);

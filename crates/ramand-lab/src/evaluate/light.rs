@@ -18,7 +18,7 @@ const RANK_TOLERANCE: f64 = 1e-9;
 /// x ≈ c m + p₀ + p₁ u + p₂ u² by least squares over some points of the axis, m being a mean spectrum: the model of extended multiplicative
 /// signal correction (Martens and Stark, J. Pharm. Biomed. Anal. 9 (1991) 625). The scale c keeps what every spectrum has, bands included,
 /// out of the polynomial.
-struct Fit {
+struct BackgroundFit {
     /// 1, u, u² and m, \[points\]\[4\].
     columns: DMatrix<f64>,
     /// Of the rows that are fitted.
@@ -26,7 +26,7 @@ struct Fit {
     fitted: Vec<usize>,
 }
 
-impl Fit {
+impl BackgroundFit {
     /// `None` where fewer points are fitted than there are columns.
     fn new(mean: &[f64], u: &[f64], fitted: &[usize]) -> Option<Self> {
         let scale = mean.iter().fold(f64::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
@@ -53,14 +53,14 @@ impl Fit {
 }
 
 /// What can be taken away from spectra of one axis.
-pub(super) struct Light {
+pub(super) struct RecordedLight {
     axis: Arc<ShiftAxis>,
-    background: Fit,
+    background: BackgroundFit,
     /// Of each stretch: the points in it, and a fit to all others.
-    stretches: Vec<(Vec<usize>, Fit)>,
+    stretches: Vec<(Vec<usize>, BackgroundFit)>,
 }
 
-impl Light {
+impl RecordedLight {
     /// `spectra` give the mean; fits look at the points of the model's `axis` outside all `bands`. Stretches are ranges in cm⁻¹.
     pub(super) fn new(
         spectra: &[RawSpectrum],
@@ -87,7 +87,9 @@ impl Light {
         let points = |wanted: &dyn Fn(f64) -> bool| -> Vec<usize> {
             (0..own.len()).filter(|&point| wanted(own.per_cm()[point])).collect()
         };
-        let fit = |fitted: &[usize]| Fit::new(&mean, &u, fitted).ok_or("too little of the axis is outside all bands");
+        let fit = |fitted: &[usize]| {
+            BackgroundFit::new(&mean, &u, fitted).ok_or("too little of the axis is outside all bands")
+        };
         let stretches = stretches.iter().map(|stretch| {
             let others = points(&|cm| outside(cm) && !stretch.contains(&cm));
             Ok((points(&|cm| stretch.contains(&cm)), fit(&others)?))
@@ -141,10 +143,10 @@ mod tests {
         RawSpectrum::new(axis, light, None, Origin::Recorded { id: "test".into() }).expect("finite")
     }
 
-    fn light(spectra: &[RawSpectrum]) -> Light {
+    fn light(spectra: &[RawSpectrum]) -> RecordedLight {
         let shift = RamanShift::from_per_cm;
         let band = Band { name: "band".into(), from: shift(1080.0), to: shift(1120.0) };
-        Light::new(spectra, spectra[0].axis(), &[band], &[1040.0..=1050.0]).expect("one axis")
+        RecordedLight::new(spectra, spectra[0].axis(), &[band], &[1040.0..=1050.0]).expect("one axis")
     }
 
     fn check(found: &RawSpectrum, expected: &RawSpectrum) {
@@ -193,12 +195,12 @@ mod tests {
         let one = spectrum(1.0, |_| 0.0);
         let shift = RamanShift::from_per_cm;
         let everything = Band { name: "all".into(), from: shift(0.0), to: shift(5000.0) };
-        let error = Light::new(std::slice::from_ref(&one), one.axis(), &[everything], &[]).err();
+        let error = RecordedLight::new(std::slice::from_ref(&one), one.axis(), &[everything], &[]).err();
         assert!(error.is_some_and(|error| error.contains("outside all bands")));
         let axis = Arc::new(ShiftAxis::even(shift(1000.0), shift(1300.0), 101).expect("even"));
         let other = RawSpectrum::new(axis, vec![1.0; 101], None, Origin::Recorded { id: "other".into() });
-        let error = Light::new(&[one.clone(), other.expect("finite")], one.axis(), &[], &[]).err();
+        let error = RecordedLight::new(&[one.clone(), other.expect("finite")], one.axis(), &[], &[]).err();
         assert!(error.is_some_and(|error| error.contains("share one axis")));
-        assert!(Light::new(&[], one.axis(), &[], &[]).is_err());
+        assert!(RecordedLight::new(&[], one.axis(), &[], &[]).is_err());
     }
 }

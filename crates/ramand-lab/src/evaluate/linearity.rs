@@ -4,23 +4,24 @@ use statrs::distribution::{ContinuousCDF, FisherSnedecor};
 
 use super::chart::{self, Panel};
 use super::document::{Cell, Content, Figure, Section, Table};
-use super::observe::{Observations, Truth};
+use super::observe::Observations;
+use super::truth::Truth;
 
 /// Ordinary least squares v = a + β c.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Line {
+pub(super) struct FittedLine {
     /// β, in units of v per unit of c.
-    pub slope: f64,
+    pub(super) slope: f64,
     /// a, in units of v.
-    pub intercept: f64,
+    pub(super) intercept: f64,
     /// 1 − Σ (v − fit)² / Σ (v − mean v)², dimensionless; `None` where v does not vary.
-    pub r2: Option<f64>,
+    pub(super) r2: Option<f64>,
     /// Σ (v − fit)².
-    pub residual: f64,
+    pub(super) residual: f64,
 }
 
 /// The least-squares line of `v` on `c`; `None` below two points or where c does not vary.
-pub fn line(c: &[f64], v: &[f64]) -> Option<Line> {
+pub(super) fn line(c: &[f64], v: &[f64]) -> Option<FittedLine> {
     let count = c.len().min(v.len()) as f64;
     let (mean_c, mean_v) = (c.iter().sum::<f64>() / count, v.iter().sum::<f64>() / count);
     let pairs = || c.iter().zip(v).map(|(c, v)| (c - mean_c, v - mean_v));
@@ -32,25 +33,25 @@ pub fn line(c: &[f64], v: &[f64]) -> Option<Line> {
     let residual: f64 = pairs().map(|(c, v)| (v - slope * c).powi(2)).sum();
     let total: f64 = pairs().map(|(_, v)| v * v).sum();
     let r2 = (total > 0.0).then(|| 1.0 - residual / total);
-    Some(Line { slope, intercept: mean_v - slope * mean_c, r2, residual })
+    Some(FittedLine { slope, intercept: mean_v - slope * mean_c, r2, residual })
 }
 
 /// Whether a line is all there is to see (N. R. Draper and H. Smith, "Applied regression analysis", 3rd edition, 1998, chapter 2).
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LackOfFit {
+pub(super) struct LackOfFit {
     /// F = (SS of level means about the line / (m − 2)) / (SS within levels / (n − m)), dimensionless.
-    pub f: f64,
+    pub(super) f: f64,
     /// m − 2, with m distinct levels of c.
-    pub freedom_fit: usize,
+    pub(super) freedom_fit: usize,
     /// n − m, with n values.
-    pub freedom_error: usize,
+    pub(super) freedom_error: usize,
     /// The chance of so large an F where the line holds and errors are normal, independent and alike.
-    pub p: f64,
+    pub(super) p: f64,
 }
 
 /// The F test for lack of fit, values at exactly the same c being its replicates. `None` below three levels, without
 /// replicates, or where those do not differ.
-pub fn lack_of_fit(c: &[f64], v: &[f64]) -> Option<LackOfFit> {
+pub(super) fn lack_of_fit(c: &[f64], v: &[f64]) -> Option<LackOfFit> {
     let fit = line(c, v)?;
     let mut pairs: Vec<(f64, f64)> = c.iter().copied().zip(v.iter().copied()).collect();
     pairs.sort_by(|one, other| one.0.total_cmp(&other.0));
@@ -71,9 +72,9 @@ pub fn lack_of_fit(c: &[f64], v: &[f64]) -> Option<LackOfFit> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Linearity {
     /// Of each band, and of all the rest.
-    pub(super) bands: Vec<(Line, Option<LackOfFit>)>,
+    pub(super) bands: Vec<(FittedLine, Option<LackOfFit>)>,
     /// Of the prediction.
-    pub(super) prediction: (Line, Option<LackOfFit>),
+    pub(super) prediction: (FittedLine, Option<LackOfFit>),
 }
 
 impl Linearity {
@@ -107,7 +108,7 @@ pub(super) fn linearity(observations: &Observations) -> Result<Linearity, String
 pub(super) fn section(observations: &Observations, found: &Result<Linearity, String>) -> Section {
     let content = found.as_ref().map_err(Clone::clone).map(|found| {
         let whole = found.prediction.0.slope;
-        let row = |name: &str, (line, test): &(Line, Option<LackOfFit>)| -> Vec<Cell> {
+        let row = |name: &str, (line, test): &(FittedLine, Option<LackOfFit>)| -> Vec<Cell> {
             vec![
                 name.into(),
                 line.slope.into(),

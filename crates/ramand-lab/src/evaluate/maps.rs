@@ -7,8 +7,9 @@ use super::chart::{self, EffectMap};
 use super::contribution::NON_CLAIMS;
 use super::document::{Cell, Content, Section, Table};
 use super::linearity::Linearity;
-use super::observe::{Observations, Truth};
+use super::observe::Observations;
 use super::precision::Budget;
+use super::truth::Truth;
 
 /// More drawings than these are not looked at; the rest is in the tables.
 const DRAWN_MAX: usize = 4;

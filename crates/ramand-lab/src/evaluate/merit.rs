@@ -6,8 +6,10 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::document::{Cell, Content, Section, Table};
 use super::linearity::line;
-use super::observe::{Observations, Truth};
+use super::observe::Observations;
 use super::precision::Budget;
+use super::request::SeenBefore;
+use super::truth::Truth;
 use crate::train::bootstrap::Draws;
 use crate::train::figures::RegressionSums;
 
@@ -28,7 +30,7 @@ pub(super) fn draws(samples: usize) -> Draws {
 /// ν = n − 2. 2 t₁₋α stands for the noncentrality, which it equals but for little where ν > 3.
 ///
 /// `None` below [`SAMPLES_MIN`] values, or where c or v does not vary.
-pub fn detection_limit(c: &[f64], v: &[f64]) -> Option<f64> {
+pub(super) fn detection_limit(c: &[f64], v: &[f64]) -> Option<f64> {
     if c.len() < SAMPLES_MIN {
         return None;
     }
@@ -43,16 +45,16 @@ pub fn detection_limit(c: &[f64], v: &[f64]) -> Option<f64> {
 }
 
 /// The limit of detection at repeatability alone: 3.3 s_r / |β| (IUPAC 1995, α = β = 5 %, deviation known), in units of c.
-pub fn repeatability_limit(repeatability: f64, slope: f64) -> Option<f64> {
+pub(super) fn repeatability_limit(repeatability: f64, slope: f64) -> Option<f64> {
     let limit = 3.3 * repeatability / slope.abs();
     limit.is_finite().then_some(limit)
 }
 
 /// One figure, its bootstrap interval, and what it is called.
-type Figure = (&'static str, String, f64, Option<[f64; 2]>);
+type MeritFigure = (&'static str, String, f64, Option<[f64; 2]>);
 
 /// The section.
-pub(super) fn section(observations: &Observations, budget: &Result<Budget, String>, trained_on: bool) -> Section {
+pub(super) fn section(observations: &Observations, budget: &Result<Budget, String>, seen: SeenBefore) -> Section {
     let content = match &observations.truth {
         Err(because) => Err(because.clone()),
         Ok(_) if observations.rows.is_empty() => Err("no spectrum could be prepared".into()),
@@ -60,7 +62,7 @@ pub(super) fn section(observations: &Observations, budget: &Result<Budget, Strin
         Ok(Truth::Classes(truth)) => Ok(kinds(observations, truth)),
     };
     let content = content.map(|mut content| {
-        if trained_on {
+        if seen == SeenBefore::InTraining {
             content.notes.push("Not a test: these are the spectra the bundle was trained on.".into());
         }
         content
@@ -73,7 +75,7 @@ pub(super) fn section(observations: &Observations, budget: &Result<Budget, Strin
     }
 }
 
-fn table(figures: Vec<Figure>) -> Table {
+fn table(figures: Vec<MeritFigure>) -> Table {
     let rows = figures.into_iter().map(|(key, what, value, interval)| {
         let [low, high] = interval.map_or([Cell::Missing, Cell::Missing], |interval| interval.map(Cell::from));
         vec![key.into(), what.into(), value.into(), low, high]
@@ -165,7 +167,7 @@ fn kinds(observations: &Observations, truth: &[Option<usize>]) -> Content {
         sums[0] / sums[1]
     };
     let (once, draws) = (vec![1; observations.samples], draws(observations.samples));
-    let figure = |key, what: String, kind: usize| -> Figure {
+    let figure = |key, what: String, kind: usize| -> MeritFigure {
         (key, what, rate(kind, &once), draws.interval(|counts| rate(kind, counts)))
     };
     let mut figures = vec![figure("accuracy", "accuracy, share of spectra named rightly".into(), 0)];

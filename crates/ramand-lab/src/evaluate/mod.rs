@@ -8,30 +8,34 @@
 
 mod audit;
 mod chart;
-pub mod contribution;
+mod contribution;
 pub mod document;
 mod effect;
+mod effect_map;
 mod error;
 mod light;
-pub mod linearity;
+mod linearity;
 mod maps;
-pub mod merit;
+mod merit;
 pub mod methods;
 mod observe;
-pub mod occlusion;
-pub mod off_band;
+mod occlusion;
+mod off_band;
 mod partition;
-pub mod precision;
-pub mod purity;
-pub mod quadrant;
+mod precision;
+mod purity;
+mod quadrant;
 pub mod render;
+mod request;
 pub mod shift;
 mod shortcut;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod truth;
 
 pub use error::EvaluateError;
+pub use request::Request;
 
 use ramand_model::Model;
 use ramand_recording::Recording;
@@ -42,18 +46,6 @@ use self::observe::Observations;
 use self::off_band::OffBand;
 use self::shortcut::Shortcuts;
 use crate::train::Progress;
-
-/// What is asked about a bundle.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Request {
-    /// Label column that holds the truth; without it, nothing is compared with a truth.
-    pub label: Option<String>,
-    /// Label column that tells independent samples apart; without it, the one the bundle was trained with if it is there, else
-    /// every row is a sample.
-    pub group: Option<String>,
-    /// SHA-256 of the recording, hexadecimal, as training writes it.
-    pub data_sha256: String,
-}
 
 /// How many steps [`evaluate`] takes: the length of a progress bar.
 pub fn steps(recording: &Recording) -> u64 {
@@ -97,7 +89,7 @@ pub fn evaluate(
         notes: vec![format!("The bundle says of itself: {}.", identity.claim)],
         sections: vec![
             subject::section(recording, model, request, &observations),
-            merit::section(&observations, &budget, subject::is_training_data(model, request)),
+            merit::section(&observations, &budget, request.seen_before(model)),
             maps::section(&observations, model),
             contribution::section(&observations, &budget),
             quadrant::section(&observations, &linearity),

@@ -6,22 +6,14 @@ use ramand_core::cam::OutputMaps;
 use ramand_core::outcome::{Attribution, Explained};
 use ramand_core::preprocess::Workspace;
 use ramand_model::Model;
-use ramand_model::manifest::Task;
 use ramand_recording::Recording;
 
-use super::effect::MapSums;
-use super::partition::Partition;
-use super::{EvaluateError, Request, subject};
+use super::effect_map::MapSums;
+use super::error::EvaluateError;
+use super::partition::AxisPartition;
+use super::request::Request;
+use super::truth::{Known, Truth};
 use crate::train::Progress;
-
-/// What spectra are known to be.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Truth {
-    /// In the output's unit, one per row.
-    Values(Vec<f64>),
-    /// Index among the model's labels, one per row; `None` for a kind the model does not know.
-    Classes(Vec<Option<usize>>),
-}
 
 /// One spectrum.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,32 +37,29 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// What the model takes it for.
+    fn answer(&self) -> Known {
+        match self.explained {
+            Explained::Value => Known::Value(self.scores[0]),
+            Explained::Contrast { class, .. } => Known::Class(Some(class)),
+        }
+    }
+
     /// The explained scalar.
     pub(super) fn output(&self, explained: Explained) -> f64 {
-        pick(&self.scores, 1, explained)[0]
+        explained.of(&self.scores)
     }
 
     /// φ_B of the explained scalar: D3, antisymmetric in the two classes.
     pub(super) fn contributions(&self, explained: Explained) -> Vec<f64> {
-        pick(&self.contributions, self.contributions.len() / self.scores.len(), explained)
-    }
-}
-
-/// The row of a value, or the difference of two classes' rows, of \[outputs\]\[width\].
-pub(super) fn pick(rows: &[f64], width: usize, explained: Explained) -> Vec<f64> {
-    let row = |output: usize| &rows[output * width..][..width];
-    match explained {
-        Explained::Value => row(0).to_vec(),
-        Explained::Contrast { class, against } => {
-            row(class).iter().zip(row(against)).map(|(class, against)| class - against).collect()
-        }
+        explained.row_of(&self.contributions, self.contributions.len() / self.scores.len())
     }
 }
 
 /// Everything the definitions are computed from.
 #[derive(Debug)]
 pub(super) struct Observations {
-    pub(super) partition: Partition,
+    pub(super) partition: AxisPartition,
     /// The model's labels; empty for a regression.
     pub(super) labels: Vec<String>,
     /// Of the output.
@@ -117,16 +106,16 @@ impl Observations {
         let manifest = model.manifest();
         let axis = model.pipeline().axis();
         let width = (model.explainer().receptive_field() / axis.mean_step()).round() as usize;
-        let partition = Partition::new(axis, manifest.bands(), width);
-        let names: Vec<&str> = match subject::group_column(recording, model, request) {
+        let partition = AxisPartition::new(axis, manifest.bands(), width);
+        let names: Vec<&str> = match request.group_column(recording, model) {
             Some(column) => recording.label_column(column)?,
             None => Vec::new(),
         };
         let mut indices = BTreeMap::new();
         let (mut workspace, mut session) = (Workspace::default(), model.session()?);
-        let reference = Reference::of(model, &partition);
+        let reference = ReferenceMaps::of(model, &partition);
         let labels = manifest.output.labels.clone().unwrap_or_default();
-        let truth = truth(recording, manifest.task, &labels, request.label.as_deref());
+        let truth = Truth::of(recording, manifest.task, &labels, request.label.as_deref());
         let mut maps = MapSums::new(manifest.outputs(), axis.len());
         let mut identities = Identities::default();
         let (mut rows, mut prepared, mut unprepared, mut kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -149,7 +138,7 @@ impl Observations {
             let row = observe(&partition, &reference, &scores, &found, sample, applies);
             identities.check(&row, &reference, &model.judge(&mut session, &spectrum)?.attribution, &partition);
             let known = truth.as_ref().ok().map(|truth| truth.at(index));
-            maps.add(known.unwrap_or(Kind::of(&row)), &found.map);
+            maps.add(known.unwrap_or(row.answer()), &found.map);
             rows.push(row);
             prepared.push(spectrum.values().to_vec());
             kept.push(index);
@@ -210,7 +199,7 @@ impl Observations {
 
     /// Mean φ of the reference population, by band and for the rest.
     pub(super) fn reference_of(&self, explained: Explained) -> Vec<f64> {
-        self.partition.coarse(&pick(&self.reference, self.partition.places().len(), explained))
+        self.partition.coarse(&explained.row_of(&self.reference, self.partition.places().len()))
     }
 
     /// A scalar in words.
@@ -243,7 +232,7 @@ impl Observations {
 }
 
 /// The reference population's mean maps.
-struct Reference {
+struct ReferenceMaps {
     map: Vec<f64>,
     linear: Vec<f64>,
     contributions: Vec<f64>,
@@ -251,8 +240,8 @@ struct Reference {
     output: Vec<f64>,
 }
 
-impl Reference {
-    fn of(model: &Model, partition: &Partition) -> Self {
+impl ReferenceMaps {
+    fn of(model: &Model, partition: &AxisPartition) -> Self {
         let maps = model.explainer().reference_maps();
         let widened = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect();
         let points = partition.owner().len();
@@ -267,15 +256,15 @@ impl Reference {
 }
 
 impl Identities {
-    fn check(&mut self, row: &Row, reference: &Reference, published: &Attribution, partition: &Partition) {
+    fn check(&mut self, row: &Row, reference: &ReferenceMaps, published: &Attribution, partition: &AxisPartition) {
         let explained = row.explained;
-        let of = |values: &[f64]| pick(values, 1, explained)[0];
+        let of = |values: &[f64]| explained.of(values);
         let output = of(&row.scores);
         let note = |worst: &mut f64, error: f64| *worst = worst.max(error.abs() / output.abs().max(1.0));
         let found = row.contributions(explained);
         let sum: f64 = found.iter().sum();
         note(&mut self.contributions, sum - (output - of(&reference.offset)));
-        let of_reference: f64 = pick(&reference.contributions, found.len(), explained).iter().sum();
+        let of_reference: f64 = explained.row_of(&reference.contributions, found.len()).iter().sum();
         note(&mut self.difference, sum - of_reference - (output - of(&reference.output)));
         for (one, other) in partition.sums(published.map.iter().copied()).iter().zip(&found) {
             note(&mut self.contrast, one - other);
@@ -284,8 +273,8 @@ impl Identities {
 }
 
 fn observe(
-    partition: &Partition,
-    reference: &Reference,
+    partition: &AxisPartition,
+    reference: &ReferenceMaps,
     scores: &[f32],
     maps: &OutputMaps,
     sample: usize,
@@ -298,7 +287,7 @@ fn observe(
     let explained = best_against_runner_up(&scores);
     let difference = |map: &[f32], reference: &[f64]| -> Vec<f64> {
         let map: Vec<f64> = map.iter().map(|&value| f64::from(value)).collect();
-        let (map, reference) = (pick(&map, points, explained), pick(reference, points, explained));
+        let (map, reference) = (explained.row_of(&map, points), explained.row_of(reference, points));
         map.iter().zip(reference).map(|(value, mean)| value - mean).collect()
     };
     let whole = difference(&maps.map, &reference.map);
@@ -322,57 +311,6 @@ pub(super) fn best_against_runner_up(scores: &[f64]) -> Explained {
     }
 }
 
-/// What one row is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Kind {
-    Value(f64),
-    Class(Option<usize>),
-}
-
-impl Kind {
-    /// What the model takes a row for.
-    fn of(row: &Row) -> Self {
-        match row.explained {
-            Explained::Value => Self::Value(row.scores[0]),
-            Explained::Contrast { class, .. } => Self::Class(Some(class)),
-        }
-    }
-}
-
-impl Truth {
-    fn at(&self, row: usize) -> Kind {
-        match self {
-            Self::Values(values) => Kind::Value(values[row]),
-            Self::Classes(classes) => Kind::Class(classes[row]),
-        }
-    }
-
-    fn only(&self, rows: &[usize]) -> Self {
-        match self {
-            Self::Values(values) => Self::Values(rows.iter().map(|&row| values[row]).collect()),
-            Self::Classes(classes) => Self::Classes(rows.iter().map(|&row| classes[row]).collect()),
-        }
-    }
-}
-
-/// What every row of the recording is.
-fn truth(recording: &Recording, task: Task, labels: &[String], column: Option<&str>) -> Result<Truth, String> {
-    let Some(column) = column else { return Err("no column with the truth was named (--label)".into()) };
-    let said = |error: ramand_recording::RecordingError| error.to_string();
-    match task {
-        Task::Regression => Ok(Truth::Values(recording.number_column(column).map_err(said)?)),
-        Task::Classification => {
-            let names = recording.label_column(column).map_err(said)?;
-            let class = |name: &str| labels.iter().position(|label| label == name);
-            let classes: Vec<_> = names.into_iter().map(class).collect();
-            if classes.iter().all(Option::is_none) {
-                return Err(format!("column '{column}' holds no kind the model knows ({})", labels.join(", ")));
-            }
-            Ok(Truth::Classes(classes))
-        }
-    }
-}
-
 /// Replicates of one sample have one truth.
 fn agreed(truth: &Truth, rows: &[Row]) -> Result<(), String> {
     let mut first: BTreeMap<usize, usize> = BTreeMap::new();
@@ -392,14 +330,6 @@ fn agreed(truth: &Truth, rows: &[Row]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_contrast_is_the_difference_of_two_rows_and_antisymmetric() {
-        let rows = [1.0, 2.0, 5.0, 3.0, 7.0, 7.0];
-        assert_eq!(pick(&rows, 2, Explained::Value), [1.0, 2.0]);
-        assert_eq!(pick(&rows, 2, Explained::Contrast { class: 1, against: 0 }), [4.0, 1.0]);
-        assert_eq!(pick(&rows, 2, Explained::Contrast { class: 0, against: 1 }), [-4.0, -1.0]);
-    }
 
     #[test]
     fn the_runner_up_is_the_second_highest() {

@@ -6,7 +6,7 @@ use ramand_core::spectrum::ShiftAxis;
 
 /// The weight of the reference at each point: 1 inside, ½ (1 + cos(π d / taper)) at a distance d < `taper_cm` from the nearest
 /// point inside, 0 beyond.
-pub fn window(axis: &ShiftAxis, inside: impl Fn(usize) -> bool, taper_cm: f64) -> Vec<f32> {
+pub(super) fn window(axis: &ShiftAxis, inside: impl Fn(usize) -> bool, taper_cm: f64) -> Vec<f32> {
     let shifts = axis.per_cm();
     let mut distances = vec![f64::INFINITY; shifts.len()];
     let mut last: Option<f64> = None;
@@ -28,7 +28,7 @@ pub fn window(axis: &ShiftAxis, inside: impl Fn(usize) -> bool, taper_cm: f64) -
 }
 
 /// x with the reference where the weights say, \[channels\]\[points\]: x + w (reference − x).
-pub fn occluded(values: &[f32], reference: &[f32], weights: &[f32]) -> Vec<f32> {
+pub(super) fn occluded(values: &[f32], reference: &[f32], weights: &[f32]) -> Vec<f32> {
     let rows = values.chunks(weights.len()).zip(reference.chunks(weights.len()));
     let replaced = rows.flat_map(|(values, reference)| {
         values
@@ -41,7 +41,7 @@ pub fn occluded(values: &[f32], reference: &[f32], weights: &[f32]) -> Vec<f32> 
 }
 
 /// Pearson's correlation; `None` below two pairs or where either does not vary.
-pub fn correlation(one: &[f64], other: &[f64]) -> Option<f64> {
+pub(super) fn correlation(one: &[f64], other: &[f64]) -> Option<f64> {
     let count = one.len() as f64;
     let (mean_one, mean_other) = (one.iter().sum::<f64>() / count, other.iter().sum::<f64>() / count);
     let sum = |of: &dyn Fn(f64, f64) -> f64| -> f64 {

@@ -6,12 +6,12 @@ use super::contribution::{self, NON_CLAIMS};
 use super::document::{Cell, Content, Section, Table};
 use super::effect::{effects, samples};
 use super::observe::Observations;
-use super::partition::Partition;
+use super::partition::AxisPartition;
 use super::shortcut::{MATERIAL, Shortcuts, is_alarming};
 
 /// h_S = |E_S| / Σ|E| over places (our definition, in 0..=1, adding up to 1): the part of all effects, whatever their sign, that a
 /// place has; all zero where there is no effect.
-pub fn effect_shares(effects: &[f64]) -> Vec<f64> {
+pub(super) fn effect_shares(effects: &[f64]) -> Vec<f64> {
     let magnitudes: Vec<f64> = effects.iter().map(|effect| effect.abs()).collect();
     contribution::gross_shares(&magnitudes)
 }
@@ -21,16 +21,16 @@ const SHOWN_MAX: usize = 8;
 
 /// A share of effects, and the part of the axis that has it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Loudness {
+pub(super) struct Loudness {
     /// Of all effects, in 0..=1.
-    pub share: f64,
+    pub(super) share: f64,
     /// Of the axis, in 0..=1.
-    pub extent: f64,
+    pub(super) extent: f64,
 }
 
 impl Loudness {
     /// share / extent, dimensionless: 1 is what the axis has on average; of no extent, 0.
-    pub fn per_extent(self) -> f64 {
+    pub(super) fn per_extent(self) -> f64 {
         if self.extent > 0.0 { self.share / self.extent } else { 0.0 }
     }
 }
@@ -92,7 +92,7 @@ impl OffBand {
     }
 
     /// The same of those that are no band's flank.
-    pub(super) fn suspects(&self, partition: &Partition, count: usize) -> Vec<usize> {
+    pub(super) fn suspects(&self, partition: &AxisPartition, count: usize) -> Vec<usize> {
         let mut order = self.pieces(partition.bands(), usize::MAX);
         order.retain(|&piece| !partition.is_flank(piece));
         order.truncate(count);

@@ -8,7 +8,7 @@ const PIECES_MAX: usize = 256;
 
 /// A stretch of the axis that is looked at as one.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Place {
+pub(super) struct AxisPlace {
     /// The band's assignment; of a piece, its range.
     pub(super) name: String,
     /// First point, cm⁻¹.
@@ -22,8 +22,8 @@ pub(super) struct Place {
 /// Every point of the axis belongs to exactly one place, so that sums over places are sums over the axis. Bands come first, in
 /// the order of the table; a point in two bands counts for the first of them.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Partition {
-    places: Vec<Place>,
+pub(super) struct AxisPartition {
+    places: Vec<AxisPlace>,
     bands: usize,
     /// The place of each point.
     owner: Vec<usize>,
@@ -32,7 +32,7 @@ pub(super) struct Partition {
 /// What lies outside all bands together is called.
 pub(super) const ELSEWHERE: &str = "elsewhere";
 
-impl Partition {
+impl AxisPartition {
     /// Between the bands, pieces are at most `width` points wide, about what one cell of the network sees. Bands without
     /// a point on the axis are left out.
     pub(super) fn new(axis: &ShiftAxis, bands: impl IntoIterator<Item = Band>, width: usize) -> Self {
@@ -62,14 +62,14 @@ impl Partition {
             let from_cm = members().fold(f64::INFINITY, f64::min);
             let to_cm = members().fold(f64::NEG_INFINITY, f64::max);
             let name = names.get(index).cloned().unwrap_or_else(|| format!("{from_cm:.0} to {to_cm:.0} cm-1"));
-            Place { name, from_cm, to_cm, points: members().count() }
+            AxisPlace { name, from_cm, to_cm, points: members().count() }
         };
         let places = (0..pieces).map(place).collect();
         Self { places, bands, owner }
     }
 
     /// All of them, bands first.
-    pub(super) fn places(&self) -> &[Place] {
+    pub(super) fn places(&self) -> &[AxisPlace] {
         &self.places
     }
 
@@ -79,7 +79,7 @@ impl Partition {
     }
 
     /// The places that no band has: everything after the bands.
-    pub(super) fn pieces(&self) -> &[Place] {
+    pub(super) fn pieces(&self) -> &[AxisPlace] {
         &self.places[self.bands..]
     }
 
@@ -97,7 +97,7 @@ impl Partition {
     /// stands there is its flank.
     pub(super) fn is_flank(&self, piece: usize) -> bool {
         let of = &self.places[piece];
-        let apart = |band: &Place| (band.from_cm - of.to_cm).max(of.from_cm - band.to_cm);
+        let apart = |band: &AxisPlace| (band.from_cm - of.to_cm).max(of.from_cm - band.to_cm);
         self.places[..self.bands].iter().any(|band| apart(band) <= 0.5 * (band.to_cm - band.from_cm))
     }
 
@@ -131,14 +131,14 @@ mod tests {
         let axis = ShiftAxis::even(shift(100.0), shift(190.0), 10).expect("even");
         let band = |name: &str, from, to| Band { name: name.into(), from: shift(from), to: shift(to) };
         let bands = [band("low", 110.0, 125.0), band("nowhere", 300.0, 400.0), band("over", 120.0, 140.0)];
-        let partition = Partition::new(&axis, bands, 3);
+        let partition = AxisPartition::new(&axis, bands, 3);
         assert_eq!(partition.owner(), [2, 0, 0, 1, 1, 3, 3, 3, 4, 4]);
         assert_eq!(partition.names(), ["low", "over", ELSEWHERE]);
         assert_eq!(partition.pieces()[1].name, "150 to 170 cm-1");
         assert_eq!(partition.pieces()[1].points, 3);
         assert_eq!(partition.off_band_extent(), 0.6);
         // A band from 110 to 140, then pieces of 100, of 150 and 160, of 170 and 180, of 190.
-        let wide = Partition::new(&axis, [band("wide", 110.0, 140.0)], 2);
+        let wide = AxisPartition::new(&axis, [band("wide", 110.0, 140.0)], 2);
         assert_eq!((1..5).map(|piece| wide.is_flank(piece)).collect::<Vec<_>>(), [true, true, false, false]);
         let sums = partition.sums((0..10).map(|point| point as f32));
         assert_eq!(sums, [3.0, 7.0, 0.0, 18.0, 17.0]);
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn an_axis_without_bands_is_elsewhere() {
         let axis = ShiftAxis::even(RamanShift::from_per_cm(0.0), RamanShift::from_per_cm(1.0), 4).expect("even");
-        let partition = Partition::new(&axis, [], 99);
+        let partition = AxisPartition::new(&axis, [], 99);
         assert_eq!((partition.names(), partition.off_band_extent()), (vec![ELSEWHERE], 1.0));
     }
 }

@@ -4,32 +4,32 @@ use ramand_core::outcome::Explained;
 
 use super::chart;
 use super::document::{Cell, Content, Section, Table};
-use super::observe::{Observations, Row};
+use super::observe::{Observations, Row, best_against_runner_up};
 
 /// The precision budget: Var(y) = Σ_B Σ_B' Cov(φ_B, φ_B') (our definition D7), in squared units of y.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Budget {
+pub(super) struct Budget {
     /// Cov(φ_B, φ_B') within samples, pooled over them, `[bands][bands]`.
-    pub covariances: Vec<Vec<f64>>,
+    pub(super) covariances: Vec<Vec<f64>>,
     /// Var(y) within samples, pooled over them.
-    pub variance: f64,
+    pub(super) variance: f64,
     /// Degrees of freedom: replicates less samples.
-    pub freedom: usize,
+    pub(super) freedom: usize,
 }
 
 impl Budget {
     /// Cov(φ_B, y) = Σ_B' Cov(φ_B, φ_B'), which adds up to Var(y) over the bands.
-    pub fn parts(&self) -> Vec<f64> {
+    pub(super) fn parts(&self) -> Vec<f64> {
         self.covariances.iter().map(|row| row.iter().sum()).collect()
     }
 
     /// Repeatability standard deviation s_r = √Var(y), in units of y.
-    pub fn repeatability(&self) -> f64 {
+    pub(super) fn repeatability(&self) -> f64 {
         self.variance.sqrt()
     }
 
     /// |Σ Σ Cov − Var(y)| / Var(y): the identity's error; zero where nothing varies.
-    pub fn identity_error(&self) -> f64 {
+    pub(super) fn identity_error(&self) -> f64 {
         let sum: f64 = self.parts().iter().sum();
         if self.variance > 0.0 { (sum - self.variance).abs() / self.variance } else { sum.abs() }
     }
@@ -37,7 +37,7 @@ impl Budget {
 
 /// The pooled within-sample covariances of `replicates`, each given as its sample, its φ by band and its y. `None` without two
 /// replicates of any sample.
-pub fn budget(replicates: &[(usize, Vec<f64>, f64)]) -> Option<Budget> {
+pub(super) fn budget(replicates: &[(usize, Vec<f64>, f64)]) -> Option<Budget> {
     let bands = replicates.first()?.1.len();
     let mut order: Vec<&(usize, Vec<f64>, f64)> = replicates.iter().collect();
     order.sort_by_key(|(sample, ..)| *sample);
@@ -78,7 +78,7 @@ pub(super) fn of_observations(observations: &Observations) -> Result<Budget, Str
 /// One scalar for all spectra of a sample: what its mean scores explain.
 fn explained_by_sample(observations: &Observations) -> Vec<Explained> {
     let means = observations.by_sample(|row| row.scores.clone());
-    means.iter().map(|(_, scores)| super::observe::best_against_runner_up(scores)).collect()
+    means.iter().map(|(_, scores)| best_against_runner_up(scores)).collect()
 }
 
 /// A row per band with its part, and the whole matrix.
@@ -104,7 +104,7 @@ pub(super) fn section(observations: &Observations, found: &Result<Budget, String
             [Cell::from(*name)].into_iter().chain(row.iter().map(|&covariance| covariance.into())).collect()
         });
         let matrix = Table::new("covariances", &columns, rows.collect()).data_only();
-        let figures = vec![chart::precision(&names, budget)];
+        let figures = vec![chart::covariances(&names, &budget.covariances, budget.variance)];
         let (largest, part) = loudest(budget);
         let notes = vec![
             format!(

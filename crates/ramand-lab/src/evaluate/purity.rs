@@ -3,11 +3,12 @@
 use ramand_core::outcome::Explained;
 
 use super::document::{Cell, Content, Section, Table};
-use super::observe::{Observations, Truth};
+use super::observe::Observations;
+use super::truth::Truth;
 
 /// P = 2·AUC − 1 (our definition D5, dimensionless, −1..=1), where AUC is the share of pairs of one value of `ones` and one of
 /// `others` in which the former is larger, ties counted by half (Mann and Whitney 1947). `None` where either is empty.
-pub fn purity(ones: &[f64], others: &[f64]) -> Option<f64> {
+pub(super) fn purity(ones: &[f64], others: &[f64]) -> Option<f64> {
     if ones.is_empty() || others.is_empty() {
         return None;
     }

@@ -6,15 +6,16 @@ use super::chart;
 use super::contribution::mean_gross_shares;
 use super::document::{Cell, Content, Section, Table};
 use super::linearity::Linearity;
-use super::observe::{Observations, Truth};
+use super::observe::Observations;
 use super::purity::by_band;
+use super::truth::Truth;
 
 /// From this purity or R² on, a band is different: its AUC is at least 0.75.
 const DIFFERENT: f64 = 0.5;
 
 /// What use and difference together say of a band (our definition).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quadrant {
+pub(super) enum Quadrant {
     /// Used and different.
     Sound,
     /// Used, but not different.
@@ -27,7 +28,7 @@ pub enum Quadrant {
 
 /// Used is what has at least its equal part of the gross amount, 1 / `places`; different is what has a purity or R² of at least
 /// [`DIFFERENT`].
-pub fn quadrant(gross_share: f64, difference: f64, places: usize) -> Quadrant {
+pub(super) fn quadrant(gross_share: f64, difference: f64, places: usize) -> Quadrant {
     match (gross_share * places as f64 >= 1.0, difference >= DIFFERENT) {
         (true, true) => Quadrant::Sound,
         (true, false) => Quadrant::Suspicious,

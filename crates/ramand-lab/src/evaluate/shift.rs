@@ -3,26 +3,27 @@
 //! The same spectra are shown again after each change. Shares are means over samples, each with the mean over its spectra, and
 //! a spectrum counts as refused where its verdict is invalid under the rules of a line without limits.
 
-pub mod change;
+mod change;
 mod drawn;
+mod group;
+mod judge;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ramand_core::decide::{Output, Rules, Ungated, verdict};
-use ramand_core::outcome::{Conclusion, Decision, Finding, Prediction, Reason, Verdict};
-use ramand_core::preprocess::Workspace;
-use ramand_core::spectrum::RawSpectrum;
-use ramand_model::{Model, Session};
+use ramand_core::decide::Output;
+use ramand_model::Model;
 use ramand_recording::Recording;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
 use super::document::{Cell, Content, Document, Section, Table};
-use super::subject::{group_column, is_training_data};
-use super::{EvaluateError, Request};
+use super::error::EvaluateError;
+use super::request::{Request, SeenBefore};
 use crate::train::Progress;
 
-pub use self::change::Change;
+use self::change::Change;
+use self::group::Group;
+use self::judge::{Judge, Seen, Shown, Truths};
 
 /// Of the noise that fluorescence adds.
 const SEED: u64 = 1;
@@ -32,40 +33,6 @@ const AXIS_PER_CM: f64 = 3.0;
 const LASER_NM: f64 = 1.0;
 /// Of the spectrum's median.
 const FLUORESCENCE: [f64; 2] = [2.0, 5.0];
-
-/// What a line without limits concludes from one spectrum, against the truth.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Seen {
-    /// By anything.
-    refused: bool,
-    /// By T² or Q.
-    by_gate: bool,
-    /// By the p-value.
-    by_p_value: bool,
-    /// By an empty set, or one of every kind.
-    by_set: bool,
-    /// Whether interval or set held the truth, where there is one.
-    covered: Option<bool>,
-    /// Width of the interval, or size of the set.
-    size: Option<f64>,
-    /// It may be used as the answer, and is not the truth: another kind, or an interval beside it.
-    wrong: bool,
-    /// T² and Q, each over its limit; `None` where there is no gate or nothing to show it.
-    shares: Option<(f64, f64)>,
-}
-
-/// Spectra after one change, or of one thing the model does not know: in words, and what was seen of each with its sample.
-struct Group {
-    words: String,
-    seen: Vec<(usize, Seen)>,
-}
-
-/// The truth of each spectrum.
-enum Truths<'a> {
-    Values(Vec<f64>),
-    Kinds(Vec<&'a str>),
-    None,
-}
 
 /// What the spectra are shown after.
 fn changes(model: &Model) -> Vec<Change> {
@@ -97,7 +64,7 @@ pub fn shift(
     progress: &Progress,
 ) -> Result<Document, EvaluateError> {
     let identity = model.identity();
-    let own = if is_training_data(model, request) {
+    let own = if request.seen_before(model) == SeenBefore::InTraining {
         "These are the spectra the bundle was trained on: its false alarms and errors here are not those of new samples."
     } else {
         "The file is not the one the bundle was trained on."
@@ -123,11 +90,11 @@ fn section(
     let truths = match (&request.label, kinds) {
         (None, _) => Truths::None,
         (Some(column), None) => Truths::Values(recording.number_column(column)?),
-        (Some(column), Some(_)) => Truths::Kinds(recording.label_column(column)?),
+        (Some(column), Some(_)) => Truths::Classes(recording.label_column(column)?),
     };
-    let samples = samples(recording, model, request)?;
+    let samples = recording.samples(request.group_column(recording, model))?;
     let foreign = |row: usize| match (&truths, kinds) {
-        (Truths::Kinds(found), Some(known)) => !known.iter().any(|kind| kind == found[row]),
+        (Truths::Classes(found), Some(known)) => !known.iter().any(|kind| kind == found[row]),
         _ => false,
     };
     let mut judge = Judge::new(model)?;
@@ -137,23 +104,23 @@ fn section(
         let mut seen = Vec::new();
         for (row, raw) in recording.raw_spectra().enumerate().filter(|(row, _)| !foreign(*row)) {
             progress.step()?;
-            seen.push((samples[row], judge.see(&raw, change, Some((&truths, row)), &mut random)?));
+            seen.push((samples[row], judge.see(&raw, change, Shown::Known(&truths, row), &mut random)?));
         }
         groups.push(Group { words: change.in_words(), seen });
     }
     let mut random = ChaCha8Rng::seed_from_u64(SEED);
     let mut strangers: BTreeMap<String, Vec<(usize, Seen)>> = BTreeMap::new();
     for (row, raw) in recording.raw_spectra().enumerate().filter(|(row, _)| foreign(*row)) {
-        let Truths::Kinds(found) = &truths else { continue };
+        let Truths::Classes(found) = &truths else { continue };
         progress.step()?;
-        let seen = judge.see(&raw, Change::None, None, &mut random)?;
+        let seen = judge.see(&raw, Change::None, Shown::Unknown, &mut random)?;
         strangers.entry(format!("not in the training: {}", found[row])).or_default().push((samples[row], seen));
     }
     if let Some(unknown) = unknown {
-        let samples = self::samples(unknown, model, request)?;
+        let samples = unknown.samples(request.group_column(unknown, model))?;
         for (row, raw) in unknown.raw_spectra().enumerate() {
             progress.step()?;
-            let seen = judge.see(&raw, Change::None, None, &mut random)?;
+            let seen = judge.see(&raw, Change::None, Shown::Unknown, &mut random)?;
             let kind = request.label.as_ref().and_then(|column| unknown.spectra[row].labels.get(column));
             let words = match (kinds, kind) {
                 (Some(_), Some(kind)) => format!("not in the training: {kind}"),
@@ -164,13 +131,16 @@ fn section(
     }
     let changed = groups.len();
     groups.extend(strangers.into_iter().map(|(words, seen)| Group { words, seen }));
-    Ok(written(&groups, changed, model, kinds.is_some()))
+    Ok(written(&groups, changed, model))
 }
 
 /// The first `changed` of the groups are the same spectra again; what comes after them the model does not know.
-fn written(groups: &[Group], changed: usize, model: &Model, kinds: bool) -> Section {
+fn written(groups: &[Group], changed: usize, model: &Model) -> Section {
     let rows: Vec<Vec<Cell>> = groups.iter().map(|group| table_row(group.words.clone(), &group.seen)).collect();
-    let size = if kinds { "kinds in a set" } else { "width of an interval" };
+    let size = match model.output() {
+        Output::Class(_) => "kinds in a set",
+        Output::Value => "width of an interval",
+    };
     let columns = [
         ("change", "change"),
         ("spectra", "spectra"),
@@ -199,109 +169,6 @@ fn written(groups: &[Group], changed: usize, model: &Model, kinds: bool) -> Sect
             tables: vec![Table::new("shift", &columns, rows), drawn::plane_table(groups, changed)],
             notes: notes.into_iter().collect(),
         }),
-    }
-}
-
-/// Which sample each row belongs to.
-fn samples(recording: &Recording, model: &Model, request: &Request) -> Result<Vec<usize>, EvaluateError> {
-    let Some(column) = group_column(recording, model, request) else {
-        return Ok((0..recording.spectra.len()).collect());
-    };
-    let mut numbers = BTreeMap::new();
-    let texts = recording.label_column(column)?;
-    Ok(texts
-        .into_iter()
-        .map(|text| {
-            let next = numbers.len();
-            *numbers.entry(text).or_insert(next)
-        })
-        .collect())
-}
-
-/// A model as a line without limits asks it.
-struct Judge<'a> {
-    model: &'a Model,
-    session: Session,
-    workspace: Workspace,
-    rules: Rules,
-}
-
-impl<'a> Judge<'a> {
-    fn new(model: &'a Model) -> Result<Self, EvaluateError> {
-        let rules = Rules { ungated: Ungated::Remarked, ..Rules::default() };
-        Ok(Self { model, session: model.session()?, workspace: Workspace::default(), rules })
-    }
-
-    /// `truth` is that of a row, or `None` of something the model does not know.
-    fn see(
-        &mut self,
-        raw: &RawSpectrum,
-        change: Change,
-        truth: Option<(&Truths<'_>, usize)>,
-        random: &mut ChaCha8Rng,
-    ) -> Result<Seen, EvaluateError> {
-        let light = change.of(raw, random);
-        let changed =
-            RawSpectrum::new(raw.axis().clone(), light, raw.dark().map(<[f32]>::to_vec), raw.origin().clone());
-        let prepared =
-            changed.ok().and_then(|changed| self.model.pipeline().prepare(&changed, &mut self.workspace).ok());
-        // What cannot be prepared is refused before any model sees it.
-        let Some(prepared) = prepared else { return Ok(Seen { refused: true, ..Seen::default() }) };
-        let judged = self.model.judge(&mut self.session, &prepared)?;
-        let applicability = self.model.gate().map(|gate| gate.assess(&prepared));
-        let completeness = (judged.attribution.completeness, judged.attribution.completeness_error);
-        let verdict = verdict(Vec::new(), applicability.as_ref(), &judged.prediction, completeness, &self.rules);
-        let conclusion =
-            Some(Conclusion { prediction: judged.prediction, attribution: judged.attribution, applicability });
-        Ok(seen(&Finding { model: self.model.identity().clone(), conclusion, verdict }, truth))
-    }
-}
-
-fn seen(finding: &Finding, truth: Option<(&Truths<'_>, usize)>) -> Seen {
-    let Verdict { decision, reasons } = &finding.verdict;
-    let because = |of: fn(&Reason) -> bool| reasons.iter().any(of);
-    let refused = *decision == Decision::Invalid;
-    let prediction = finding.conclusion.as_ref().map(|conclusion| &conclusion.prediction);
-    let labels = matches!(prediction, Some(Prediction::Class { .. }));
-    let (covered, size) = match prediction {
-        Some(Prediction::Value { interval: Some(interval), .. }) => {
-            let held = |value: f64| (f64::from(interval.lower)..=f64::from(interval.upper)).contains(&value);
-            let covered = match truth {
-                Some((Truths::Values(values), row)) => Some(held(values[row])),
-                _ => None,
-            };
-            (covered, Some(f64::from(interval.upper - interval.lower)))
-        }
-        Some(Prediction::Class { labels, set: Some(set), .. }) => {
-            let covered = match truth {
-                Some((Truths::Kinds(kinds), row)) => {
-                    Some(set.members.iter().any(|&member| labels[member] == kinds[row]))
-                }
-                _ => None,
-            };
-            (covered, Some(set.members.len() as f64))
-        }
-        _ => (None, None),
-    };
-    let applicability = finding.conclusion.as_ref().and_then(|conclusion| conclusion.applicability);
-    let shares = applicability.map(|of| (f64::from(of.t2 / of.t2_limit), f64::from(of.q / of.q_limit)));
-    let wrong = match truth {
-        // Whatever is said of something the model does not know is wrong: a name, or a value.
-        None if labels => finding.named().is_some(),
-        None => !refused,
-        Some((Truths::Kinds(kinds), row)) => finding.named().is_some_and(|named| named != kinds[row]),
-        Some((Truths::Values(_), _)) => !refused && covered == Some(false),
-        Some((Truths::None, _)) => false,
-    };
-    Seen {
-        refused,
-        by_gate: because(|reason| matches!(reason, Reason::UnknownSample { .. } | Reason::UnusualSample { .. })),
-        by_p_value: because(|reason| matches!(reason, Reason::ImprobableSample { .. })),
-        by_set: because(|reason| matches!(reason, Reason::UnknownKind { .. })),
-        covered,
-        size,
-        wrong,
-        shares,
     }
 }
 

@@ -13,17 +13,17 @@ use rand::seq::SliceRandom;
 
 use super::EvaluateError;
 use super::effect;
-use super::light::Light;
-use super::observe::{Observations, Truth, pick};
+use super::light::RecordedLight;
+use super::observe::Observations;
 use crate::train::Progress;
 
 /// From this part of what tells truths apart on, a place is material: a choice, named in every report.
 pub(super) const MATERIAL: f64 = 0.1;
-/// How often what went is dealt out anew among the samples.
+/// How often what went is permuted among the samples.
 const PERMUTATIONS: usize = 99;
 /// Of the largest shares of those, the one that 5 in 100 reach: a false alarm of the whole report is at most that frequent.
 const CHANCE_RANK: usize = 95;
-/// Of the dealing.
+/// Of the permutations.
 const SEED: u64 = 1;
 /// The slow part is called.
 pub(super) const BACKGROUND: &str = "background";
@@ -42,7 +42,7 @@ pub(super) struct Shortcuts {
 }
 
 /// Means over one sample's spectra.
-struct Sample {
+struct TakenAway {
     /// One of its rows.
     row: usize,
     spectra: f64,
@@ -75,12 +75,12 @@ impl Shortcuts {
         let all = observations.partition.places();
         let half_step = 0.5 * axis.mean_step();
         let stretches = pieces.iter().map(|&piece| all[piece].from_cm - half_step..=all[piece].to_cm + half_step);
-        let light = match Light::new(&raw, axis, &bands, &stretches.collect::<Vec<_>>()) {
+        let light = match RecordedLight::new(&raw, axis, &bands, &stretches.collect::<Vec<_>>()) {
             Ok(light) => light,
             Err(because) => return Ok(Err(because)),
         };
         let (mut session, mut workspace) = (model.session()?, Workspace::default());
-        let mut samples: BTreeMap<usize, Sample> = BTreeMap::new();
+        let mut samples: BTreeMap<usize, TakenAway> = BTreeMap::new();
         for row in super::audit::looked_at(raw.len()) {
             progress.step()?;
             let observed = &observations.rows[row];
@@ -98,18 +98,18 @@ impl Shortcuts {
             taken.push(observed.scores.clone());
             match samples.get_mut(&observed.sample) {
                 Some(sample) => sample.add(&taken),
-                None => drop(samples.insert(observed.sample, Sample { row, spectra: 1.0, taken })),
+                None => drop(samples.insert(observed.sample, TakenAway { row, spectra: 1.0, taken })),
             }
         }
-        let samples: Vec<Sample> = samples.into_values().map(Sample::mean).collect();
+        let samples: Vec<TakenAway> = samples.into_values().map(TakenAway::mean).collect();
         let subjects = observations.subjects();
-        let mut dealt: Vec<usize> = (0..samples.len()).collect();
-        let shares = shares(observations, &subjects, &samples, &dealt);
+        let mut permuted: Vec<usize> = (0..samples.len()).collect();
+        let shares = shares(observations, &subjects, &samples, &permuted);
         let mut random = ChaCha8Rng::seed_from_u64(SEED);
         let mut by_chance: Vec<f64> = Vec::new();
         for _ in 0..PERMUTATIONS {
-            dealt.shuffle(&mut random);
-            let of_all = self::shares(observations, &subjects, &samples, &dealt);
+            permuted.shuffle(&mut random);
+            let of_all = self::shares(observations, &subjects, &samples, &permuted);
             by_chance.push(of_all.into_iter().flatten().flatten().fold(f64::NEG_INFINITY, f64::max));
         }
         by_chance.sort_by(f64::total_cmp);
@@ -130,7 +130,7 @@ impl Shortcuts {
     }
 }
 
-impl Sample {
+impl TakenAway {
     fn add(&mut self, taken: &[Vec<f64>]) {
         self.spectra += 1.0;
         for (sums, values) in self.taken.iter_mut().zip(taken) {
@@ -145,29 +145,21 @@ impl Sample {
     }
 }
 
-/// E of what went to E of y, the mean over each subject's questions: what went from sample `dealt[i]` is held against the truth of sample i.
+/// E of what went to E of y, the mean over each subject's questions: what went from sample `permuted[i]` is held against the truth of sample i.
 fn shares(
     observations: &Observations,
     subjects: &[(String, Vec<Explained>)],
-    samples: &[Sample],
-    dealt: &[usize],
+    samples: &[TakenAway],
+    permuted: &[usize],
 ) -> Vec<Vec<Option<f64>>> {
     let places = samples.first().map_or(0, |sample| sample.taken.len() - 1);
     let of = |explained: Explained| -> Option<Vec<f64>> {
-        let one = |(own, &other): (&Sample, &usize)| {
-            let truth = match (&observations.truth, explained) {
-                (Ok(Truth::Values(values)), Explained::Value) => values[own.row],
-                (Ok(Truth::Classes(classes)), Explained::Contrast { class, against }) => match classes[own.row]? {
-                    found if found == class => 1.0,
-                    found if found == against => -1.0,
-                    _ => return None,
-                },
-                _ => return None,
-            };
+        let one = |(own, &other): (&TakenAway, &usize)| {
+            let truth = observations.truth.as_ref().ok()?.regressor(own.row, explained)?;
             let went = samples[other].taken[..places].iter().chain(own.taken.last());
-            Some((truth, went.map(|outputs| pick(outputs, 1, explained)[0]).collect::<Vec<f64>>()))
+            Some((truth, went.map(|outputs| explained.of(outputs)).collect::<Vec<f64>>()))
         };
-        let known: Vec<effect::Sample> = samples.iter().zip(dealt).filter_map(one).collect();
+        let known: Vec<effect::EffectSample> = samples.iter().zip(permuted).filter_map(one).collect();
         let effects = effect::effects(&known, &vec![1; known.len()], explained)?;
         let (whole, parts) = effects.split_last()?;
         let shares: Vec<f64> = parts.iter().map(|part| part / whole).collect();

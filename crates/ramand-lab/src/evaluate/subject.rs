@@ -4,26 +4,14 @@ use ramand_model::Model;
 use ramand_model::manifest::Task;
 use ramand_recording::Recording;
 
-use super::Request;
 use super::document::{Cell, Content, Section, Table};
 use super::observe::Observations;
-
-/// Whether figures on these spectra say anything about others.
-pub(super) fn is_training_data(model: &Model, request: &Request) -> bool {
-    model.manifest().training.data_sha256.eq_ignore_ascii_case(&request.data_sha256)
-}
-
-/// The column that tells samples apart.
-pub(super) fn group_column<'a>(recording: &Recording, model: &'a Model, request: &'a Request) -> Option<&'a str> {
-    let trained_with = model.manifest().training.group.as_str();
-    let is_there = recording.spectra.iter().all(|row| row.labels.contains_key(trained_with));
-    request.group.as_deref().or(is_there.then_some(trained_with))
-}
+use super::request::{Request, SeenBefore};
 
 /// The first section.
 pub(super) fn section(recording: &Recording, model: &Model, request: &Request, observations: &Observations) -> Section {
     let (identity, manifest) = (model.identity(), model.manifest());
-    let group = group_column(recording, model, request);
+    let group = request.group_column(recording, model);
     let assessed = || observations.rows.iter().filter_map(|row| row.applies);
     let passed = (assessed().count() > 0).then(|| assessed().filter(|applies| *applies).count());
     let task = match manifest.task {
@@ -44,7 +32,7 @@ pub(super) fn section(recording: &Recording, model: &Model, request: &Request, o
         ("truth", request.label.as_deref().unwrap_or("not given").into()),
     ];
     let rows = facts.into_iter().map(|(what, value)| vec![what.into(), value]).collect();
-    let note = if is_training_data(model, request) {
+    let note = if request.seen_before(model) == SeenBefore::InTraining {
         "The bundle was trained on exactly these spectra: this is not a test, and every figure of merit below is too good."
     } else {
         "The file is not the one the bundle was trained on. Whether it holds samples of the training is for you to know."

@@ -15,31 +15,31 @@ use super::{Skip, bundle, onnx};
 
 /// A network fitted to every row of a recording, with nothing held out.
 #[derive(Debug, Clone)]
-pub struct Fitted {
+pub(crate) struct Fitted {
     /// From a prepared spectrum to the output, without gradients.
-    pub graph: ModelProto,
+    pub(crate) graph: ModelProto,
     /// Name of the output in the graph, f32 [1, outputs].
-    pub output: &'static str,
+    pub(crate) output: &'static str,
     /// The layers behind which all is linear, one after the other: y depends on the spectrum through these alone.
-    pub cuts: Vec<&'static str>,
+    pub(crate) cuts: Vec<&'static str>,
     /// The centred, scaled spectrum, f32 [1, channels, points]: an affine function of the input that all else is made of.
-    pub scaled: &'static str,
+    pub(crate) scaled: &'static str,
     /// The constants that hold the weights behind the cuts, and how many weights in a row are one: the cells of a map, where the
     /// head sees their mean.
-    pub heads: Vec<(&'static str, usize)>,
+    pub(crate) heads: Vec<(&'static str, usize)>,
     /// What the model says where all cuts are zero, one per output.
-    pub offset: Vec<f32>,
+    pub(crate) offset: Vec<f32>,
     /// Which class each output is; none for a quantity.
-    pub labels: Vec<String>,
+    pub(crate) labels: Vec<String>,
     /// Rows of the reference population.
-    pub reference_rows: Vec<usize>,
+    pub(crate) reference_rows: Vec<usize>,
 }
 
 /// Fits the first candidate of `request` to all of `recording`: the same recording, request and version give the same graph.
 ///
 /// # Errors
 /// Names the row or column that cannot be used; [`TrainError::Interrupted`] when `progress` was told to stop.
-pub fn fit(
+pub(crate) fn fit(
     recording: &ramand_recording::Recording,
     request: &Request,
     head: Head,

@@ -3,35 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use onnx_gradient::{self as gradient, Attached, GradientError, Seed, Target, proto};
-use ramand_core::npy::Table;
+use onnx_gradient::{self as gradient, Attached, AttachedTarget, GradientError, Seed, Target, proto};
 use ramand_core::outcome::ModelIdentity;
 use ramand_model::manifest::{
-    AxisRecord, CandidateRecord, CompletenessRecord, FORMAT, Manifest, NetworkRecord, OutputRecord, ReferenceRecord,
-    TargetRecord, TrainingRecord,
+    CandidateRecord, CompletenessRecord, Manifest, NetworkRecord, OutputRecord, ReferenceRecord, TargetRecord,
+    TrainingRecord,
 };
-use ramand_model::{Bundle, BundleError, Network, NetworkError, records};
+use ramand_model::{Bundle, BundleError, Network, NetworkError};
 use ramand_recording::Recording;
 
 use super::bootstrap::Draws;
-use super::candidate::Skip;
-use super::choose::{Choices, Loss, Nested};
-use super::conformal::{CONFORMAL_FILE, Conformal};
-use super::coverage::add_coverage;
-use super::crossvalidate::{OutOfFold, Plan, Purpose, Validated, crossvalidate, random};
+use super::candidate::{Preparation, Skip};
+use super::choose::{Choices, HeldOutLoss};
+use super::conformal::{Asked, CONFORMAL_FILE, Conformal};
+use super::contents::{Contents, DescribedLayer, Files, NETWORK_FILE, training};
+use super::coverage::Coverage;
+use super::crossvalidate::{Purpose, Validated, ValidationPlan, crossvalidate, random};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
 use super::figures::temperature;
 use super::fit::Fit;
 use super::gate::GateFit;
 use super::merit::metrics;
+use super::out_of_fold::OutOfFold;
 use super::progress::Progress;
 use super::reference::{Means, means};
 use super::request::Request;
 use super::{onnx, tables};
 
-/// The network's file in every bundle.
-pub(super) const NETWORK_FILE: &str = "model.onnx";
 /// The out-of-fold predictions'.
 const FOLDS_FILE: &str = "folds.csv";
 /// The predictions' of permuted labels.
@@ -62,117 +61,147 @@ impl Trained {
 /// # Errors
 /// Names the row or column that cannot be used; [`TrainError::Interrupted`] when `progress` was told to stop.
 pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> Result<Trained, TrainError> {
-    let truth = request.truth(recording)?;
-    let (groups, group_names) = request.groups(recording, &truth)?;
-    let (reference_rows, population) = request.reference_rows(recording)?;
-    let pipelines = request.preparations.iter().map(|preparation| &preparation.pipeline);
-    let preparations = pipelines.map(|pipeline| Dataset::prepare(recording, pipeline, truth.clone(), groups.clone()));
-    let preparations: Vec<Dataset<'_>> = preparations.collect::<Result<_, _>>()?;
+    let labelled = Labelled::of(recording, request)?;
     let candidates = request.candidates();
     let choices = Choices {
-        preparations: &preparations,
+        preparations: &labelled.preparations,
         candidates: &candidates,
         networks: request.networks,
         recipe: &|skip| request.recipe(skip),
         progress,
     };
-    let plan = Plan {
+    let validated = crossvalidate(&choices, &plan(request))?;
+    let kept = candidates[validated.last.candidate];
+    let data = &labelled.preparations[kept.preparation];
+    let gate = GateFit::new(data, &mut random(request.seed, Purpose::Gate)).ok_or(TrainError::ConstantSpectra)?;
+
+    let mut files = Files::new();
+    let (network, mean_output) = network(&validated.last.fit, data, &labelled.reference_rows, &mut files)?;
+    let gate_record = gate.record(data.features, data.samples(), &mut files);
+    let output = output(request, &data.truth, &validated.held_out);
+    let asked = Asked {
+        temperature: output.temperature.unwrap_or(1.0),
+        confidence: request.confidence,
+        knows_classes: gate.classes.is_some(),
+    };
+    let conformal = Conformal::new(data, &validated.held_out, &asked);
+    files.insert(CONFORMAL_FILE.to_owned(), conformal.file);
+    let words: Vec<String> = candidates.iter().map(|candidate| candidate.in_words(&request.preparations)).collect();
+    let names = tables::Names { recording, groups: &labelled.group_names, candidates: &words };
+    tables(&names, data, &validated, &mut files);
+
+    let draws = Draws::new(data.samples(), &mut random(request.seed, Purpose::Bootstrap));
+    let mut metrics = metrics(data, &validated.held_out, &validated.permuted, &draws);
+    let coverage = Coverage {
+        data,
+        rows: &validated.held_out,
+        fared: conformal.fared.as_deref().unwrap_or_default(),
+        gate: Some(&gate),
+    };
+    coverage.add_to(&mut metrics, &draws);
+    let contents = Contents {
+        name: &request.name,
+        version: &request.version,
+        task: request.task,
+        provenance: &request.provenance,
+        output,
+        pipeline: &request.preparations[kept.preparation].pipeline,
+        network,
+        reference: ReferenceRecord { population: labelled.population, output: mean_output },
+        gate: Some(gate_record),
+        bands: &request.bands,
+        training: TrainingRecord {
+            candidates: candidate_records(&words, &validated, data),
+            ..training_record(request, data, &validated.last.fit)
+        },
+    };
+    Ok(Trained { manifest: Manifest { conformal: Some(conformal.record), metrics, ..contents.manifest() }, files })
+}
+
+/// A recording with everything that is known of its rows.
+struct Labelled<'a> {
+    /// The same spectra in every preparation.
+    preparations: Vec<Dataset<'a>>,
+    /// Of the samples.
+    group_names: Vec<String>,
+    reference_rows: Vec<usize>,
+    /// Whose mean that of the reference rows is, in words.
+    population: String,
+}
+
+impl<'a> Labelled<'a> {
+    /// # Errors
+    /// Names the row or column that cannot be used.
+    fn of(recording: &Recording, request: &'a Request) -> Result<Self, TrainError> {
+        let truth = request.truth(recording)?;
+        let (groups, group_names) = request.groups(recording, &truth)?;
+        let (reference_rows, population) = request.reference_rows(recording)?;
+        let prepare = |preparation: &'a Preparation| {
+            Dataset::prepare(recording, &preparation.pipeline, truth.clone(), groups.clone())
+        };
+        let preparations = request.preparations.iter().map(prepare).collect::<Result<_, _>>()?;
+        Ok(Self { preparations, group_names, reference_rows, population })
+    }
+}
+
+fn plan(request: &Request) -> ValidationPlan {
+    ValidationPlan {
         folds: request.split.folds,
         repeats: request.split.repeats,
         permutations: request.permutations,
         seed: request.seed,
         threads: request.threads,
-    };
-    let Validated { held_out, permuted, last } = crossvalidate(&choices, &plan)?;
-    let kept = candidates[last.candidate];
-    let data = &preparations[kept.preparation];
-    let pipeline = &request.preparations[kept.preparation].pipeline;
-    let fit = &last.fit;
-    let gate = GateFit::new(data, &mut random(request.seed, Purpose::Gate)).ok_or(TrainError::ConstantSpectra)?;
-
-    let mut files = BTreeMap::new();
-    let attached = attach(fit)?;
-    let means = reference(fit.skip, &attached, data, &reference_rows)?;
-    files.insert(NETWORK_FILE.to_owned(), proto::encode(&attached.model));
-    let targets = targets(fit.skip, &attached, means.maps, &mut files);
-    let gate_record = gate.record(data.features, data.samples(), &mut files);
-    let output = output(request, &data.truth, &held_out);
-    let Conformal { record: conformal, file, fared } =
-        Conformal::new(data, &held_out, output.temperature, request.confidence, gate.kinds.is_some());
-    files.insert(CONFORMAL_FILE.to_owned(), file);
-    let candidate_names: Vec<String> =
-        candidates.iter().map(|candidate| candidate.in_words(&request.preparations)).collect();
-    let names = tables::Names { recording, groups: &group_names, candidates: &candidate_names };
-    files.insert(FOLDS_FILE.to_owned(), tables::folds(&names, data, &held_out));
-    if !permuted.is_empty() {
-        files.insert(PERMUTED_FILE.to_owned(), tables::permuted(&names, data, &permuted));
     }
-    let draws = Draws::new(data.samples(), &mut random(request.seed, Purpose::Bootstrap));
-    let mut metrics = metrics(data, &held_out, &permuted, &draws);
-    add_coverage(&mut metrics, data, &held_out, fared.as_deref(), Some(&gate), &draws);
+}
 
-    let (steps, channels) = records(pipeline);
-    let axis = pipeline.axis();
-    let (first, last_shift) = (axis.first().per_cm(), axis.last().per_cm());
-    let provenance = request.provenance.clone();
-    let manifest = Manifest {
-        format: FORMAT,
-        name: request.name.clone(),
-        version: request.version.clone(),
-        task: request.task,
-        claim: provenance.claim,
-        licence: provenance.licence,
-        laser_nm: provenance.laser_nm,
-        card: provenance.card,
-        output,
-        axis: AxisRecord { first, last: last_shift, points: axis.len() },
-        pipeline: steps,
-        channels,
-        network: NetworkRecord {
-            file: NETWORK_FILE.into(),
-            sha256: String::new(),
-            input: onnx::INPUT.into(),
-            output: onnx::OUTPUT.into(),
-            offset: fit.offset().into_iter().map(f64::from).collect(),
-            completeness: CompletenessRecord::Exact,
-            completeness_error: None,
-            targets,
-        },
-        reference: ReferenceRecord { population, output: means.output },
-        gate: Some(gate_record),
-        conformal: Some(conformal),
-        bands: request.bands.iter().filter(|band| first <= band.from && band.to <= last_shift).cloned().collect(),
-        training: TrainingRecord {
-            data: provenance.data,
-            data_sha256: provenance.data_sha256,
-            measured: provenance.measured,
-            samples: data.samples(),
-            spectra: data.len(),
-            group: request.split.group.clone().unwrap_or_else(|| "none: every row is a sample".into()),
-            split: split_in_words(request),
-            seed: request.seed,
-            networks: Some(fit.trunks.len()),
-            components: (fit.skip == Skip::Pls).then_some(fit.components),
-            made_by: crate::MADE_BY.into(),
-            candidates: candidate_records(&candidate_names, &last, data, &held_out),
-        },
-        adopted: None,
-        metrics,
-        files: BTreeMap::new(),
+/// The exported network with its gradients and reference maps as files, its record, and its mean output over the rows of the
+/// reference population.
+fn network(
+    fit: &Fit,
+    data: &Dataset<'_>,
+    reference_rows: &[usize],
+    files: &mut Files,
+) -> Result<(NetworkRecord, Vec<f64>), TrainError> {
+    let attached = attach(fit)?;
+    let means = reference(fit.skip, &attached, data, reference_rows)?;
+    files.insert(NETWORK_FILE.to_owned(), proto::encode(&attached.model));
+    let record = NetworkRecord {
+        file: NETWORK_FILE.into(),
+        sha256: String::new(),
+        input: onnx::INPUT.into(),
+        output: onnx::OUTPUT.into(),
+        offset: fit.offset().into_iter().map(f64::from).collect(),
+        completeness: CompletenessRecord::Exact,
+        completeness_error: None,
+        targets: targets(fit.skip, &attached, means.maps, files),
     };
-    Ok(Trained { manifest, files })
+    Ok((record, means.output))
+}
+
+/// Every prediction that a figure is computed from.
+fn tables(names: &tables::Names<'_>, data: &Dataset<'_>, validated: &Validated, files: &mut Files) {
+    files.insert(FOLDS_FILE.to_owned(), tables::folds(names, data, &validated.held_out));
+    if !validated.permuted.is_empty() {
+        files.insert(PERMUTED_FILE.to_owned(), tables::permuted(names, data, &validated.permuted));
+    }
+}
+
+fn training_record(request: &Request, data: &Dataset<'_>, fit: &Fit) -> TrainingRecord {
+    TrainingRecord {
+        split: split_in_words(request),
+        seed: request.seed,
+        networks: Some(fit.trunks.len()),
+        components: (fit.skip == Skip::Pls).then_some(fit.components),
+        ..training(data, &request.provenance, request.split.group.as_deref())
+    }
 }
 
 /// What the model was chosen among; nothing where there was no choice.
-fn candidate_records(
-    names: &[String],
-    last: &Nested,
-    data: &Dataset<'_>,
-    held_out: &[OutOfFold],
-) -> Vec<CandidateRecord> {
+fn candidate_records(names: &[String], validated: &Validated, data: &Dataset<'_>) -> Vec<CandidateRecord> {
+    let Validated { held_out, last, .. } = validated;
     let folds: BTreeSet<(usize, usize, usize)> =
         held_out.iter().map(|row| (row.candidate, row.repeat, row.fold)).collect();
-    let record = |(place, (name, loss)): (usize, (&String, &Loss))| CandidateRecord {
+    let record = |(place, (name, loss)): (usize, (&String, &HeldOutLoss))| CandidateRecord {
         name: name.clone(),
         chosen: folds.iter().filter(|(candidate, ..)| *candidate == place).count(),
         error: (loss.squared / (data.len() * data.truth.outputs()) as f64).sqrt(),
@@ -182,20 +211,20 @@ fn candidate_records(
 }
 
 /// A cut through the network behind which all is linear.
-pub(super) struct Cut {
+pub(super) struct NetworkCut {
     name: &'static str,
     pub(super) activation: &'static str,
     gradient: &'static str,
     linear: bool,
 }
 
-const CUTS: [Cut; 2] = [
-    Cut { name: "residual network", activation: onnx::NETWORK_ACTIVATION, gradient: "dYdA0", linear: false },
-    Cut { name: "linear part (PLS)", activation: onnx::SKIP_ACTIVATION, gradient: "dYdA1", linear: true },
+const CUTS: [NetworkCut; 2] = [
+    NetworkCut { name: "residual network", activation: onnx::NETWORK_ACTIVATION, gradient: "dYdA0", linear: false },
+    NetworkCut { name: "linear part (PLS)", activation: onnx::SKIP_ACTIVATION, gradient: "dYdA1", linear: true },
 ];
 
 /// y depends on the spectrum through these, and no other way.
-pub(super) fn cuts(skip: Skip) -> &'static [Cut] {
+pub(super) fn cuts(skip: Skip) -> &'static [NetworkCut] {
     match skip {
         Skip::Pls => &CUTS,
         Skip::None => &CUTS[..1],
@@ -204,45 +233,33 @@ pub(super) fn cuts(skip: Skip) -> &'static [Cut] {
 
 /// The exported graph with the gradients of its cuts.
 fn attach(fit: &Fit) -> Result<Attached, GradientError> {
-    let target = |cut: &Cut| Target { tensor: cut.activation, activation: cut.activation, gradient: cut.gradient };
+    let target =
+        |cut: &NetworkCut| Target { tensor: cut.activation, activation: cut.activation, gradient: cut.gradient };
     let targets: Vec<Target<'_>> = cuts(fit.skip).iter().map(target).collect();
     gradient::attach(&onnx::forward_graph(fit), onnx::OUTPUT, Seed::All, &targets)
 }
 
 /// The records of the cuts, with their reference maps as files.
-fn targets(
-    skip: Skip,
-    attached: &Attached,
-    maps: Vec<Vec<f32>>,
-    files: &mut BTreeMap<String, Vec<u8>>,
-) -> Vec<TargetRecord> {
-    let records = cuts(skip).iter().zip(&attached.targets).zip(maps).enumerate();
-    records
-        .map(|(index, ((cut, target), map))| {
-            let reach = target.reach.expect("convolutions keep their place on the axis");
-            let reference = format!("reference-{index}.npy");
-            files.insert(reference.clone(), Table::new(target.cells, map).to_bytes());
-            TargetRecord {
-                name: cut.name.into(),
-                activation: cut.activation.into(),
-                gradient: cut.gradient.into(),
-                first_cell: reach.first_cell(),
-                stride: reach.stride() as f64,
-                receptive_field: reach.receptive_field(),
-                whole_axis: false,
-                linear: cut.linear,
-                reference,
-                reference_sha256: String::new(),
-            }
-        })
-        .collect()
+fn targets(skip: Skip, attached: &Attached, maps: Vec<Vec<f32>>, files: &mut Files) -> Vec<TargetRecord> {
+    let record = |(index, ((cut, target), map)): (usize, ((&NetworkCut, &AttachedTarget), Vec<f32>))| {
+        let layer = DescribedLayer {
+            name: cut.name,
+            activation: cut.activation,
+            gradient: cut.gradient,
+            cells: target.cells,
+            reach: target.reach.expect("convolutions keep their place on the axis"),
+            whole_axis: false,
+            linear: cut.linear,
+        };
+        layer.record(index, map, files)
+    };
+    cuts(skip).iter().zip(&attached.targets).zip(maps).enumerate().map(record).collect()
 }
 
 /// Runs the exported model, as inference will, on the spectra of the reference population.
 fn reference(skip: Skip, attached: &Attached, data: &Dataset<'_>, rows: &[usize]) -> Result<Means, NetworkError> {
-    let shape = (data.channels(), data.features / data.channels());
     let names: Vec<(&str, &str)> = cuts(skip).iter().map(|cut| (cut.activation, cut.gradient)).collect();
-    let network = Network::load(&attached.model, shape, onnx::OUTPUT, &names)?;
+    let network = Network::load(&attached.model, data.shape(), onnx::OUTPUT, &names)?;
     let sizes: Vec<(usize, usize)> = attached.targets.iter().map(|target| (target.maps, target.cells)).collect();
     let spectra: Vec<&[f32]> = rows.iter().map(|&row| data.prepared(row)).collect();
     means(&network, &sizes, data.truth.outputs(), &spectra)

@@ -4,12 +4,13 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use super::candidate::{Candidate, Skip};
-use super::crossvalidate::{OutOfFold, Partition, partition};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
 use super::figures::best;
-use super::fit::{Fit, Recipe, mean_output};
+use super::fit::{Fit, Lesson, Recipe, mean_output};
 use super::kernel::{self, KernelRidge};
+use super::out_of_fold::{HeldOutSpectrum, OutOfFold};
+use super::partition::{Fold, partition};
 use super::pls::Pls;
 use super::progress::Progress;
 
@@ -28,12 +29,12 @@ const KERNEL_CHOICE_MAX: usize = 500;
 
 /// What was lost on held-out spectra, in the order that decides: wrong labels for classes (0 for quantities), squared error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd)]
-pub(super) struct Loss {
+pub(super) struct HeldOutLoss {
     wrong: usize,
     pub(super) squared: f64,
 }
 
-impl Loss {
+impl HeldOutLoss {
     fn add(&mut self, truth: &Truth, spectrum: usize, predicted: impl Iterator<Item = f64> + Clone) {
         let targets = predicted.clone().enumerate();
         self.squared += targets.map(|(output, value)| (value - truth.target(spectrum, output)).powi(2)).sum::<f64>();
@@ -45,8 +46,8 @@ impl Loss {
 }
 
 /// The place of the least loss, the first of equals.
-fn least(losses: impl Iterator<Item = Loss>) -> usize {
-    let mut best: Option<(usize, Loss)> = None;
+fn least(losses: impl Iterator<Item = HeldOutLoss>) -> usize {
+    let mut best: Option<(usize, HeldOutLoss)> = None;
     for (place, loss) in losses.enumerate() {
         if best.is_none_or(|(_, least)| loss < least) {
             best = Some((place, loss));
@@ -65,28 +66,23 @@ pub(super) struct Components {
     /// fit the training spectra too well and leave the network nothing to learn from.
     pub(super) parsimonious: usize,
     /// With `least_error` components.
-    loss: Loss,
+    loss: HeldOutLoss,
 }
 
 impl Components {
     /// Predicts every sample of `members` out of fold with 0 to [`COMPONENTS_MAX`] components.
-    fn choose(
-        data: &Dataset<'_>,
-        members: &[usize],
-        parts: &[Partition],
-        progress: &Progress,
-    ) -> Result<Self, TrainError> {
-        let mut losses = [Loss::default(); COMPONENTS_MAX + 1];
+    fn choose(data: &Dataset<'_>, members: &[usize], parts: &[Fold], progress: &Progress) -> Result<Self, TrainError> {
+        let mut losses = [HeldOutLoss::default(); COMPONENTS_MAX + 1];
         // By number of components, then by sample.
         let mut squared = vec![vec![0.0_f64; data.samples()]; COMPONENTS_MAX + 1];
         let mut available = COMPONENTS_MAX;
-        for Partition { training, held_out } in parts {
+        for Fold { training, held_out } in parts {
             progress.check()?;
             let pls = Pls::fit(&data.spectra(training), &data.targets(training), COMPONENTS_MAX);
             available = available.min(pls.components());
             for (components, predicted) in pls.predictions(&data.spectra(held_out)).enumerate() {
                 for (row, &spectrum) in predicted.row_iter().zip(held_out) {
-                    let mut loss = Loss::default();
+                    let mut loss = HeldOutLoss::default();
                     loss.add(&data.truth, spectrum, row.iter().copied());
                     squared[components][data.groups[spectrum]] += loss.squared;
                     losses[components].wrong += loss.wrong;
@@ -99,7 +95,7 @@ impl Components {
         samples.dedup();
         let least_error = least(losses[..=available].iter().copied());
         let sums = losses[..=available].iter().map(|loss| loss.squared);
-        let least_squared = least(sums.clone().map(|squared| Loss { wrong: 0, squared }));
+        let least_squared = least(sums.clone().map(|squared| HeldOutLoss { wrong: 0, squared }));
         let count = samples.len() as f64;
         let least_sum = losses[least_squared].squared;
         let deviation = |&sample: &usize| (squared[least_squared][sample] - least_sum / count).powi(2);
@@ -150,7 +146,7 @@ impl BestKernel {
         let among = partition(&preparations[0], members, shares, random).swap_remove(0).held_out;
         let folds = if among.len() <= SMALL { INNER_FOLDS } else { CANDIDATE_FOLDS };
         let parts = partition(&preparations[0], &among, folds, random);
-        let mut best: Option<(usize, kernel::Choice)> = None;
+        let mut best: Option<(usize, kernel::KernelChoice)> = None;
         for (place, data) in preparations.iter().enumerate() {
             let Some(choice) = KernelRidge::choose(data, &parts, choices.progress)? else { continue };
             if best.is_none_or(|(_, best)| choice.squared < best.squared) {
@@ -173,7 +169,7 @@ pub(super) struct Nested {
     /// Index into the candidates.
     pub(super) candidate: usize,
     /// Of each candidate on held-out training samples; empty where there is one candidate only.
-    pub(super) losses: Vec<Loss>,
+    pub(super) losses: Vec<HeldOutLoss>,
     /// The model.
     pub(super) fit: Fit,
     /// The linear baseline.
@@ -200,7 +196,7 @@ impl Nested {
     pub(super) fn new(choices: &Choices<'_>, members: &[usize], random: &mut ChaCha8Rng) -> Result<Self, TrainError> {
         let preparations = choices.preparations;
         let parts = partition(&preparations[0], members, INNER_FOLDS, random);
-        let components = |members: &[usize], parts: &[Partition]| -> Result<Vec<Components>, TrainError> {
+        let components = |members: &[usize], parts: &[Fold]| -> Result<Vec<Components>, TrainError> {
             let of = |data| Components::choose(data, members, parts, choices.progress);
             preparations.iter().map(of).collect()
         };
@@ -214,17 +210,23 @@ impl Nested {
                 chosen[preparation].least_error,
             ),
         };
-        let fit = |candidate: &Candidate, components: &[Components], members: &[usize], chances: &mut [ChaCha8Rng]| {
+        let fit = |candidate: &Candidate, components: &[Components], members: &[usize], rngs: &mut [ChaCha8Rng]| {
             let Candidate { preparation, skip } = *candidate;
-            let recipe = (choices.recipe)(skip);
-            let components = components[preparation].parsimonious;
-            Fit::new(&preparations[preparation], members, skip, components, &recipe, chances, choices.progress)
+            let lesson = Lesson {
+                data: &preparations[preparation],
+                members,
+                skip,
+                components: components[preparation].parsimonious,
+                recipe: &(choices.recipe)(skip),
+                progress: choices.progress,
+            };
+            Fit::new(&lesson, rngs)
         };
 
         let mut losses = Vec::new();
         if choices.candidates.len() > 1 {
-            losses = vec![Loss::default(); choices.candidates.len()];
-            for Partition { training, held_out } in partition(&preparations[0], members, CANDIDATE_FOLDS, random) {
+            losses = vec![HeldOutLoss::default(); choices.candidates.len()];
+            for Fold { training, held_out } in partition(&preparations[0], members, CANDIDATE_FOLDS, random) {
                 let parts = partition(&preparations[0], &training, INNER_FOLDS, random);
                 let components = components(&training, &parts)?;
                 // The same for every candidate, so that they differ by nothing else.
@@ -240,21 +242,15 @@ impl Nested {
             }
         }
         let candidate = least(losses.iter().copied());
-        let mut chances: Vec<ChaCha8Rng> =
+        let mut rngs: Vec<ChaCha8Rng> =
             (0..choices.networks).map(|_| ChaCha8Rng::seed_from_u64(random.random())).collect();
-        let fit = fit(&choices.candidates[candidate], &chosen, members, &mut chances)?;
+        let fit = fit(&choices.candidates[candidate], &chosen, members, &mut rngs)?;
         Ok(Self { candidate, losses, fit, pls })
     }
 
-    /// One held-out spectrum as everything that was chosen without it sees it.
-    pub(super) fn predict(
-        &self,
-        choices: &Choices<'_>,
-        kernel: Option<&BestKernel>,
-        spectrum: usize,
-        repeat: usize,
-        fold: usize,
-    ) -> OutOfFold {
+    /// One held-out spectrum as everything that was chosen here sees it, but kernel ridge.
+    pub(super) fn predict(&self, choices: &Choices<'_>, held_out: HeldOutSpectrum) -> OutOfFold {
+        let HeldOutSpectrum { spectrum, repeat, fold } = held_out;
         let data = &choices.preparations[choices.candidates[self.candidate].preparation];
         let each = self.fit.predict_each(data.prepared(spectrum));
         OutOfFold {
@@ -265,7 +261,7 @@ impl Nested {
             prediction: mean_output(&each),
             each,
             pls: self.pls.predict(choices.preparations, spectrum),
-            kernel: kernel.map(|kernel| kernel.predict(choices.preparations, spectrum)),
+            kernel: None,
         }
     }
 }

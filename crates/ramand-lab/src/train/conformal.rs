@@ -1,18 +1,19 @@
 //! How sure a prediction is: intervals and sets from out-of-fold predictions, and how often they held the truth.
 //!
-//! The score of a quantity is |prediction − truth|, that of a kind [`odds_against`] the true one. Every prediction is of a model
+//! The score of a quantity is |prediction − truth|, that of a class [`odds_against`] the true one. Every prediction is of a model
 //! that saw no replicate of the sample, and a sample counts once, with all its replicates and repeats. The model of the bundle
 //! was fitted to all samples: the intervals are those of the jackknife over folds, whose coverage is measured instead of
 //! promised: the spectra of each fold are counted against scores of the other folds alone.
 
 use ramand_core::decide::conformal::{
-    Calibration, HeldOutKind, SetLimits, conforming, conforming_or_likeliest, odds_against, samples_needed, set_limits,
+    Calibration, HeldOutClass, SetLimits, conforming, conforming_or_likeliest, odds_against, samples_needed, set_limits,
 };
 use ramand_core::npy::Table;
 use ramand_model::manifest::ConformalRecord;
 
-use super::crossvalidate::OutOfFold;
 use super::dataset::{Dataset, Truth};
+use super::figures::best;
+use super::out_of_fold::OutOfFold;
 
 /// The scores' file in every bundle.
 pub(super) const CONFORMAL_FILE: &str = "conformal.npy";
@@ -41,24 +42,17 @@ pub(super) struct Fared {
 struct Scored {
     score: f64,
     sample: usize,
-    kind: usize,
+    class: usize,
     part: (usize, usize),
 }
 
 impl Conformal {
-    /// From the out-of-fold predictions of `data`; `temperature` is that of a classification. Where the gate `knows_kinds` it is the
-    /// gate that refuses what is none of them, and the likeliest kind belongs to every set.
-    pub(super) fn new(
-        data: &Dataset<'_>,
-        rows: &[OutOfFold],
-        temperature: Option<f64>,
-        confidence: f64,
-        knows_kinds: bool,
-    ) -> Self {
-        let temperature = temperature.unwrap_or(1.0);
+    /// From the out-of-fold predictions of `data`.
+    pub(super) fn new(data: &Dataset<'_>, rows: &[OutOfFold], asked: &Asked) -> Self {
+        let &Asked { temperature, confidence, knows_classes } = asked;
         let scored: Vec<Scored> = rows.iter().map(|row| Scored::new(data, row, temperature)).collect();
-        let rule = Rule::new(data, scored.iter(), confidence);
-        let fared = fared(data, rows, &scored, &Asked { temperature, confidence, knows_kinds });
+        let rule = ConformalRule::new(data, scored.iter(), confidence);
+        let fared = fared(data, rows, &scored, asked);
         let samples = data.samples();
         let without = rule.is_none().then(|| {
             let needed = samples_needed(confidence);
@@ -67,12 +61,12 @@ impl Conformal {
         let columns = if data.truth.outputs() == 1 { 2 } else { 3 };
         let values = scored
             .iter()
-            .flat_map(|row| [row.score as f32, row.sample as f32, row.kind as f32].into_iter().take(columns));
+            .flat_map(|row| [row.score as f32, row.sample as f32, row.class as f32].into_iter().take(columns));
         let file = Table::new(columns, values.collect()).to_bytes();
         let (half_width, limits) = match rule {
             None => (None, None),
-            Some(Rule::HalfWidth(half_width)) => (Some(half_width), None),
-            Some(Rule::Set(limits)) => (None, Some(limits)),
+            Some(ConformalRule::HalfWidth(half_width)) => (Some(half_width), None),
+            Some(ConformalRule::Set(limits)) => (None, Some(limits)),
         };
         let record = ConformalRecord {
             file: CONFORMAL_FILE.into(),
@@ -80,7 +74,7 @@ impl Conformal {
             confidence,
             samples,
             half_width,
-            likeliest: limits.as_ref().filter(|_| knows_kinds).map(|_| true),
+            likeliest: limits.as_ref().filter(|_| knows_classes).map(|_| true),
             by_kind: limits.as_ref().map(|limits| limits.by_kind),
             limits: limits.map(|limits| limits.limits),
             without,
@@ -91,25 +85,25 @@ impl Conformal {
 
 impl Scored {
     fn new(data: &Dataset<'_>, row: &OutOfFold, temperature: f64) -> Self {
-        let (score, kind) = match &data.truth {
+        let (score, class) = match &data.truth {
             Truth::Values(values) => ((f64::from(row.prediction[0]) - values[row.spectrum]).abs(), 0),
             Truth::Classes { indices, .. } => {
-                let kind = indices[row.spectrum];
-                (odds_against(&row.prediction, temperature, kind), kind)
+                let class = indices[row.spectrum];
+                (odds_against(&row.prediction, temperature, class), class)
             }
         };
         let score = f64::from(score as f32);
-        Self { score, sample: data.groups[row.spectrum], kind, part: (row.repeat, row.fold) }
+        Self { score, sample: data.groups[row.spectrum], class, part: (row.repeat, row.fold) }
     }
 }
 
 /// What makes intervals or sets.
-enum Rule {
+enum ConformalRule {
     HalfWidth(f64),
     Set(SetLimits),
 }
 
-impl Rule {
+impl ConformalRule {
     fn new<'a>(data: &Dataset<'_>, scored: impl Iterator<Item = &'a Scored>, confidence: f64) -> Option<Self> {
         match &data.truth {
             Truth::Values(_) => {
@@ -118,8 +112,8 @@ impl Rule {
             }
             Truth::Classes { labels, .. } => {
                 let held_out =
-                    scored.map(|row| HeldOutKind { odds_against: row.score, sample: row.sample, kind: row.kind });
-                let held_out: Vec<HeldOutKind> = held_out.collect();
+                    scored.map(|row| HeldOutClass { odds_against: row.score, sample: row.sample, class: row.class });
+                let held_out: Vec<HeldOutClass> = held_out.collect();
                 set_limits(&held_out, labels.len(), confidence).ok()?.map(Self::Set)
             }
         }
@@ -127,39 +121,38 @@ impl Rule {
 }
 
 /// What intervals and sets are made of, beside the scores.
-struct Asked {
-    temperature: f64,
-    confidence: f64,
-    knows_kinds: bool,
-}
-
-/// The kind with the highest score; of equal ones the first.
-fn likeliest(scores: &[f32]) -> usize {
-    let higher = |best: usize, class: usize| if scores[class] > scores[best] { class } else { best };
-    (0..scores.len()).fold(0, higher)
+pub(super) struct Asked {
+    /// Of a classification; 1 of a quantity.
+    pub(super) temperature: f64,
+    /// Nominal coverage, in 0..1.
+    pub(super) confidence: f64,
+    /// Whether the gate knows the classes: then it refuses what is none of them, and the likeliest class belongs to every set.
+    pub(super) knows_classes: bool,
 }
 
 /// Each fold of each repeat against the scores of the other folds of that repeat.
 fn fared(data: &Dataset<'_>, rows: &[OutOfFold], scored: &[Scored], asked: &Asked) -> Option<Vec<Fared>> {
-    let &Asked { temperature, confidence, knows_kinds } = asked;
+    let &Asked { temperature, confidence, knows_classes } = asked;
     let mut parts: Vec<(usize, usize)> = scored.iter().map(|row| row.part).collect();
     parts.sort_unstable();
     parts.dedup();
     let mut rules = Vec::new();
     for &(repeat, fold) in &parts {
         let others = scored.iter().filter(|row| row.part.0 == repeat && row.part.1 != fold);
-        rules.push(Rule::new(data, others, confidence)?);
+        rules.push(ConformalRule::new(data, others, confidence)?);
     }
     let of = |(row, scored): (&OutOfFold, &Scored)| {
         let place = parts.binary_search(&scored.part).expect("every part has its rule");
         match &rules[place] {
-            Rule::HalfWidth(half_width) => Fared { covered: scored.score <= *half_width, size: 2.0 * half_width },
-            Rule::Set(SetLimits { limits, .. }) => {
-                let members = match knows_kinds {
-                    true => conforming_or_likeliest(&row.prediction, temperature, limits, likeliest(&row.prediction)),
+            ConformalRule::HalfWidth(half_width) => {
+                Fared { covered: scored.score <= *half_width, size: 2.0 * half_width }
+            }
+            ConformalRule::Set(SetLimits { limits, .. }) => {
+                let members = match knows_classes {
+                    true => conforming_or_likeliest(&row.prediction, temperature, limits, best(&row.prediction)),
                     false => conforming(&row.prediction, temperature, limits),
                 };
-                Fared { covered: members.contains(&scored.kind), size: members.len() as f64 }
+                Fared { covered: members.contains(&scored.class), size: members.len() as f64 }
             }
         }
     };

@@ -7,14 +7,16 @@ use rand::seq::SliceRandom;
 use super::choose::{BestKernel, Choices, Nested};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
+use super::out_of_fold::{HeldOutSpectrum, OutOfFold};
 use super::parallel::in_parallel;
+use super::partition::{Fold, partition};
 
 /// How spectra are held out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Plan {
-    /// Parts the samples are dealt into.
+pub(super) struct ValidationPlan {
+    /// Parts the samples are split into.
     pub(super) folds: usize,
-    /// How often, each time dealt anew.
+    /// How often, each time split anew.
     pub(super) repeats: usize,
     /// How often with permuted labels.
     pub(super) permutations: usize,
@@ -24,28 +26,7 @@ pub(super) struct Plan {
     pub(super) threads: usize,
 }
 
-/// One spectrum predicted by models that saw no replicate of it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct OutOfFold {
-    /// Index into the dataset.
-    pub(super) spectrum: usize,
-    /// Which dealing, from 0.
-    pub(super) repeat: usize,
-    /// Which part was held out, from 0.
-    pub(super) fold: usize,
-    /// Which candidate was chosen without it.
-    pub(super) candidate: usize,
-    /// What the model says, one number per output: the mean over networks.
-    pub(super) prediction: Vec<f32>,
-    /// What each network says, `[networks][outputs]`.
-    pub(super) each: Vec<Vec<f32>>,
-    /// The same from PLS alone, chosen and fitted on the same spectra.
-    pub(super) pls: Vec<f32>,
-    /// The same from kernel ridge, for quantities.
-    pub(super) kernel: Option<f32>,
-}
-
-/// What is left to learn once the labels were dealt out anew among the samples.
+/// What is left to learn once the labels were permuted among the samples.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Permuted {
     /// What each spectrum was said to be.
@@ -64,19 +45,11 @@ pub(super) struct Validated {
     pub(super) last: Nested,
 }
 
-/// One split of spectra by sample.
-pub(super) struct Partition {
-    /// Spectra to fit to.
-    pub(super) training: Vec<usize>,
-    /// Spectra to predict.
-    pub(super) held_out: Vec<usize>,
-}
-
 /// Independent streams of random numbers from one seed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose {
-    /// Dealing the samples.
-    Dealing {
+    /// Splitting the samples.
+    Splitting {
         /// Which repeat.
         repeat: usize,
     },
@@ -85,13 +58,13 @@ pub(super) enum Purpose {
         /// Of all repeats, in order.
         index: usize,
     },
-    /// Dealing out labels anew.
+    /// Permuting labels.
     Permutation {
         /// Which one.
         permutation: usize,
     },
-    /// Dealing the samples that have new labels.
-    PermutedDealing {
+    /// Splitting the samples that have new labels.
+    PermutedSplitting {
         /// Which permutation.
         permutation: usize,
     },
@@ -114,10 +87,10 @@ pub(super) fn random(seed: u64, purpose: Purpose) -> ChaCha8Rng {
         Purpose::Last => 0,
         Purpose::Gate => 1,
         Purpose::Bootstrap => 2,
-        Purpose::Dealing { repeat } => 1 << 32 | repeat as u64,
+        Purpose::Splitting { repeat } => 1 << 32 | repeat as u64,
         Purpose::Fold { index } => 2 << 32 | index as u64,
         Purpose::Permutation { permutation } => 3 << 32 | permutation as u64,
-        Purpose::PermutedDealing { permutation } => 4 << 32 | permutation as u64,
+        Purpose::PermutedSplitting { permutation } => 4 << 32 | permutation as u64,
         Purpose::PermutedFold { index } => 5 << 32 | index as u64,
     };
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -125,40 +98,14 @@ pub(super) fn random(seed: u64, purpose: Purpose) -> ChaCha8Rng {
     random
 }
 
-/// Deals the samples of `members` into `folds` parts (fewer where there are fewer samples) of even size, classes evenly.
-pub(super) fn partition(
-    data: &Dataset<'_>,
-    members: &[usize],
-    folds: usize,
-    random: &mut ChaCha8Rng,
-) -> Vec<Partition> {
-    let mut samples: Vec<(usize, usize)> = members.iter().map(|&spectrum| (data.groups[spectrum], spectrum)).collect();
-    samples.sort_unstable();
-    samples.dedup_by_key(|&mut (group, _)| group);
-    samples.shuffle(random);
-    if let Truth::Classes { indices, .. } = &data.truth {
-        samples.sort_by_key(|&(_, spectrum)| indices[spectrum]);
-    }
-    let folds = folds.min(samples.len());
-    let mut fold_of = vec![usize::MAX; data.samples()];
-    for (position, (group, _)) in samples.into_iter().enumerate() {
-        fold_of[group] = position % folds;
-    }
-    let split = |fold| {
-        let (held_out, training) = members.iter().partition(|&&spectrum| fold_of[data.groups[spectrum]] == fold);
-        Partition { training, held_out }
-    };
-    (0..folds).map(split).collect()
-}
-
 /// One thing to fit, with the streams of its random numbers.
 enum Job {
     /// To all samples.
     Last,
     /// To the samples outside one fold.
-    Fold { repeat: usize, fold: usize, index: usize, part: Partition },
+    Fold { repeat: usize, fold: usize, index: usize, part: Fold },
     /// The same with permuted labels.
-    Permuted { permutation: usize, fold: usize, index: usize, part: Partition },
+    Permuted { permutation: usize, fold: usize, index: usize, part: Fold },
 }
 
 /// What becomes of it.
@@ -173,7 +120,7 @@ enum Done {
 ///
 /// # Errors
 /// The first failure of a fit.
-pub(super) fn crossvalidate(choices: &Choices<'_>, plan: &Plan) -> Result<Validated, TrainError> {
+pub(super) fn crossvalidate(choices: &Choices<'_>, plan: &ValidationPlan) -> Result<Validated, TrainError> {
     let data = &choices.preparations[0];
     let everything: Vec<usize> = (0..data.len()).collect();
     let relabelled: Vec<Vec<Dataset<'_>>> = (0..plan.permutations)
@@ -185,13 +132,13 @@ pub(super) fn crossvalidate(choices: &Choices<'_>, plan: &Plan) -> Result<Valida
     // The fit to all samples takes longest, so it starts first.
     let mut jobs = vec![Job::Last];
     for repeat in 0..plan.repeats {
-        let parts = partition(data, &everything, plan.folds, &mut random(plan.seed, Purpose::Dealing { repeat }));
+        let parts = partition(data, &everything, plan.folds, &mut random(plan.seed, Purpose::Splitting { repeat }));
         for (fold, part) in parts.into_iter().enumerate() {
             jobs.push(Job::Fold { repeat, fold, index: repeat * plan.folds + fold, part });
         }
     }
     for (permutation, data) in relabelled.iter().enumerate() {
-        let mut random = random(plan.seed, Purpose::PermutedDealing { permutation });
+        let mut random = random(plan.seed, Purpose::PermutedSplitting { permutation });
         for (fold, part) in partition(&data[0], &everything, plan.folds, &mut random).into_iter().enumerate() {
             jobs.push(Job::Permuted { permutation, fold, index: permutation * plan.folds + fold, part });
         }
@@ -203,14 +150,19 @@ pub(super) fn crossvalidate(choices: &Choices<'_>, plan: &Plan) -> Result<Valida
             let mut random = random(plan.seed, Purpose::Fold { index: *index });
             let nested = Nested::new(choices, &part.training, &mut random)?;
             let kernel = BestKernel::choose(choices, &part.training, &mut random)?;
-            let predict = |&spectrum: &usize| nested.predict(choices, kernel.as_ref(), spectrum, *repeat, *fold);
+            let predict = |&spectrum: &usize| {
+                let place = HeldOutSpectrum { spectrum, repeat: *repeat, fold: *fold };
+                let by_kernel = kernel.as_ref().map(|kernel| kernel.predict(choices.preparations, spectrum));
+                OutOfFold { kernel: by_kernel, ..nested.predict(choices, place) }
+            };
             Ok(Done::Fold(part.held_out.iter().map(predict).collect()))
         }
         Job::Permuted { permutation, fold, index, part } => {
             let choices = Choices { preparations: &relabelled[*permutation], networks: 1, ..*choices };
             let mut random = random(plan.seed, Purpose::PermutedFold { index: *index });
             let nested = Nested::new(&choices, &part.training, &mut random)?;
-            let predict = |&spectrum: &usize| nested.predict(&choices, None, spectrum, 0, *fold);
+            let predict =
+                |&spectrum: &usize| nested.predict(&choices, HeldOutSpectrum { spectrum, repeat: 0, fold: *fold });
             Ok(Done::Permuted(*permutation, part.held_out.iter().map(predict).collect()))
         }
     };
@@ -227,7 +179,7 @@ pub(super) fn crossvalidate(choices: &Choices<'_>, plan: &Plan) -> Result<Valida
     Ok(Validated { held_out, permuted, last: last.expect("the first job is the last fit") })
 }
 
-/// Labels dealt out anew among samples: a sample gets those of another one, replicate by replicate.
+/// Labels permuted among samples: a sample gets those of another one, replicate by replicate.
 fn permute(data: &Dataset<'_>, random: &mut ChaCha8Rng) -> Truth {
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); data.samples()];
     for (spectrum, &group) in data.groups.iter().enumerate() {

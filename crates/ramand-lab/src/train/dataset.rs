@@ -102,6 +102,11 @@ impl<'a> Dataset<'a> {
         self.rows.len()
     }
 
+    /// Channels and points of a prepared spectrum.
+    pub(super) fn shape(&self) -> (usize, usize) {
+        (self.channels(), self.features / self.channels())
+    }
+
     /// How many independent samples.
     pub(super) fn samples(&self) -> usize {
         self.groups.iter().max().map_or(0, |last| last + 1)

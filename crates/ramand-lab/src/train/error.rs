@@ -8,6 +8,9 @@ use ramand_recording::RecordingError;
 
 use super::progress::Interrupted;
 
+/// A class with fewer samples cannot be held out and shown at once.
+pub(super) const SAMPLES_PER_CLASS_MIN: usize = 2;
+
 /// Why there is no bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
@@ -84,7 +87,7 @@ pub enum TrainError {
         folds: usize,
     },
     /// Cross-validation would meet a class it was never shown.
-    #[error("class '{class}' has {samples} sample(s), every class needs at least {}", super::SAMPLES_PER_CLASS_MIN)]
+    #[error("class '{class}' has {samples} sample(s), every class needs at least {}", SAMPLES_PER_CLASS_MIN)]
     RareClass {
         /// Which class.
         class: String,

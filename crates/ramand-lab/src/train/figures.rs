@@ -58,13 +58,6 @@ impl RegressionSums {
     }
 }
 
-/// The middle value, or the mean of the two middle ones; at least one value.
-pub(crate) fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { 0.5 * (values[middle - 1] + values[middle]) }
-}
-
 /// The softmax temperature that makes the out-of-fold probabilities most likely: the minimum over T of
 /// −Σ log softmax(scores / T)\[truth\], which has one minimum in 1/T (C. Guo et al., ICML 2017). Golden-section search
 /// over log T within [`TEMPERATURE_RANGE`].
@@ -135,12 +128,6 @@ mod tests {
         assert!((temperature(&scores) - 1.0 / 3.0_f64.ln()).abs() < 1e-4);
         // Always right: as cold as allowed.
         assert!(temperature(&scores[..3]) < 0.011);
-    }
-
-    #[test]
-    fn the_median_is_in_the_middle() {
-        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]), 2.5);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Recipe {
 
 /// What the last linear layer sees of the maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Head {
+pub(crate) enum Head {
     /// Every cell by itself: position is information.
     Flat,
     /// Only each map's mean over the axis (global average pooling), as networks for images do; held here as one weight that
@@ -76,6 +76,19 @@ pub(super) struct Standard {
     pub(super) target_scale: f32,
 }
 
+/// What is fitted, to what, and how.
+pub(super) struct Lesson<'a> {
+    pub(super) data: &'a Dataset<'a>,
+    /// The spectra of `data` that are shown.
+    pub(super) members: &'a [usize],
+    /// Whether PLS is part of the model.
+    pub(super) skip: Skip,
+    /// The most components of PLS, where there is a skip.
+    pub(super) components: usize,
+    pub(super) recipe: &'a Recipe,
+    pub(super) progress: &'a Progress,
+}
+
 /// A fitted model: standardisation, PLS and networks.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Fit {
@@ -94,30 +107,22 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    /// Fits `recipes.len()` networks to the spectra `members` of `data`, each with its own random numbers, beside PLS with at
-    /// most `components` components where there is a skip.
+    /// Fits one network for each of `rngs`, and PLS beside them where there is a skip.
     ///
     /// # Errors
     /// When there is nothing to learn, a step was interrupted, or the training diverged.
-    pub(super) fn new(
-        data: &Dataset<'_>,
-        members: &[usize],
-        skip: Skip,
-        components: usize,
-        recipe: &Recipe,
-        chances: &mut [ChaCha8Rng],
-        progress: &Progress,
-    ) -> Result<Self, TrainError> {
-        let mut fit = Self::linear(data, members, skip, components)?;
-        for random in chances {
-            let trunk = fit.descend(data, members, recipe, random, progress)?;
+    pub(super) fn new(lesson: &Lesson<'_>, rngs: &mut [ChaCha8Rng]) -> Result<Self, TrainError> {
+        let mut fit = Self::linear(lesson)?;
+        for random in rngs {
+            let trunk = fit.descend(lesson, random)?;
             fit.trunks.push(trunk);
         }
         Ok(fit)
     }
 
     /// PLS alone, or with no skip the mean of the targets.
-    fn linear(data: &Dataset<'_>, members: &[usize], skip: Skip, components: usize) -> Result<Self, TrainError> {
+    fn linear(lesson: &Lesson<'_>) -> Result<Self, TrainError> {
+        let &Lesson { data, members, skip, components, .. } = lesson;
         let components = if skip == Skip::Pls { components } else { 0 };
         let spectra = data.spectra(members);
         let targets = data.targets(members);
@@ -135,7 +140,7 @@ impl Fit {
             bias: vec![0.0; targets.ncols()],
         };
         Ok(Self {
-            network: Network::new(data.channels(), data.features / data.channels(), targets.ncols()),
+            network: Network::new(data.channels(), data.shape().1, targets.ncols()),
             standard: Standard {
                 mean: spectra.row_mean().iter().map(|&value| value as f32).collect(),
                 inverse_scale: (1.0 / scale) as f32,
@@ -149,14 +154,8 @@ impl Fit {
         })
     }
 
-    fn descend(
-        &self,
-        data: &Dataset<'_>,
-        members: &[usize],
-        recipe: &Recipe,
-        random: &mut ChaCha8Rng,
-        progress: &Progress,
-    ) -> Result<Parameters<f32>, TrainError> {
+    fn descend(&self, lesson: &Lesson<'_>, random: &mut ChaCha8Rng) -> Result<Parameters<f32>, TrainError> {
+        let &Lesson { data, members, recipe, progress, .. } = lesson;
         let mut parameters = self.network.initial(random);
         let unit = data.mean_deviation(members);
         let outputs = self.network.head.outputs;

@@ -5,9 +5,9 @@
 
 use nalgebra::{Cholesky, DMatrix, DVector};
 
-use super::crossvalidate::Partition;
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
+use super::partition::Fold;
 use super::progress::Progress;
 
 /// γ, in units of one over the mean squared distance.
@@ -19,7 +19,7 @@ pub(super) const SPECTRA_MAX: usize = 2000;
 
 /// γ and λ, and what they cost on held-out samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Choice {
+pub(super) struct KernelChoice {
     width: f64,
     ridge: f64,
     /// Sum of squared errors over all held-out spectra.
@@ -42,12 +42,12 @@ impl KernelRidge {
     /// Only when interrupted.
     pub(super) fn choose(
         data: &Dataset<'_>,
-        parts: &[Partition],
+        parts: &[Fold],
         progress: &Progress,
-    ) -> Result<Option<Choice>, TrainError> {
+    ) -> Result<Option<KernelChoice>, TrainError> {
         let Truth::Values(truth) = &data.truth else { return Ok(None) };
         let mut squared = [[0.0; RIDGES.len()]; WIDTHS.len()];
-        for Partition { training, held_out } in parts {
+        for Fold { training, held_out } in parts {
             let among = distances(data, training, training);
             let across = distances(data, held_out, training);
             let unit = 1.0 / among.mean();
@@ -68,13 +68,13 @@ impl KernelRidge {
             }
         }
         let each = WIDTHS.iter().zip(&squared).flat_map(|(&width, row)| {
-            RIDGES.iter().zip(row).map(move |(&ridge, &squared)| Choice { width, ridge, squared })
+            RIDGES.iter().zip(row).map(move |(&ridge, &squared)| KernelChoice { width, ridge, squared })
         });
         Ok(each.filter(|choice| choice.squared.is_finite()).min_by(|a, b| a.squared.total_cmp(&b.squared)))
     }
 
     /// Fits to the spectra `members`; `None` as [`Self::choose`].
-    pub(super) fn fit(data: &Dataset<'_>, members: &[usize], choice: &Choice) -> Option<Self> {
+    pub(super) fn fit(data: &Dataset<'_>, members: &[usize], choice: &KernelChoice) -> Option<Self> {
         let Truth::Values(truth) = &data.truth else { return None };
         let among = distances(data, members, members);
         let gamma = choice.width / among.mean();

@@ -3,7 +3,7 @@
 //! Activations are stored `[maps][batch][positions]`, so that a convolution of the whole batch is one matrix product of
 //! its weights with the unfolded input. Backward passes ADD to the gradients they are given.
 
-use super::matrix::{Into, Scalar, View, multiply, transposed};
+use super::matrix::{Accumulation, MatrixView, Scalar, multiply, transposed};
 
 /// Weights and bias of a layer.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,6 +36,17 @@ pub(super) struct Convolution {
     pub(super) padding: usize,
     /// Positions that come in.
     pub(super) positions_in: usize,
+}
+
+/// What a backward pass through a convolution reads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BackwardPass<'a, T> {
+    pub(super) parameters: &'a Affine<T>,
+    /// `[maps_in][batch][positions_in]`
+    pub(super) input: &'a [T],
+    /// ∂loss/∂output, `[maps_out][batch][positions_out]`.
+    pub(super) output_gradient: &'a [T],
+    pub(super) batch: usize,
 }
 
 impl Convolution {
@@ -105,31 +116,26 @@ impl Convolution {
         for (row, &bias) in output.chunks_exact_mut(columns).zip(&parameters.bias) {
             row.fill(bias);
         }
-        let weights = View::new(&parameters.weights, self.maps_out, self.fan_in());
+        let weights = MatrixView::new(&parameters.weights, self.maps_out, self.fan_in());
         let taps = if self.is_pointwise() {
             input
         } else {
             self.unfold(input, batch, unfolded);
             unfolded
         };
-        multiply(weights, View::new(taps, self.fan_in(), columns), Into::Sum, &mut output);
+        multiply(weights, MatrixView::new(taps, self.fan_in(), columns), Accumulation::AddTo, &mut output);
         output
     }
 
-    /// From ∂loss/∂output to ∂loss/∂parameters and, where asked for, ∂loss/∂input; both are added to.
-    #[expect(clippy::too_many_arguments, reason = "what a backward pass reads and what it writes")]
-    pub(super) fn backward<T: Scalar>(
+    /// Adds ∂loss/∂parameters to `gradient`.
+    pub(super) fn parameter_gradient<T: Scalar>(
         &self,
-        parameters: &Affine<T>,
-        input: &[T],
-        output_gradient: &[T],
-        batch: usize,
+        pass: &BackwardPass<'_, T>,
         unfolded: &mut Vec<T>,
         gradient: &mut Affine<T>,
-        input_gradient: Option<&mut [T]>,
     ) {
+        let &BackwardPass { input, output_gradient, batch, .. } = pass;
         let columns = batch * self.positions_out();
-        let by_output = View::new(output_gradient, self.maps_out, columns);
         let by_tap = if self.is_pointwise() {
             transposed(input, columns)
         } else {
@@ -138,19 +144,29 @@ impl Convolution {
         };
         // The long rows are laid side by side first: a product reads its operands across, which is slow over such strides.
         let across = transposed(output_gradient, columns);
-        let across = View::new(&across, columns, self.maps_out).transposed();
-        multiply(across, View::new(&by_tap, columns, self.fan_in()), Into::Sum, &mut gradient.weights);
+        let across = MatrixView::new(&across, columns, self.maps_out).transposed();
+        multiply(across, MatrixView::new(&by_tap, columns, self.fan_in()), Accumulation::AddTo, &mut gradient.weights);
         for (row, bias) in output_gradient.chunks_exact(columns).zip(&mut gradient.bias) {
             *bias += row.iter().fold(T::default(), |sum, &value| sum + value);
         }
-        if let Some(input_gradient) = input_gradient {
-            let weights = View::new(&parameters.weights, self.maps_out, self.fan_in()).transposed();
-            if self.is_pointwise() {
-                multiply(weights, by_output, Into::Sum, input_gradient);
-            } else {
-                multiply(weights, by_output, Into::Empty, unfolded);
-                self.fold(unfolded, batch, input_gradient);
-            }
+    }
+
+    /// Adds ∂loss/∂input to `gradient`.
+    pub(super) fn input_gradient<T: Scalar>(
+        &self,
+        pass: &BackwardPass<'_, T>,
+        unfolded: &mut Vec<T>,
+        gradient: &mut [T],
+    ) {
+        let columns = pass.batch * self.positions_out();
+        let by_output = MatrixView::new(pass.output_gradient, self.maps_out, columns);
+        let weights = MatrixView::new(&pass.parameters.weights, self.maps_out, self.fan_in()).transposed();
+        if self.is_pointwise() {
+            multiply(weights, by_output, Accumulation::AddTo, gradient);
+        } else {
+            unfolded.resize(self.fan_in() * columns, T::default());
+            multiply(weights, by_output, Accumulation::Overwrite, unfolded);
+            self.fold(unfolded, pass.batch, gradient);
         }
     }
 }
@@ -178,8 +194,8 @@ impl Linear {
                 *value += bias;
             }
         }
-        let weights = View::new(&parameters.weights, self.outputs, self.features).transposed();
-        multiply(View::new(input, batch, self.features), weights, Into::Sum, output);
+        let weights = MatrixView::new(&parameters.weights, self.outputs, self.features).transposed();
+        multiply(MatrixView::new(input, batch, self.features), weights, Accumulation::AddTo, output);
     }
 
     /// From ∂loss/∂output, added to ∂loss/∂parameters; the result is ∂loss/∂input, `[batch][features]`.
@@ -191,17 +207,17 @@ impl Linear {
         gradient: &mut Affine<T>,
     ) -> Vec<T> {
         let batch = output_gradient.len() / self.outputs;
-        let by_output = View::new(output_gradient, batch, self.outputs);
-        let by_feature = View::new(input, batch, self.features);
-        multiply(by_output.transposed(), by_feature, Into::Sum, &mut gradient.weights);
+        let by_output = MatrixView::new(output_gradient, batch, self.outputs);
+        let by_feature = MatrixView::new(input, batch, self.features);
+        multiply(by_output.transposed(), by_feature, Accumulation::AddTo, &mut gradient.weights);
         for row in output_gradient.chunks_exact(self.outputs) {
             for (bias, &value) in gradient.bias.iter_mut().zip(row) {
                 *bias += value;
             }
         }
         let mut input_gradient = vec![T::default(); batch * self.features];
-        let weights = View::new(&parameters.weights, self.outputs, self.features);
-        multiply(by_output, weights, Into::Empty, &mut input_gradient);
+        let weights = MatrixView::new(&parameters.weights, self.outputs, self.features);
+        multiply(by_output, weights, Accumulation::Overwrite, &mut input_gradient);
         input_gradient
     }
 }
@@ -316,8 +332,9 @@ pub(super) mod tests {
             let mut gradient = parameters.zeros_like();
             let mut input_gradient = vec![0.0; input.len()];
             let mut scratch = Vec::new();
-            let back = Some(&mut input_gradient[..]);
-            layer.backward(&parameters, &input, &weighing, batch, &mut scratch, &mut gradient, back);
+            let pass = BackwardPass { parameters: &parameters, input: &input, output_gradient: &weighing, batch };
+            layer.parameter_gradient(&pass, &mut scratch, &mut gradient);
+            layer.input_gradient(&pass, &mut scratch, &mut input_gradient);
             check(&format!("{what} weights"), &parameters.weights, &gradient.weights, |weights| {
                 loss(&Affine { weights: weights.to_vec(), bias: parameters.bias.clone() }, &input)
             });

@@ -78,7 +78,7 @@ scalar!(f64, matrixmultiply::dgemm);
 
 /// A matrix seen in a slice, row-major or transposed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct View<'a, T> {
+pub(super) struct MatrixView<'a, T> {
     values: &'a [T],
     rows: usize,
     columns: usize,
@@ -86,7 +86,7 @@ pub(super) struct View<'a, T> {
     column_stride: usize,
 }
 
-impl<'a, T> View<'a, T> {
+impl<'a, T> MatrixView<'a, T> {
     /// The first `rows` × `columns` values, row by row.
     pub(super) fn new(values: &'a [T], rows: usize, columns: usize) -> Self {
         assert!(values.len() >= rows * columns, "a {rows} x {columns} matrix does not fit {} values", values.len());
@@ -107,18 +107,18 @@ impl<'a, T> View<'a, T> {
 
 /// What becomes of the values that stand where a product goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Into {
+pub(super) enum Accumulation {
     /// They are replaced.
-    Empty,
+    Overwrite,
     /// The product is added to them.
-    Sum,
+    AddTo,
 }
 
 /// C ← A B or C ← C + A B, with C row-major. The order of the sums depends on the shapes alone.
-pub(super) fn multiply<T: Scalar>(a: View<'_, T>, b: View<'_, T>, into: Into, c: &mut [T]) {
+pub(super) fn multiply<T: Scalar>(a: MatrixView<'_, T>, b: MatrixView<'_, T>, into: Accumulation, c: &mut [T]) {
     assert_eq!(a.columns, b.rows, "the inner dimensions of a matrix product agree");
     assert!(c.len() >= a.rows * b.columns, "a {} x {} product does not fit {} values", a.rows, b.columns, c.len());
-    let keep = if into == Into::Sum { T::ONE } else { T::default() };
+    let keep = if into == Accumulation::AddTo { T::ONE } else { T::default() };
     // SAFETY: a view holds rows × columns values by construction, transposed or not; C's length was checked above.
     unsafe {
         T::product(
@@ -162,12 +162,17 @@ mod tests {
         let a = [1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0]; // 2 x 3
         let b = [1.0_f32, 0.0, 2.0, -1.0, 0.0, 1.0]; // 3 x 2
         let mut c = [100.0; 4];
-        multiply(View::new(&a, 2, 3), View::new(&b, 3, 2), Into::Empty, &mut c);
+        multiply(MatrixView::new(&a, 2, 3), MatrixView::new(&b, 3, 2), Accumulation::Overwrite, &mut c);
         assert_eq!(c, [5.0, 1.0, 14.0, 1.0]);
-        multiply(View::new(&a, 2, 3), View::new(&b, 3, 2), Into::Sum, &mut c);
+        multiply(MatrixView::new(&a, 2, 3), MatrixView::new(&b, 3, 2), Accumulation::AddTo, &mut c);
         assert_eq!(c, [10.0, 2.0, 28.0, 2.0]);
         // bᵀ aᵀ = (a b)ᵀ
-        multiply(View::new(&b, 3, 2).transposed(), View::new(&a, 2, 3).transposed(), Into::Empty, &mut c);
+        multiply(
+            MatrixView::new(&b, 3, 2).transposed(),
+            MatrixView::new(&a, 2, 3).transposed(),
+            Accumulation::Overwrite,
+            &mut c,
+        );
         assert_eq!(c, [5.0, 14.0, 1.0, 1.0]);
     }
 
@@ -185,6 +190,11 @@ mod tests {
     #[test]
     #[should_panic(expected = "inner dimensions")]
     fn shapes_that_do_not_fit_are_refused() {
-        multiply(View::new(&[0.0_f32; 6], 2, 3), View::new(&[0.0; 4], 2, 2), Into::Empty, &mut [0.0; 4]);
+        multiply(
+            MatrixView::new(&[0.0_f32; 6], 2, 3),
+            MatrixView::new(&[0.0; 4], 2, 2),
+            Accumulation::Overwrite,
+            &mut [0.0; 4],
+        );
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use ramand_core::median::median;
 use ramand_model::manifest::MetricsRecord;
 
 use super::bootstrap::Draws;
-use super::crossvalidate::{OutOfFold, Permuted};
+use super::crossvalidate::Permuted;
 use super::dataset::{Dataset, Truth};
-use super::figures::{RegressionFigures, RegressionSums, best, median};
+use super::figures::{RegressionFigures, RegressionSums, best};
+use super::out_of_fold::OutOfFold;
 use super::precision::{SampleSums, blank_sd, detection_limit, replicate_sd};
 
 /// Every figure of the out-of-fold predictions of `data`.
@@ -19,7 +21,7 @@ pub(super) fn metrics(
 ) -> MetricsRecord {
     match &data.truth {
         Truth::Values(values) => quantity(data, values, held_out, permuted, draws),
-        Truth::Classes { labels, indices } => kinds(data, labels, indices, held_out, permuted, draws),
+        Truth::Classes { labels, indices } => classes(data, labels, indices, held_out, permuted, draws),
     }
 }
 
@@ -113,8 +115,8 @@ fn quantity(
     let by_sample = Tally::new(data, held_out, |sums: &mut SampleSums, row| {
         sums.add(values[row.spectrum], f64::from(row.prediction[0]));
     });
-    type Figure = fn(&[(f64, &SampleSums)]) -> f64;
-    let precision: [(&str, Figure); 3] =
+    type PrecisionFigure = fn(&[(f64, &SampleSums)]) -> f64;
+    let precision: [(&str, PrecisionFigure); 3] =
         [("replicate_sd", replicate_sd), ("blank_sd", blank_sd), ("detection_limit", detection_limit)];
     for (key, figure) in precision {
         evaluation.add(key, |counts| by_sample.median(counts, figure));
@@ -162,14 +164,14 @@ fn quantity(
 
 /// Spectra of one sample, which is of one kind.
 #[derive(Debug, Clone, Copy, Default)]
-struct KindSums {
+struct ClassSums {
     class: usize,
     spectra: f64,
     right: f64,
     right_pls: f64,
 }
 
-fn kinds(
+fn classes(
     data: &Dataset<'_>,
     labels: &[String],
     indices: &[usize],
@@ -179,7 +181,7 @@ fn kinds(
 ) -> MetricsRecord {
     let mut confusion = vec![vec![0; labels.len()]; labels.len()];
     let is_right = |scores: &[f32], row: &OutOfFold| f64::from(u8::from(best(scores) == indices[row.spectrum]));
-    let tally = Tally::new(data, held_out, |sums: &mut KindSums, row| {
+    let tally = Tally::new(data, held_out, |sums: &mut ClassSums, row| {
         confusion[indices[row.spectrum]][best(&row.prediction)] += 1;
         sums.class = indices[row.spectrum];
         sums.spectra += 1.0;
@@ -187,11 +189,11 @@ fn kinds(
         sums.right_pls += is_right(&row.pls, row);
     });
     let mut evaluation = Evaluation::new(data.samples(), draws);
-    let mut share = |key: &str, of_class: Option<usize>, right: fn(&KindSums) -> f64| {
+    let mut share = |key: &str, counts_in: &dyn Fn(&ClassSums) -> bool, right: fn(&ClassSums) -> f64| {
         evaluation.add(key, |counts| {
             tally.median(counts, |samples| {
-                let counted = samples.iter().filter(|(_, sample)| of_class.is_none_or(|class| class == sample.class));
-                let add = |sum: (f64, f64), (count, sample): &(f64, &KindSums)| {
+                let counted = samples.iter().filter(|(_, sample)| counts_in(sample));
+                let add = |sum: (f64, f64), (count, sample): &(f64, &ClassSums)| {
                     (sum.0 + count * right(sample), sum.1 + count * sample.spectra)
                 };
                 let (right, spectra) = counted.fold((0.0, 0.0), add);
@@ -200,12 +202,14 @@ fn kinds(
         });
         evaluation.value(key)
     };
-    let accuracy = share("accuracy", None, |sample| sample.right);
-    let accuracy_pls = share("accuracy_pls", None, |sample| sample.right_pls);
-    let accuracy_gain = share("accuracy_gain", None, |sample| sample.right - sample.right_pls);
+    let every = |_: &ClassSums| true;
+    let accuracy = share("accuracy", &every, |sample| sample.right);
+    let accuracy_pls = share("accuracy_pls", &every, |sample| sample.right_pls);
+    let accuracy_gain = share("accuracy_gain", &every, |sample| sample.right - sample.right_pls);
     let recall = labels.iter().enumerate();
-    let recall =
-        recall.filter_map(|(class, label)| share(&format!("recall {label}"), Some(class), |sample| sample.right));
+    let recall = recall.filter_map(|(class, label)| {
+        share(&format!("recall {label}"), &|sample| sample.class == class, |sample| sample.right)
+    });
     let recall = recall.collect();
 
     let right_share = |indices: &[usize], scores: &dyn Fn(&OutOfFold) -> &[f32], rows: &[&OutOfFold]| {

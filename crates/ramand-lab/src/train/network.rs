@@ -11,7 +11,7 @@
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::layers::{Affine, Convolution, Linear, flatten, rectify, rectify_backward, unflatten};
+use super::layers::{Affine, BackwardPass, Convolution, Linear, flatten, rectify, rectify_backward, unflatten};
 use super::matrix::Scalar;
 
 /// Maps after the first convolution.
@@ -183,25 +183,22 @@ impl Network {
         let mut by_block = unflatten(&by_flat, BLOCK_MAPS, batch);
         rectify_backward(&activations.block, &mut by_block);
         let mut by_stem = vec![T::default(); activations.stem.len()];
-        let into_stem = Some(&mut by_stem[..]);
         let Activations { stem, first, input, .. } = &activations;
-        self.shortcut.backward(
-            &parameters.shortcut,
-            stem,
-            &by_block,
-            batch,
-            scratch,
-            &mut gradient.shortcut,
-            into_stem,
-        );
+        let shortcut =
+            BackwardPass { parameters: &parameters.shortcut, input: stem, output_gradient: &by_block, batch };
+        self.shortcut.parameter_gradient(&shortcut, scratch, &mut gradient.shortcut);
+        self.shortcut.input_gradient(&shortcut, scratch, &mut by_stem);
         let mut by_first = vec![T::default(); first.len()];
-        let into_first = Some(&mut by_first[..]);
-        self.second.backward(&parameters.second, first, &by_block, batch, scratch, &mut gradient.second, into_first);
+        let second = BackwardPass { parameters: &parameters.second, input: first, output_gradient: &by_block, batch };
+        self.second.parameter_gradient(&second, scratch, &mut gradient.second);
+        self.second.input_gradient(&second, scratch, &mut by_first);
         rectify_backward(first, &mut by_first);
-        let into_stem = Some(&mut by_stem[..]);
-        self.first.backward(&parameters.first, stem, &by_first, batch, scratch, &mut gradient.first, into_stem);
+        let into_block = BackwardPass { parameters: &parameters.first, input: stem, output_gradient: &by_first, batch };
+        self.first.parameter_gradient(&into_block, scratch, &mut gradient.first);
+        self.first.input_gradient(&into_block, scratch, &mut by_stem);
         rectify_backward(stem, &mut by_stem);
-        self.stem.backward(&parameters.stem, input, &by_stem, batch, scratch, &mut gradient.stem, None);
+        let into_stem = BackwardPass { parameters: &parameters.stem, input, output_gradient: &by_stem, batch };
+        self.stem.parameter_gradient(&into_stem, scratch, &mut gradient.stem);
         loss
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 ///
 /// # Errors
 /// The first failure in the order of the jobs.
-pub fn in_parallel<T: Send, E: Send>(
+pub(crate) fn in_parallel<T: Send, E: Send>(
     count: usize,
     threads: usize,
     job: impl Fn(usize) -> Result<T, E> + Sync,

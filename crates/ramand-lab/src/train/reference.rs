@@ -4,7 +4,6 @@ use ramand_model::{Network, NetworkError};
 use ramand_recording::Recording;
 
 use super::error::TrainError;
-use super::request::Reference;
 
 /// Means over the population.
 pub(super) struct Means {
@@ -44,6 +43,20 @@ pub(super) fn means(
     }
     let maps = maps.into_iter().map(|map| map.into_iter().map(|value| value as f32).collect()).collect();
     Ok(Means { maps, output })
+}
+
+/// The reference population.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// Every training spectrum.
+    All,
+    /// The training spectra with this label.
+    Labelled {
+        /// Header of the column.
+        column: String,
+        /// What stands in it.
+        value: String,
+    },
 }
 
 impl Reference {

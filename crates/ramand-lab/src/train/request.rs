@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use ramand_model::manifest::{BandRecord, CardRecord, Task};
 use ramand_recording::Recording;
 
-use super::SAMPLES_PER_CLASS_MIN;
 use super::augment::Augmentation;
 use super::candidate::{Candidate, Preparation, Skip};
 use super::choose::CANDIDATE_FOLDS;
 use super::dataset::Truth;
-use super::error::TrainError;
+use super::error::{SAMPLES_PER_CLASS_MIN, TrainError};
 use super::fit::{Head, Mixing, Recipe};
+use super::reference::Reference;
 
 /// Steps of gradient descent a fit, enough for a hundred or a few hundred spectra.
 pub const STEPS: u32 = 400;
@@ -50,7 +50,7 @@ pub struct Request {
     pub reference: Reference,
     /// How samples are held out.
     pub split: Split,
-    /// How often all is done again with labels dealt out anew among the samples, as a control.
+    /// How often all is done again with labels permuted among the samples, as a control.
     pub permutations: usize,
     /// Nominal coverage of intervals and sets, in 0..1: [`CONFIDENCE`].
     pub confidence: f64,
@@ -64,20 +64,6 @@ pub struct Request {
     pub provenance: Provenance,
 }
 
-/// The reference population.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reference {
-    /// Every training spectrum.
-    All,
-    /// The training spectra with this label.
-    Labelled {
-        /// Header of the column.
-        column: String,
-        /// What stands in it.
-        value: String,
-    },
-}
-
 /// How samples are held out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
@@ -85,7 +71,7 @@ pub struct Split {
     pub group: Option<String>,
     /// Parts.
     pub folds: usize,
-    /// How often, each time dealt anew.
+    /// How often, each time split anew.
     pub repeats: usize,
 }
 
@@ -238,6 +224,14 @@ pub(super) fn filled<'a>(recording: &'a Recording, column: &str) -> Result<Vec<&
         Some(row) => Err(TrainError::EmptyLabel { line: recording.spectra[row].line, column: column.to_owned() }),
         None => Ok(texts),
     }
+}
+
+/// Which sample each row belongs to, from 0 in the order of appearance; without a column of samples, every row is one.
+pub(super) fn samples(recording: &Recording, group: Option<&str>) -> Result<Vec<usize>, TrainError> {
+    if let Some(column) = group {
+        filled(recording, column)?;
+    }
+    Ok(recording.samples(group)?)
 }
 
 /// The same identifier twice is a replicate or a mistake, and only the user knows which.

@@ -2,9 +2,10 @@
 
 use ramand_recording::Recording;
 
-use super::crossvalidate::{OutOfFold, Permuted};
+use super::crossvalidate::Permuted;
 use super::dataset::{Dataset, Truth};
 use super::figures::best;
+use super::out_of_fold::OutOfFold;
 
 /// Names of what rows refer to by number.
 pub(super) struct Names<'a> {

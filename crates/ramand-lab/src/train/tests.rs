@@ -1,5 +1,7 @@
 //! From spectra to a bundle and back: small sets that train in seconds.
 
+mod calibrated;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -305,8 +307,8 @@ fn figures_of_a_quantity_follow_from_the_predictions_in_the_bundle() {
         truths.sort();
         truths
     };
-    let dealt = sorted(&mut permuted.iter().filter(|row| row["permutation"] == "1"));
-    assert_eq!(dealt, sorted(&mut rows.iter().filter(|row| row["repeat"] == "0")));
+    let permuted = sorted(&mut permuted.iter().filter(|row| row["permutation"] == "1"));
+    assert_eq!(permuted, sorted(&mut rows.iter().filter(|row| row["repeat"] == "0")));
 }
 
 #[test]

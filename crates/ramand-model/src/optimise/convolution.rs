@@ -12,7 +12,7 @@ use tract_onnx::tract_core::ops::nn::DataFormat;
 use tract_onnx::tract_core::tract_linalg::isa;
 use tract_onnx::tract_core::tract_linalg::routines::{Func, best_for, conv_w4_f32};
 
-use super::instead;
+use super::patch::instead;
 
 /// Channels that the kernel computes at once.
 const CHANNELS: usize = 4;

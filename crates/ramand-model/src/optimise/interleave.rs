@@ -6,7 +6,7 @@ use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::change_axes::AxisOp;
 use tract_onnx::tract_core::ops::math::Add;
 
-use super::{floats, instead, reshaped, unshaped};
+use super::patch::{floats, instead, reshaped, unshaped};
 
 pub(super) fn lower(model: &mut TypedModel) -> TractResult<()> {
     let all = |_: &(), model: &TypedModel, node: &TypedNode, name: &str, op: &AxisOp| {

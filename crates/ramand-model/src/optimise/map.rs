@@ -8,8 +8,8 @@ use tract_onnx::tract_core::ops::change_axes::IntoShape;
 use tract_onnx::tract_core::ops::math::Mul;
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
+use super::patch::{floats, instead, reshaped};
 use super::winner::{Choice, winner};
-use super::{floats, instead, reshaped};
 
 pub(super) fn lower(model: &mut TypedModel) -> TractResult<()> {
     let rule = |_: &(), model: &TypedModel, node: &TypedNode, name: &str, reduce: &Reduce| {

@@ -5,7 +5,7 @@ use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
 use tract_onnx::tract_core::ops::math::{Mul, Sign};
 
-use super::{floats, instead};
+use super::patch::{floats, instead};
 
 pub(super) fn lower(model: &mut TypedModel) -> TractResult<()> {
     let rule = |_: &(), model: &TypedModel, node: &TypedNode, name: &str, op: &TypedBinOp| {

@@ -6,7 +6,7 @@ use tract_onnx::tract_core::internal::*;
 use tract_onnx::tract_core::ops::array::Gather;
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
-use super::{floats, instead, reshaped, unshaped};
+use super::patch::{floats, instead, reshaped, unshaped};
 
 /// Rows of a constant, and the outputs of which the greatest says which row is wanted.
 pub(super) struct Choice {

@@ -2,6 +2,7 @@
 //!
 //! Everything is compared with an evaluation of the graph in f64 that shares nothing with tract.
 
+mod check;
 mod differences;
 mod impulse;
 mod mutation;
@@ -14,6 +15,8 @@ use onnx_gradient::onnx::ModelProto;
 use onnx_gradient::{GradientError, Graph, Tensor};
 use ramand_core::spectrum::PreparedSpectrum;
 
+pub use self::check::Check;
+use self::check::{GRADIENT_ERROR_MAX, failed, judged, passed};
 use self::differences::Differences;
 use self::subject::{Cut, Holds, Subject};
 use super::bundle::Bundle;
@@ -21,8 +24,6 @@ use super::manifest::CompletenessRecord;
 use super::model::{Model, ModelError};
 use super::runner::Runner;
 
-/// Largest difference of the gradient from the finite difference, relative to the largest gradient.
-const GRADIENT_ERROR_MAX: f64 = 1e-5;
 /// tract's f32 against f64, relative to the largest value.
 const ENGINE_ERROR_MAX: f64 = 1e-4;
 /// Of the maps' sum in f32, relative to y − b.
@@ -31,15 +32,6 @@ const COMPLETENESS_ERROR_MAX: f32 = 1e-4;
 const SPECTRA: u64 = 8;
 /// Above rounding in f64, the map of a file misses part of the output.
 const EXACT: f64 = 1e-9;
-
-/// One thing that was checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// In words.
-    pub name: String,
-    /// The figure that passed, or why it failed.
-    pub outcome: Result<String, String>,
-}
 
 /// Checks everything that can be checked without the training data; the first entries are about the files, and where they
 /// fail there are no others.
@@ -241,26 +233,6 @@ fn file_completeness(subject: &Subject) -> Check {
             passed(&name, figure)
         }
         Ok(error) => Check { name, outcome: Err(format!("the map adds up to {error}")) },
-    }
-}
-
-fn passed(name: &str, figure: String) -> Check {
-    Check { name: name.to_owned(), outcome: Ok(figure) }
-}
-
-fn failed(name: &str, error: &(dyn std::error::Error + 'static)) -> Check {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let problem = causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"));
-    Check { name: name.to_owned(), outcome: Err(problem) }
-}
-
-fn judged(name: String, error: Result<f64, GradientError>, allowed: f64) -> Check {
-    match error {
-        Ok(error) => {
-            let figure = format!("relative error {error:.1e}, allowed {allowed:.0e}");
-            Check { name, outcome: if error <= allowed { Ok(figure) } else { Err(figure) } }
-        }
-        Err(error) => failed(&name, &error),
     }
 }
 

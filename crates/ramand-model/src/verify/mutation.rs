@@ -3,9 +3,9 @@
 use onnx_gradient::onnx::{GraphProto, NodeProto, TensorProto};
 use onnx_gradient::{GradientError, Graph, proto};
 
+use super::check::{Check, GRADIENT_ERROR_MAX, failed};
 use super::differences::Differences;
 use super::subject::{Cut, Subject};
-use super::{Check, GRADIENT_ERROR_MAX};
 use crate::manifest::FORMED;
 
 /// Weights that are changed, one after the other, until one has an influence: a weight behind a closed rectifier has none.
@@ -30,7 +30,7 @@ pub(super) fn controls(subject: &Subject, cut: &Cut, differences: &Differences) 
     let shape = subject.graph.shape(&cut.activation).map(<[usize]>::to_vec).unwrap_or_default();
     let said = match differences.said_by(&subject.graph, cut) {
         Ok(said) => said,
-        Err(error) => return vec![super::failed("self-test", &error)],
+        Err(error) => return vec![failed("self-test", &error)],
     };
     let weights =
         subject.model.graph.as_ref().map(|graph| weights(graph, &subject.graph, cut.holds.name())).unwrap_or_default();

@@ -1,7 +1,5 @@
 //! What the methods are compared on: spectra to train with, others to explain, and where those truly differ.
 
-use std::collections::BTreeMap;
-
 use ramand_core::outcome::Explained;
 use ramand_core::preprocess::{Pipeline, Step, Workspace};
 use ramand_model::manifest::Task;
@@ -72,22 +70,23 @@ impl Material {
     /// # Errors
     /// When there are too few samples.
     pub fn new(title: String, recording: &Recording, explained: usize, request: Request) -> Result<Self, MethodsError> {
-        let samples = samples(recording, request.split.group.as_deref())?;
+        let samples = recording.samples(request.split.group.as_deref())?;
         let count = samples.iter().max().map_or(0, |last| last + 1);
         if explained == 0 || count < 2 * explained {
             return Err(MethodsError::TooFewSamples { samples: count, explained });
         }
         // Sample s is explained where s · explained / count passes a whole number.
         let held_out = |sample: usize| (sample + 1) * explained / count > sample * explained / count;
-        let part = |wanted: bool| {
+        let part = |belongs: &dyn Fn(usize) -> bool| {
             let rows = recording.spectra.iter().zip(&samples);
-            let mut rows: Vec<_> = rows.filter(|(_, sample)| held_out(**sample) == wanted).collect();
+            let mut rows: Vec<_> = rows.filter(|(_, sample)| belongs(**sample)).collect();
             // Replicates beside each other.
             rows.sort_by_key(|(_, sample)| **sample);
             let spectra = rows.into_iter().map(|(row, _)| row.clone()).collect();
             Recording { path: recording.path.clone(), files: recording.files.clone(), spectra }
         };
-        Ok(Self { title, training: part(false), explained: part(true), request, noise_free: None })
+        let (training, explained) = (part(&|sample| !held_out(sample)), part(&held_out));
+        Ok(Self { title, training, explained, request, noise_free: None })
     }
 
     /// Prepares everything, with the outputs of the network in the order of `labels`.
@@ -98,7 +97,7 @@ impl Material {
         let pipeline = &self.request.preparations[0].pipeline;
         let training = prepared(&self.training, pipeline)?;
         let spectra = prepared(&self.explained, pipeline)?;
-        let samples = samples(&self.explained, self.request.split.group.as_deref())?;
+        let samples = self.explained.samples(self.request.split.group.as_deref())?;
         let target = &self.request.target;
         let (truth, explained): (Vec<f64>, Vec<Explained>) = match self.request.task {
             Task::Regression => {
@@ -148,20 +147,6 @@ impl Material {
         };
         Ok(explained.iter().map(|explained| Some(of(explained))).collect())
     }
-}
-
-/// Which sample each row belongs to, from 0 in the order of appearance; without a column of samples, every row is one.
-fn samples(recording: &Recording, group: Option<&str>) -> Result<Vec<usize>, MethodsError> {
-    let Some(column) = group else { return Ok((0..recording.spectra.len()).collect()) };
-    let mut places = BTreeMap::new();
-    let texts = recording.label_column(column)?;
-    Ok(texts
-        .into_iter()
-        .map(|text| {
-            let next = places.len();
-            *places.entry(text).or_insert(next)
-        })
-        .collect())
 }
 
 /// Which output each row belongs to; a label no network was trained on counts as the first.

@@ -20,8 +20,8 @@ pub(super) fn shuffled(fitted: &Fitted, random: &mut ChaCha8Rng) -> ModelProto {
         order.shuffle(random);
         let row =
             |row: &[f32]| order.iter().flat_map(|&place| row[place * tied..][..tied].to_vec()).collect::<Vec<_>>();
-        let dealt: Vec<f32> = values.chunks_exact(features).flat_map(row).collect();
-        *constant = proto::floats(&constant.name, &[fitted.offset.len(), features], &dealt);
+        let permuted: Vec<f32> = values.chunks_exact(features).flat_map(row).collect();
+        *constant = proto::floats(&constant.name, &[fitted.offset.len(), features], &permuted);
     }
     model
 }

@@ -2,7 +2,7 @@
 
 use onnx_gradient::onnx::ModelProto;
 use onnx_gradient::{self as gradient, Attached, GradientError, Seed, Target};
-use ramand_core::cam::{Layer, Spread, maps_by_cell};
+use ramand_core::cam::{LayerValues, Spread, maps_by_cell};
 use ramand_core::outcome::Explained;
 use ramand_model::{Network, Session};
 use rand::rngs::ChaCha8Rng;
@@ -22,7 +22,7 @@ pub(super) const STEPS: usize = 32;
 pub(super) struct Subject {
     /// y with A and ∂y/∂A of every cut.
     cuts: Network,
-    parts: Vec<Part>,
+    parts: Vec<SubjectLayer>,
     /// y with the scaled spectrum and the whole of ∂y/∂it.
     inputs: Network,
     outputs: usize,
@@ -40,7 +40,7 @@ pub(super) struct Subject {
 
 /// A layer behind which all is linear.
 #[derive(Debug)]
-struct Part {
+struct SubjectLayer {
     spread: Spread,
     /// Mean M of the reference population, [outputs][cells].
     population: Vec<f32>,
@@ -91,7 +91,7 @@ impl Subject {
         Self::of_graph(&fitted.graph, fitted, (channels, points), population)
     }
 
-    /// The same with the weights behind the cuts dealt out anew, the same way for every output: the test of J. Adebayo et al.
+    /// The same with the weights behind the cuts permuted, the same way for every output: the test of J. Adebayo et al.
     /// (NeurIPS 2018) for the last layer. What explains the network must become another map.
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl Subject {
             receptive_field = receptive_field.max(reach.receptive_field());
             let spread = Spread::new(points, target.cells, reach.first_cell(), reach.stride() as f64);
             let nothing = vec![0.0; outputs * target.cells];
-            parts.push(Part { spread, population: nothing.clone(), reference: nothing });
+            parts.push(SubjectLayer { spread, population: nothing.clone(), reference: nothing });
         }
 
         let mut reference = vec![0.0; channels * points];
@@ -175,7 +175,7 @@ impl Subject {
 
     /// y of that spectrum.
     pub(super) fn at_reference(&self, explained: Explained) -> f64 {
-        pick(explained, &self.reference_output)
+        scalar(explained, &self.reference_output)
     }
 
     /// Buffers for a thread.
@@ -201,7 +201,7 @@ impl Asking<'_> {
     /// # Errors
     /// When the network does not run.
     pub(super) fn y(&mut self, explained: Explained, spectrum: &[f32]) -> Result<f64, MethodsError> {
-        Ok(pick(explained, self.subject.cuts.run(&mut self.cuts, spectrum)?.y()?))
+        Ok(scalar(explained, self.subject.cuts.run(&mut self.cuts, spectrum)?.y()?))
     }
 
     /// What `method` says; `random` is drawn from by [`Method::Random`] alone.
@@ -252,7 +252,7 @@ impl Asking<'_> {
             Claim::FromPopulation => &self.subject.population_output,
             Claim::FromReference => &self.subject.reference_output,
         };
-        let base = pick(explained, base);
+        let base = scalar(explained, base);
         Ok(Some(self.y(explained, spectrum)? - base))
     }
 
@@ -319,21 +319,13 @@ fn accumulate(sums: &mut [f32], values: &[f32], share: f32) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += share * value);
 }
 
-fn pick(explained: Explained, values: &[f32]) -> f64 {
-    match explained {
-        Explained::Value => f64::from(values[0]),
-        Explained::Contrast { class, against } => f64::from(values[class]) - f64::from(values[against]),
-    }
+fn scalar(explained: Explained, values: &[f32]) -> f64 {
+    explained.scalar(|output| f64::from(values[output]))
 }
 
 /// ∂/∂A of the explained scalar, [maps][cells].
-fn explained_gradient(explained: Explained, layer: &Layer<'_>, outputs: usize) -> Vec<f32> {
-    let size = layer.gradient.len() / outputs;
-    let row = |output: usize| &layer.gradient[output * size..][..size];
-    match explained {
-        Explained::Value => row(0).to_vec(),
-        Explained::Contrast { class, against } => row(class).iter().zip(row(against)).map(|(c, a)| c - a).collect(),
-    }
+fn explained_gradient(explained: Explained, layer: &LayerValues<'_>, outputs: usize) -> Vec<f32> {
+    explained.row_of(layer.gradient, layer.gradient.len() / outputs)
 }
 
 fn gradient_of(layer: &str) -> String {

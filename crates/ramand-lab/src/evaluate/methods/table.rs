@@ -171,7 +171,9 @@ fn section(task: &Compared, kinds: &[(Kind, &[Trial])]) -> Section {
     };
     let mut notes = Vec::new();
     for (kind, trials) in kinds {
-        let Some(Range { middle, least, greatest }) = Range::of(trials.iter().map(|trial| Some(trial.quality))) else {
+        let Some(MedianRange { middle, least, greatest }) =
+            MedianRange::of(trials.iter().map(|trial| Some(trial.quality)))
+        else {
             continue;
         };
         notes.push(format!(
@@ -231,7 +233,9 @@ fn table(kind: Kind, trials: &[Trial]) -> Table {
         row.push(of(|figures| figures.replicates));
         row.extend([passes.forward.into(), passes.backward.into()]);
         row.push(
-            Range::of(trials.iter().map(|trial| Some(trial.figures[place].milliseconds))).map(|r| r.middle).into(),
+            MedianRange::of(trials.iter().map(|trial| Some(trial.figures[place].milliseconds)))
+                .map(|r| r.middle)
+                .into(),
         );
         row
     });
@@ -252,13 +256,13 @@ fn over_seeds(trials: &[Trial], method: usize) -> Vec<Option<f64>> {
 
 /// The median of an odd number of values (the lower middle of an even one), with the extremes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Range {
+struct MedianRange {
     middle: f64,
     least: f64,
     greatest: f64,
 }
 
-impl Range {
+impl MedianRange {
     /// Of the values that are defined; `None` of none.
     fn of(values: impl Iterator<Item = Option<f64>>) -> Option<Self> {
         let mut values: Vec<f64> = values.flatten().collect();
@@ -269,7 +273,11 @@ impl Range {
 }
 
 fn range(values: impl Iterator<Item = Option<f64>>) -> Cell {
-    Range::of(values).map_or(Cell::Missing, |Range { middle, least, greatest }| Cell::Range { middle, least, greatest })
+    MedianRange::of(values).map_or(Cell::Missing, |MedianRange { middle, least, greatest }| Cell::Range {
+        middle,
+        least,
+        greatest,
+    })
 }
 
 #[cfg(test)]
@@ -278,9 +286,9 @@ mod tests {
 
     #[test]
     fn a_range_is_the_middle_and_the_ends() {
-        let of = |values: &[Option<f64>]| Range::of(values.iter().copied());
+        let of = |values: &[Option<f64>]| MedianRange::of(values.iter().copied());
         let found = of(&[Some(3.0), None, Some(1.0), Some(2.0)]);
-        assert_eq!(found, Some(Range { middle: 2.0, least: 1.0, greatest: 3.0 }));
+        assert_eq!(found, Some(MedianRange { middle: 2.0, least: 1.0, greatest: 3.0 }));
         assert_eq!(of(&[None]), None);
     }
 }

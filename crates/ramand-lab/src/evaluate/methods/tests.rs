@@ -130,7 +130,7 @@ fn what_the_maps_must_be_they_are() {
             let largest = map(Method::GradCam1d).iter().flatten().fold(0.0_f64, |most, value| most.max(value.abs()));
             let apart = same.map(|(cam, own)| (cam - own).abs()).fold(0.0, f64::max);
             assert_eq!(apart < 1e-4 * largest, kind.head == Head::Pooled, "{what}: {apart} of {largest}");
-            // And it is so with its weights dealt out anew.
+            // And it is so with its weights permuted.
             if kind.head == Head::Pooled {
                 assert_eq!(of(Method::Cam).randomised, of(Method::GradCam1d).randomised, "{what}");
             }

@@ -29,7 +29,7 @@ pub struct Kind {
     /// In words.
     pub name: &'static str,
     /// Whether the head sees every cell by itself.
-    pub head: Head,
+    pub(crate) head: Head,
     /// Whether PLS is part of the model.
     pub skip: Skip,
 }
@@ -63,7 +63,7 @@ pub(super) struct Figures {
     pub(super) insertion: Option<f64>,
     /// See [`relevance_mass`].
     pub(super) relevance_mass: Option<f64>,
-    /// Rank correlation with the same map once the head's weights were dealt out anew.
+    /// Rank correlation with the same map once the head's weights were permuted.
     pub(super) randomised: Option<f64>,
     /// Rank correlation between replicates of one sample.
     pub(super) replicates: Option<f64>,
@@ -130,7 +130,7 @@ pub(super) fn trial(
             continue;
         }
         sample_before = Some(sample);
-        let mut view = View { spectrum, explained, segments: &segments, subject: &subject };
+        let mut view = ExplainedSpectrum { spectrum, explained, segments: &segments, subject: &subject };
         let sets = Sets::draw(segments.len(), effort, &mut random);
         let changes = view.changes(&mut asking, &sets)?;
         let mut shuffled: Vec<usize> = (0..segments.len()).collect();
@@ -205,14 +205,14 @@ impl Sets {
 }
 
 /// One spectrum that is explained.
-struct View<'a> {
+struct ExplainedSpectrum<'a> {
     spectrum: &'a [f32],
     explained: Explained,
     segments: &'a Segments,
     subject: &'a Subject,
 }
 
-impl View<'_> {
+impl ExplainedSpectrum<'_> {
     /// y(x) − y(x with each set replaced).
     fn changes(&mut self, asking: &mut Asking<'_>, sets: &Sets) -> Result<Vec<Vec<f64>>, MethodsError> {
         let y = asking.y(self.explained, self.spectrum)?;

@@ -21,7 +21,7 @@ const FLUORESCENCE_DECAY: f64 = 1500.0;
 
 /// Something that was not so in training.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Change {
+pub(super) enum Change {
     /// The spectra as they are.
     None,
     /// Every band this much higher on the axis, cm⁻¹.
@@ -41,7 +41,7 @@ pub enum Change {
 
 impl Change {
     /// In words.
-    pub fn in_words(self) -> String {
+    pub(super) fn in_words(self) -> String {
         match self {
             Self::None => "as they are".into(),
             Self::Axis(per_cm) => format!("axis {per_cm:+} cm-1"),
@@ -55,7 +55,7 @@ impl Change {
 
     /// How far every band appears from where it was, cm⁻¹: 10⁷ (1/λ₀ − 1/λ) for a laser λ that is taken for λ₀, to higher shifts
     /// where λ is longer.
-    pub fn offset_per_cm(self) -> f64 {
+    pub(super) fn offset_per_cm(self) -> f64 {
         match self {
             Self::Axis(per_cm) => per_cm,
             Self::Laser { laser_nm, longer_nm } => 1e7 / laser_nm - 1e7 / (laser_nm + longer_nm),
@@ -64,7 +64,7 @@ impl Change {
     }
 
     /// The spectrum's intensities on its own axis, changed. Where an offset axis ends, its last value goes on.
-    pub fn of(self, spectrum: &RawSpectrum, random: &mut ChaCha8Rng) -> Vec<f32> {
+    pub(super) fn of(self, spectrum: &RawSpectrum, random: &mut ChaCha8Rng) -> Vec<f32> {
         let (shifts, light) = (spectrum.axis().per_cm(), spectrum.light());
         match self {
             Self::None => light.to_vec(),

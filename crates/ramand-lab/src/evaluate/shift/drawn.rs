@@ -2,7 +2,8 @@
 
 use super::super::chart::{self, Dots};
 use super::super::document::{Cell, Figure, Table};
-use super::{Group, Seen};
+use super::group::Group;
+use super::judge::Seen;
 
 /// Of a group, this many spectra are drawn at most, evenly among them: more only hide each other.
 const DRAWN_MAX: usize = 250;

@@ -9,15 +9,20 @@ use ramand_model::manifest::{Manifest, MetricsRecord, Task};
 use ramand_recording::Recording;
 
 use super::super::bootstrap::Draws;
-use super::super::conformal::{CONFORMAL_FILE, Conformal};
-use super::super::coverage::add_coverage;
-use super::super::crossvalidate::{OutOfFold, Purpose, partition, random};
+use super::super::bundle::Trained;
+use super::super::conformal::{Asked, CONFORMAL_FILE, Conformal};
+use super::super::coverage::Coverage;
+use super::super::crossvalidate::{Purpose, random};
 use super::super::dataset::{Dataset, Truth};
 use super::super::error::TrainError;
 use super::super::gate::GateFit;
 use super::super::merit::metrics;
+use super::super::out_of_fold::OutOfFold;
+use super::super::partition::partition;
 use super::super::request::filled;
-use super::{AdoptError, Adoption, SEED, Trained, adopt, groups};
+use super::adoption::{Adoption, SEED};
+use super::error::AdoptError;
+use super::make::adopt;
 
 /// Parts in which coverage is measured: each against the scores of the others.
 const FOLDS: usize = 10;
@@ -45,7 +50,7 @@ pub fn calibrate(
 ) -> Result<Trained, AdoptError> {
     let truth = truth(recording, adoption, &calibrating.target)?;
     let Trained { mut manifest, mut files } = adopt(bytes, recording, adoption)?;
-    let data = Dataset::prepare(recording, &adoption.pipeline, truth, groups(recording, adoption.group.as_deref())?)?;
+    let data = Dataset::prepare(recording, &adoption.pipeline, truth, adoption.samples(recording)?)?;
     let rows = predictions(&manifest, &files, &data)?;
 
     let mut fitted = None;
@@ -55,14 +60,22 @@ pub fn calibrate(
         manifest.gate = Some(gate.record(data.features, data.samples(), &mut files));
         fitted = Some(gate);
     }
-    let knows_kinds = fitted.as_ref().is_some_and(|gate| gate.kinds.is_some());
-    let conformal = Conformal::new(&data, &rows, manifest.output.temperature, calibrating.confidence, knows_kinds);
+    let knows_classes = fitted.as_ref().is_some_and(|gate| gate.classes.is_some());
+    let temperature = manifest.output.temperature.unwrap_or(1.0);
+    let asked = Asked { temperature, confidence: calibrating.confidence, knows_classes };
+    let conformal = Conformal::new(&data, &rows, &asked);
     files.insert(CONFORMAL_FILE.to_owned(), conformal.file);
     manifest.conformal = Some(conformal.record);
 
     let draws = Draws::new(data.samples(), &mut random(SEED, Purpose::Bootstrap));
     let mut figures = given(metrics(&data, &rows, &[], &draws));
-    add_coverage(&mut figures, &data, &rows, conformal.fared.as_deref(), fitted.as_ref(), &draws);
+    let coverage = Coverage {
+        data: &data,
+        rows: &rows,
+        fared: conformal.fared.as_deref().unwrap_or_default(),
+        gate: fitted.as_ref(),
+    };
+    coverage.add_to(&mut figures, &draws);
     manifest.metrics = figures;
     manifest.training.split = format!("none, the network was not fitted here; coverage in {FOLDS} parts by sample");
     if let Some(adopted) = &mut manifest.adopted {
@@ -89,7 +102,7 @@ fn truth(recording: &Recording, adoption: &Adoption, column: &str) -> Result<Tru
     Ok(Truth::Classes { labels: adoption.labels.clone(), indices })
 }
 
-/// What the network says of every spectrum, dealt into parts as cross-validation deals them.
+/// What the network says of every spectrum, split into parts as cross-validation splits them.
 fn predictions(
     manifest: &Manifest,
     files: &std::collections::BTreeMap<String, Vec<u8>>,
@@ -97,12 +110,11 @@ fn predictions(
 ) -> Result<Vec<OutOfFold>, AdoptError> {
     let record = &manifest.network;
     let model = proto::decode(files.get(&record.file).map_or(&[], Vec::as_slice))?;
-    let shape = (data.channels(), data.features / data.channels());
-    let network = Network::load(&model, shape, &record.output, &[])?;
+    let network = Network::load(&model, data.shape(), &record.output, &[])?;
     let mut session = network.session()?;
     let everything: Vec<usize> = (0..data.len()).collect();
     let mut rows = Vec::new();
-    let parts = partition(data, &everything, FOLDS, &mut random(SEED, Purpose::Dealing { repeat: 0 }));
+    let parts = partition(data, &everything, FOLDS, &mut random(SEED, Purpose::Splitting { repeat: 0 }));
     for (fold, part) in parts.into_iter().enumerate() {
         for spectrum in part.held_out {
             let prediction = network.run(&mut session, data.prepared(spectrum))?.y()?.to_vec();

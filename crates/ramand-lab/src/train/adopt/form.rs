@@ -24,7 +24,7 @@ pub(super) struct Formed {
 }
 
 /// A layer of such a network, with its gradient, in a bundle's form.
-pub(super) struct Cut {
+pub(super) struct LayerCut {
     /// Output of the graph, [1, maps, cells].
     pub(super) activation: String,
     /// Output of the graph, [outputs, maps, cells].
@@ -37,7 +37,7 @@ pub(super) struct Cut {
 
 /// How the outputs become a bundle's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Head {
+pub(super) enum ScoreForm {
     /// As they are.
     Plain,
     /// One score z of a yes-or-no question becomes two, [0, z]: softmax over these is the sigmoid of z.
@@ -88,7 +88,7 @@ pub(super) fn form(
     mut model: ModelProto,
     graph: &Graph,
     explained: &str,
-    head: Head,
+    head: ScoreForm,
     (channels, points): (usize, usize),
 ) -> Result<Formed, AdoptError> {
     let own: Vec<String> =
@@ -116,22 +116,22 @@ pub(super) fn form(
     }
     let outputs = graph.shape(explained)?.iter().product::<usize>();
     let output = match head {
-        Head::Plain if graph.shape(explained)? == [1, outputs] => explained.to_owned(),
-        Head::Plain => {
+        ScoreForm::Plain if graph.shape(explained)? == [1, outputs] => explained.to_owned(),
+        ScoreForm::Plain => {
             let output = format!("{FORMED}y");
-            rearrange(proto, explained, &output, &[1, outputs], None);
+            reshape(proto, explained, &output, &[1, outputs], &format!("{output}-shape"));
             output
         }
-        Head::Binary => {
+        ScoreForm::Binary => {
             let (flat, scores, output) =
                 (format!("{FORMED}score"), format!("{FORMED}no-and-yes"), format!("{FORMED}y"));
-            rearrange(proto, explained, &flat, &[1, 1], None);
+            reshape(proto, explained, &flat, &[1, 1], &format!("{flat}-shape"));
             proto.initializer.push(proto::floats(&scores, &[1, 2], &[0.0, 1.0]));
             proto.node.push(node("MatMul", &[&flat, &scores], &output, Vec::new()));
             output
         }
     };
-    let outputs = if head == Head::Binary { 2 } else { outputs };
+    let outputs = if head == ScoreForm::Binary { 2 } else { outputs };
     if !proto.output.iter().any(|info| info.name == output) {
         proto.output.push(value(&output, &[1, outputs]));
     }
@@ -170,21 +170,15 @@ fn arrangement(
     })
 }
 
-/// Appends nodes that give `from` the shape `to`, with two axes exchanged last where `exchanged` says so.
-fn rearrange(proto: &mut GraphProto, from: &str, name: &str, shape: &[usize], exchanged: Option<[i64; 3]>) {
-    let sizes = format!("{name}-shape");
-    proto.initializer.push(integers(&sizes, &shape.iter().map(|&size| size as i64).collect::<Vec<_>>()));
-    let reshaped = if exchanged.is_some() { format!("{name}-flat") } else { name.to_owned() };
-    let mut nodes: Vec<NodeProto> = vec![node("Reshape", &[from, &sizes], &reshaped, Vec::new())];
-    if let Some(permutation) = exchanged {
-        nodes.push(node("Transpose", &[&reshaped], name, vec![ints("perm", &permutation)]));
-    }
-    proto.node.extend(nodes);
+/// Appends a node that gives `from` another shape: `name`, whose sizes are a constant of the name `sizes`.
+fn reshape(proto: &mut GraphProto, from: &str, name: &str, shape: &[usize], sizes: &str) {
+    proto.initializer.push(integers(sizes, &shape.iter().map(|&size| size as i64).collect::<Vec<_>>()));
+    proto.node.push(node("Reshape", &[from, sizes], name, Vec::new()));
 }
 
 /// Attaches the gradient of every output by each of `layers`, or takes the one that is there already, and brings both into
 /// a bundle's form. Also says whether part of the output goes past all layers.
-pub(super) fn cut(formed: &mut Formed, outputs: usize, layers: &[String]) -> Result<(Vec<Cut>, bool), AdoptError> {
+pub(super) fn cut(formed: &mut Formed, outputs: usize, layers: &[String]) -> Result<(Vec<LayerCut>, bool), AdoptError> {
     let raw: Vec<(String, String)> = (0..layers.len())
         .map(|index| (format!("{FORMED}layer-{index}"), format!("{FORMED}gradient-{index}")))
         .collect();
@@ -257,7 +251,7 @@ fn one_by_one(formed: &Formed, outputs: usize, targets: &[Target<'_>]) -> Result
 ///
 /// # Errors
 /// When the gradient there is not of every output: a bundle compares classes.
-pub(super) fn cut_attached(formed: &mut Formed, outputs: usize) -> Result<(Vec<Cut>, bool), AdoptError> {
+pub(super) fn cut_attached(formed: &mut Formed, outputs: usize) -> Result<(Vec<LayerCut>, bool), AdoptError> {
     let graph = Graph::new(&formed.model)?;
     let tensor = graph.source(ACTIVATION).to_owned();
     let shape = graph.shape(&tensor)?.to_vec();
@@ -298,16 +292,24 @@ fn lay_out(
     tensor: &str,
     (activation, gradient): (&str, &str),
     facts: AttachedTarget,
-) -> Cut {
+) -> LayerCut {
     let AttachedTarget { maps, cells, positions, .. } = facts;
     let exchanged = positions.map_axis > positions.cell_axis;
     let (first, second) = if exchanged { (cells, maps) } else { (maps, cells) };
     let names = [format!("{FORMED}A{index}"), format!("{FORMED}dYdA{index}")];
     for ((name, from), rows) in names.iter().zip([activation, gradient]).zip([1, outputs]) {
-        rearrange(proto, from, name, &[rows, first, second], exchanged.then_some([0, 2, 1]));
+        let (shape, sizes) = ([rows, first, second], format!("{name}-shape"));
+        match exchanged {
+            false => reshape(proto, from, name, &shape, &sizes),
+            true => {
+                let flat = format!("{name}-flat");
+                reshape(proto, from, &flat, &shape, &sizes);
+                proto.node.push(node("Transpose", &[&flat], name, vec![ints("perm", &[0, 2, 1])]));
+            }
+        }
         proto.output.retain(|info| info.name != from);
         proto.output.push(value(name, &[rows, maps, cells]));
     }
     let [activation, gradient] = names;
-    Cut { activation, gradient, tensor: tensor.to_owned(), facts }
+    LayerCut { activation, gradient, tensor: tensor.to_owned(), facts }
 }

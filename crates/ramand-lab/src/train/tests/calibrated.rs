@@ -4,8 +4,8 @@ use ramand_core::outcome::Prediction;
 use ramand_core::preprocess::Workspace;
 use ramand_model::manifest::Task;
 
-use super::tests::{generated, opened, request, trained};
-use super::*;
+use super::super::*;
+use super::{generated, opened, request, trained};
 
 /// Standard errors of a share of samples that coverage may be below the nominal one.
 const STANDARD_ERRORS: f64 = 4.0;

@@ -1,6 +1,6 @@
 //! Intervals, sets and p-values against MAPIE and crepes: `tests/fixtures/conformal/make.py`.
 
-use super::conformal::{Calibration, HeldOutKind, conforming, odds_against, set_limits};
+use super::conformal::{Calibration, HeldOutClass, conforming, odds_against, set_limits};
 use crate::columns::columns;
 
 /// Of numbers near 100 that were written in decimals.
@@ -9,21 +9,21 @@ const ROUNDING: f64 = 1e-9;
 const TEMPERATURE: f64 = 0.3;
 const KINDS: usize = 3;
 
-/// `[row][kind]`, as the network's f32.
+/// `[row][class]`, as the network's f32.
 fn scores(file: &str) -> Vec<Vec<f32>> {
     let columns = columns(&format!("conformal/{file}"));
-    let of = |kind: usize| &columns[&format!("score {kind}")];
-    (0..of(0).len()).map(|row| (0..KINDS).map(|kind| of(kind)[row] as f32).collect()).collect()
+    let of = |class: usize| &columns[&format!("score {class}")];
+    (0..of(0).len()).map(|row| (0..KINDS).map(|class| of(class)[row] as f32).collect()).collect()
 }
 
-fn held_out_kinds() -> Vec<HeldOutKind> {
-    let kinds = columns("conformal/kinds.csv");
-    let of = |(sample, (scores, &kind)): (usize, (Vec<f32>, &f64))| HeldOutKind {
-        odds_against: odds_against(&scores, TEMPERATURE, kind as usize),
+fn held_out_classes() -> Vec<HeldOutClass> {
+    let classes = columns("conformal/kinds.csv");
+    let of = |(sample, (scores, &class)): (usize, (Vec<f32>, &f64))| HeldOutClass {
+        odds_against: odds_against(&scores, TEMPERATURE, class as usize),
         sample,
-        kind: kind as usize,
+        class: class as usize,
     };
-    scores("kinds.csv").into_iter().zip(&kinds["kind"]).enumerate().map(of).collect()
+    scores("kinds.csv").into_iter().zip(&classes["kind"]).enumerate().map(of).collect()
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn intervals_are_those_of_mapie() {
 
 #[test]
 fn sets_are_those_of_mapie() {
-    let held_out = held_out_kinds();
+    let held_out = held_out_classes();
     let calibration = Calibration::new(held_out.iter().map(|row| (row.odds_against, row.sample))).expect("sixty");
     let expected = columns("conformal/sets.csv");
     let mut sizes = [0; KINDS + 1];
@@ -52,7 +52,7 @@ fn sets_are_those_of_mapie() {
         let limit = calibration.quantile(confidence).expect("sixty samples");
         for (row, scores) in scores("sets.csv").iter().enumerate() {
             let found = conforming(scores, TEMPERATURE, &[limit; KINDS]);
-            let of_mapie = (0..KINDS).filter(|kind| expected[&format!("mapie {confidence} {kind}")][row] == 1.0);
+            let of_mapie = (0..KINDS).filter(|class| expected[&format!("mapie {confidence} {class}")][row] == 1.0);
             assert_eq!(found, of_mapie.collect::<Vec<_>>(), "row {row} at {confidence}");
             sizes[found.len()] += 1;
         }
@@ -62,16 +62,16 @@ fn sets_are_those_of_mapie() {
 
 #[test]
 fn sets_by_kind_are_those_of_crepes() {
-    let held_out = held_out_kinds();
+    let held_out = held_out_classes();
     let expected = columns("conformal/sets.csv");
-    let p_value = |kind: usize, row: usize| expected[&format!("crepes p {kind}")][row];
+    let p_value = |class: usize, row: usize| expected[&format!("crepes p {class}")][row];
     let shown = scores("sets.csv");
-    for kind in 0..KINDS {
-        let own = held_out.iter().filter(|row| row.kind == kind).map(|row| (row.odds_against, row.sample));
+    for class in 0..KINDS {
+        let own = held_out.iter().filter(|row| row.class == class).map(|row| (row.odds_against, row.sample));
         let calibration = Calibration::new(own).expect("twenty");
         for (row, scores) in shown.iter().enumerate() {
-            let found = calibration.p_value(odds_against(scores, TEMPERATURE, kind));
-            assert!((found - p_value(kind, row)).abs() < ROUNDING, "{found}, row {row}, kind {kind}");
+            let found = calibration.p_value(odds_against(scores, TEMPERATURE, class));
+            assert!((found - p_value(class, row)).abs() < ROUNDING, "{found}, row {row}, kind {class}");
         }
     }
     for confidence in [0.6, 0.8, 0.9] {
@@ -80,7 +80,7 @@ fn sets_by_kind_are_those_of_crepes() {
         for (row, scores) in shown.iter().enumerate() {
             let found = conforming(scores, TEMPERATURE, &limits.limits);
             // A p-value on the level itself does not conform; 1 - 0.9 in decimals is a little above 0.1.
-            let of_crepes = (0..KINDS).filter(|&kind| p_value(kind, row) > 1.0 - confidence + ROUNDING);
+            let of_crepes = (0..KINDS).filter(|&class| p_value(class, row) > 1.0 - confidence + ROUNDING);
             assert_eq!(found, of_crepes.collect::<Vec<_>>(), "row {row} at {confidence}");
         }
     }

@@ -4,8 +4,8 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
-use super::despike::remove_spikes;
-use super::step::Despike;
+use super::super::despike::remove_spikes;
+use super::super::step::Despike;
 
 const SETTINGS: Despike = Despike { threshold: 7.0, window: 3 };
 const PIXELS: usize = 1024;

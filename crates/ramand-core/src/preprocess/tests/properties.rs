@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::super::*;
 use crate::spectrum::{
     Acquisition, Counts, Instrument, IntegrationTime, Laser, LineStatistics, Nonlinearity, Origin, RamanShift,
     RawSpectrum, ShiftAxis, Wavelength, WavelengthCalibration,

@@ -1,7 +1,7 @@
 //! Every step against what scipy, numpy and pybaselines make of the same spectrum: `tests/fixtures/preprocess/make.py`.
 
-use super::step::{Despike, Normalise, Smooth, Whittaker};
-use super::{baseline, despike, normalise, orthogonal, resample, smooth};
+use super::super::step::{Despike, Normalise, Smooth, Whittaker};
+use super::super::{baseline, despike, normalise, orthogonal, resample, smooth};
 use crate::columns::columns;
 use crate::spectrum::ShiftAxis;
 

@@ -1,0 +1,5 @@
+//! The pipeline against other programs' results, against properties that any spectrum keeps, and against cosmic rays.
+
+mod cosmic_rays;
+mod golden;
+mod properties;
