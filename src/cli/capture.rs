@@ -8,7 +8,7 @@ use ocean_binary_protocol::Profile;
 use ramand_core::failure;
 use ramand_core::spectrum::{IntegrationTime, RawSpectrum, Wavelength};
 
-use super::CommandError;
+use super::error::CommandError;
 use super::spectra::{self, AxisArgs, Frames};
 use crate::acquire::capture::Recorder;
 use crate::acquire::{AcquireError, BaudRate, Driver, Line, Model, Settings, Spectrometer};

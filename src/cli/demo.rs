@@ -12,7 +12,8 @@ use ramand_core::spectrum::Laser;
 use ramand_sim::profile::Profile;
 use ramand_sim::{self as sim, Simulator};
 
-use super::{CommandError, logging};
+use super::error::CommandError;
+use super::logging;
 use crate::config::{Broker, Config, Journal, Log, LogFormat, Model, Mqtt, Place, Spectrometer, Web};
 use crate::daemon;
 

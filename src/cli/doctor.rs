@@ -6,7 +6,7 @@ use clap::Args;
 use ramand_core::failure::Kind;
 use serde::Serialize;
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::config::Config;
 use crate::doctor::{self, Finding, Root, State};
 

@@ -15,7 +15,7 @@ use ramand_model::manifest::CompletenessRecord;
 use ramand_recording::Recording;
 use serde::Serialize;
 
-use super::CommandError;
+use super::error::CommandError;
 
 /// Predict recorded spectra, and say which bands spoke.
 ///

@@ -7,7 +7,7 @@ use ocean_binary_protocol::{LaserControl, Profile};
 use ramand_core::spectrum::{Celsius, Wavelength};
 use serde::Serialize;
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::acquire::{BaudRate, FlowControl, Model, Settings, Survey, survey};
 use crate::supervise::Stop;
 

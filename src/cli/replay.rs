@@ -13,7 +13,7 @@ use ramand_model::inspect::Inspector;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::CommandError;
+use super::error::CommandError;
 use super::spectra::{AxisArgs, Frames};
 use crate::acquire::AcquireError;
 use crate::acquire::capture::{self, Conversation};

@@ -13,7 +13,7 @@ use ramand_sim::profile::Profile;
 use ramand_sim::scenario::Scenario;
 use ramand_sim::{Pacing, ReplayNoise, Settings, Simulator, Source};
 
-use super::CommandError;
+use super::error::CommandError;
 
 /// How often the light frames served since are reported.
 const REPORT_EVERY: Duration = Duration::from_millis(100);

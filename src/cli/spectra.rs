@@ -9,7 +9,7 @@ use ramand_core::spectrum::{Acquisition, Laser, RawSpectrum, ShiftAxis};
 use serde::Serialize;
 use serde_json::json;
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::acquire::capture::digest;
 
 /// One line of `--json`. A key is never renamed; new ones may come. No time stands in it, so that a conversation and its

@@ -339,6 +339,9 @@ impl Config {
         if journal.capacity < ByteSize::mib(1) {
             return refuse("journal.capacity", "less than 1 MiB holds too few spectra to bridge any outage");
         }
+        if self.broker.enabled && !cfg!(feature = "broker") {
+            return refuse("broker.enabled", "this build of ramand has no broker: it was built without the feature `broker`");
+        }
         if mqtt.window == 0 {
             return refuse("mqtt.window", "at least 1 publish must be allowed on the way");
         }

@@ -26,7 +26,9 @@ use crate::acquire::capture::Recorder;
 use crate::acquire::{self, AcquireError, Line};
 use crate::config::Config;
 use crate::journal::Journal;
-use crate::publish::{self, Publisher, Topics};
+#[cfg(feature = "broker")]
+use crate::publish::broker;
+use crate::publish::{Publisher, Topics};
 use crate::supervise::{SuperviseError, Supervisor, Systemd};
 use crate::web::{Live, Metrics, Server, Sources};
 
@@ -105,7 +107,10 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     let live = Arc::new(Live::new());
 
     // The plant's broker, or our own where there is none.
-    let broker = config.broker.enabled.then(|| publish::broker::start(config.broker.listen)).transpose()?;
+    #[cfg(feature = "broker")]
+    let broker = config.broker.enabled.then(|| broker::start(config.broker.listen)).transpose()?;
+    #[cfg(not(feature = "broker"))]
+    let broker = None;
     let publisher = match settings::publisher(config, topics.clone(), broker) {
         Some(settings) => Some(Arc::new(Publisher::start(settings, journal.clone())?)),
         None => None,

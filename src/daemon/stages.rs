@@ -7,16 +7,16 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
 use ramand_core::failure;
 use ramand_core::outcome::{Inspection, ModelIdentity};
-use ramand_core::record::{Entry, Part as RecordPart, PartKind, PartKinds, Seq};
+use ramand_core::record::{Entry, PartKind, PartKinds, Seq};
 use ramand_core::spectrum::{PreparedSpectrum, RawSpectrum};
 use ramand_model::inspect::Inspector;
 
 use super::clock::clock;
 use super::condition::{self, Condition};
+use super::delivery::{inspection_entry, part};
 use super::models::{Change, Watch};
 use crate::acquire;
-use crate::daemon::delivery::inspection_entry;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError};
 use crate::publish::wire::{self, AlarmState, Ne107, Stamp};
 use crate::publish::{Latest, Publisher};
 use crate::supervise::Part;
@@ -97,7 +97,7 @@ impl Keeper {
         mut self,
         news: &Receiver<News>,
         events: &Receiver<acquire::Event>,
-        part: &Part,
+        handle: &Part,
     ) -> ControlFlow<()> {
         let quiet = crossbeam_channel::never();
         let mut events = events;
@@ -113,11 +113,11 @@ impl Keeper {
                     // The instrument's thread has ended; what it measured may still be on the way.
                     Err(_) => events = &quiet,
                 },
-                default(IDLE_BEAT) => if part.stop.is_requested() {
+                default(IDLE_BEAT) => if handle.stop.is_requested() {
                     break;
                 },
             }
-            part.pulse.beat();
+            handle.pulse.beat();
         }
         for event in events.try_iter() {
             self.note(&event);
@@ -129,32 +129,29 @@ impl Keeper {
         let inspection = &inspected.inspection;
         self.condition.inspected(inspection);
         self.metrics.record(inspection, SystemTime::now());
-        let mut result = Vec::new();
-        let kept = self.append(|seq, published| {
-            let entry = inspection_entry(seq, inspection, clock(), published);
-            result = entry
-                .parts
-                .iter()
-                .find(|part| part.kind == PartKind::Result)
-                .map_or_else(Vec::new, |part| part.payload.clone());
-            entry
-        });
+
+        // Built once. Nobody hears of it before it is on the medium.
+        let record = self.journal.next_record();
+        let stamp = stamp(record.seq(), inspection);
+        let result: Arc<[u8]> = wire::result(&stamp, inspection).into();
+        let entry = inspection_entry(&stamp, inspection, result.clone(), self.published);
+        let kept = self.kept(record.write(&entry));
+
         if let Some(publisher) = self.publisher.as_ref().filter(|_| kept) {
             publisher.set_latest(Latest::Result, result.clone());
         }
-        self.show(inspected, &result);
+        self.show(inspected, stamp.seq, result.clone());
         (self.observer)(inspection, &result)
     }
 
-    /// A record that cannot be written is lost, and the journal owns up to it in a gap record as soon as it can.
-    /// True when it is kept.
-    fn append(&self, build: impl FnOnce(Seq, PartKinds) -> Entry) -> bool {
-        let appended = self.journal.append(|seq| build(seq, self.published));
+    /// Whether a record is on the medium; then the publisher is told. One that is not is lost, and the journal owns up to
+    /// it in a gap record as soon as it can.
+    fn kept(&self, appended: Result<Seq, JournalError>) -> bool {
         match &appended {
-            Ok(seq) => {
+            Ok(_) => {
                 self.condition.relieve(condition::Part::Journal);
                 if let Some(publisher) = &self.publisher {
-                    publisher.notify_appended(*seq);
+                    publisher.notify_appended();
                 }
             }
             Err(error) => {
@@ -167,15 +164,12 @@ impl Keeper {
         appended.is_ok()
     }
 
-    fn show(&self, inspected: &Inspected, result: &[u8]) {
+    fn show(&self, inspected: &Inspected, seq: Seq, result: Arc<[u8]>) {
         let models = inspected.inspection.findings.iter().zip(&self.references).zip(&inspected.prepared);
         let models = models
             .map(|((finding, reference), prepared)| ModelMaps::new(reference, finding, prepared.as_ref()))
             .collect();
-        let shown = serde_json::from_slice(result).and_then(|result| self.live.publish(&LiveUpdate { result, models }));
-        if let Err(error) = shown {
-            tracing::error!(%error, "a result cannot be shown on the live page");
-        }
+        self.live.publish(LiveUpdate { seq, result, models });
     }
 
     fn note(&self, event: &acquire::Event) {
@@ -246,7 +240,7 @@ impl Keeper {
 
     fn write_notice(&self, kind: PartKind, code: &str, text: String, category: Ne107, state: AlarmState) {
         let time = SystemTime::now();
-        self.append(|seq, published| {
+        let appended = self.journal.append(|seq| {
             let clock = clock();
             let stamp = Stamp { seq, time, clock };
             let code = code.to_owned();
@@ -254,8 +248,15 @@ impl Keeper {
                 PartKind::Alarm => wire::alarm(&stamp, &wire::Alarm { code, text, category, state }),
                 _ => wire::event(&stamp, &wire::Event { code, text }),
             };
-            let part = if published.contains(kind) { RecordPart::owed } else { RecordPart::kept };
-            Entry { id: format!("{}-{:08}", kind.name(), seq.number()), time, clock, parts: vec![part(kind, payload)] }
+            let parts = vec![part(kind, payload.into(), self.published)];
+            Entry { id: format!("{}-{:08}", kind.name(), seq.number()), time, clock, parts }
         });
+        self.kept(appended);
     }
+}
+
+/// Number and time of an inspection: that of its measurement, where it was measured.
+fn stamp(seq: Seq, inspection: &Inspection) -> Stamp {
+    let measured = inspection.spectrum.acquisition().map(|acquisition| acquisition.taken);
+    Stamp { seq, time: measured.unwrap_or_else(SystemTime::now), clock: clock() }
 }

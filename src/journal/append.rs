@@ -80,8 +80,9 @@ impl Appender {
         Ok(Self { connection, next, unwritten: Gap::default(), reserve, growth: Growth::Free, expiry: Expiry::NotYet })
     }
 
-    pub(super) fn last(&self) -> Option<Seq> {
-        (self.next > Seq::FIRST).then(|| Seq::new(self.next.number() - 1))
+    /// The number of the next record.
+    pub(super) fn next(&self) -> Seq {
+        self.next
     }
 
     /// What no gap record names yet.
@@ -89,19 +90,15 @@ impl Appender {
         &self.unwritten
     }
 
-    pub(super) fn append(
-        &mut self,
-        settings: &Settings,
-        build: impl FnOnce(Seq) -> Entry,
-    ) -> Result<Seq, JournalError> {
+    /// Writes the record of number [`Appender::next`].
+    pub(super) fn append(&mut self, settings: &Settings, entry: &Entry) -> Result<Seq, JournalError> {
+        check(entry)?;
         let seq = self.next;
-        let entry = build(seq);
-        check(&entry)?;
         self.next = seq.next();
-        match self.write_or_release(settings, seq, &entry) {
+        match self.write_or_release(settings, seq, entry) {
             Ok(()) => {
                 self.reserve.restore();
-                let now = Moment::from(&entry);
+                let now = Moment::from(entry);
                 let kept = self.tell_unwritten(settings, now);
                 if let Err(failure) = kept.and_then(|()| self.keep_within(settings, now)) {
                     tracing::warn!(%failure, "the journal cannot be put in order; the next append tries again");
@@ -310,7 +307,7 @@ fn insert_gap(
     gap: &Gap,
 ) -> rusqlite::Result<()> {
     let Moment { time, clock } = now;
-    let payload = (settings.encode_gap)(seq, time, gap);
+    let payload = (settings.encode_gap)(seq, time, gap).into();
     let parts = vec![Part { kind: PartKind::Gap, payload, audience: settings.gap_audience }];
     insert(transaction, seq, &Entry { id: format!("gap-{seq}"), time, clock, parts })?;
     let mut insert =

@@ -1,6 +1,6 @@
 //! Every result and spectrum on disk before it is offered to the network: SQLite, numbered records of several parts.
 //!
-//! [`Journal::append`] returns when the record is on the medium. What is owed to the subscribers stays until it is
+//! [`NextRecord::write`] returns when the record is on the medium. What is owed to the subscribers stays until it is
 //! acknowledged, or until the journal is full and a gap record says which numbers were given up: produced = delivered +
 //! gaps. A damaged file is never set aside by the program: the numbers already given stand in it, and only an operator
 //! can say where a new journal has to go on ([`Settings::first_seq`]).
@@ -106,19 +106,19 @@ impl Journal {
         &self.path
     }
 
-    /// Writes a record and returns its number when it is on the medium, all parts or none. `build` is told the number,
-    /// so that payloads can hold it. Makes room first, where the settings ask for it.
-    ///
-    /// # Errors
-    /// When there is no room or the medium fails: the number is spent, and the next record that can be written is
-    /// followed by a gap record that names it.
-    pub fn append(&self, build: impl FnOnce(Seq) -> Entry) -> Result<Seq, JournalError> {
-        locked(&self.appender).append(&self.settings, build)
+    /// The next number, for a record whose payloads hold it. Nobody else writes until the record is written or dropped.
+    pub fn next_record(&self) -> NextRecord<'_> {
+        NextRecord { appender: locked(&self.appender), settings: &self.settings }
     }
 
-    /// The number of the newest record, gap records included.
-    pub fn last(&self) -> Option<Seq> {
-        locked(&self.appender).last()
+    /// Writes a record that nothing else is made from: as [`Journal::next_record`] and [`NextRecord::write`].
+    ///
+    /// # Errors
+    /// As [`NextRecord::write`].
+    pub fn append(&self, build: impl FnOnce(Seq) -> Entry) -> Result<Seq, JournalError> {
+        let next = self.next_record();
+        let entry = build(next.seq());
+        next.write(&entry)
     }
 
     /// The oldest `limit` parts after `after` that nobody has acknowledged, in the order of delivery, with payloads.
@@ -143,6 +143,30 @@ impl Journal {
     /// As [`JournalReader::open`].
     pub fn reader(&self) -> Result<JournalReader, JournalError> {
         JournalReader::open(&self.path)
+    }
+}
+
+/// A number that is given and not yet written. Dropped unwritten, it goes to the next record.
+#[derive(Debug)]
+pub struct NextRecord<'a> {
+    appender: MutexGuard<'a, append::Appender>,
+    settings: &'a Settings,
+}
+
+impl NextRecord<'_> {
+    /// The number.
+    pub fn seq(&self) -> Seq {
+        self.appender.next()
+    }
+
+    /// Writes the record and returns its number when it is on the medium, all parts or none. Makes room first, where the
+    /// settings ask for it.
+    ///
+    /// # Errors
+    /// When there is no room or the medium fails: the number is spent, and the next record that can be written is
+    /// followed by a gap record that names it.
+    pub fn write(mut self, entry: &Entry) -> Result<Seq, JournalError> {
+        self.appender.append(self.settings, entry)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What leaves the box: wire records, what to send next, and MQTT.
 
+#[cfg(feature = "broker")]
 pub mod broker;
 mod connection;
 mod mqtt;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ramand_core::failure::{Failure, Kind};
 use ramand_core::forwarder::{Action, Forwarder, Pace};
-use ramand_core::record::{PartKey, Seq};
+use ramand_core::record::PartKey;
 use rumqttc::{LastWill, PublishNotice, QoS};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -151,7 +151,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Handed {
     appended: bool,
-    latest: BTreeMap<Latest, Vec<u8>>,
+    latest: BTreeMap<Latest, Arc<[u8]>>,
 }
 
 impl Publisher {
@@ -184,12 +184,13 @@ impl Publisher {
     }
 
     /// The outbox has a new record. Never blocks; from any thread.
-    pub fn notify_appended(&self, _newest: Seq) {
+    pub fn notify_appended(&self) {
         self.hand(|handed| handed.appended = true);
     }
 
     /// The newest of its kind: replaces one that was not sent yet. Never blocks on the network; from any thread.
-    pub fn set_latest(&self, latest: Latest, payload: Vec<u8>) {
+    pub fn set_latest(&self, latest: Latest, payload: impl Into<Arc<[u8]>>) {
+        let payload = payload.into();
         self.hand(|handed| drop(handed.latest.insert(latest, payload)));
     }
 
@@ -245,9 +246,9 @@ struct Task {
     /// At most one: the forwarder asks for nothing while one is running.
     outbox_work: JoinSet<OutboxAnswer>,
     /// To be sent as soon as there is room.
-    unsent_latest: BTreeMap<Latest, Vec<u8>>,
+    unsent_latest: BTreeMap<Latest, Arc<[u8]>>,
     /// Sent or unsent: what a broker without memory is told again after a reconnection.
-    known_latest: BTreeMap<Latest, Vec<u8>>,
+    known_latest: BTreeMap<Latest, Arc<[u8]>>,
 }
 
 impl Task {
@@ -405,7 +406,7 @@ impl Task {
         let (Some(connection), true) = (&self.connection, self.connected) else { return };
         while let Some((latest, payload)) = self.unsent_latest.pop_first() {
             let topic = self.settings.topics.latest(latest);
-            if connection.publish(topic, Retained::Yes, payload.clone()).is_none() {
+            if connection.publish(topic, Retained::Yes, payload.to_vec()).is_none() {
                 self.unsent_latest.insert(latest, payload);
                 break;
             }

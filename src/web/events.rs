@@ -53,7 +53,7 @@ async fn feed(
         "beat_ms": BEAT_EVERY.as_millis(),
     });
     let mut pending = vec![Event::default().event("hello").data(hello.to_string())];
-    pending.extend(last.as_ref().map(result_event));
+    pending.extend(last.as_deref().map(result_event));
     let mut beat = tokio::time::interval(BEAT_EVERY);
     loop {
         for event in pending.drain(..) {
@@ -80,9 +80,5 @@ async fn feed(
 }
 
 fn result_event(update: &Published) -> Event {
-    let event = Event::default().event("result").data(&update.json);
-    match update.seq {
-        Some(seq) => event.id(seq.to_string()),
-        None => event,
-    }
+    Event::default().event("result").data(update.json()).id(update.seq().to_string())
 }

@@ -67,7 +67,7 @@ async fn asset(request: Request) -> Response {
 
 async fn last(State(shared): State<Shared>) -> Response {
     match shared.sources.live.last() {
-        Some(last) => ([(header::CONTENT_TYPE, "application/json")], last.json.to_string()).into_response(),
+        Some(last) => ([(header::CONTENT_TYPE, "application/json")], last.json().to_owned()).into_response(),
         None => refusal(StatusCode::NOT_FOUND, "there is no result yet"),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use ramand_core::outcome::{Decision, Finding, Inspection, ModelIdentity, Timings, Verdict};
+use ramand_core::record::Seq;
 use ramand_core::spectrum::{
     Acquisition, Celsius, Counts, Instrument, IntegrationTime, Laser, LineStatistics, Origin, RawSpectrum, ShiftAxis,
     Wavelength, WavelengthCalibration,
@@ -82,7 +83,16 @@ impl Station {
 }
 
 fn update(seq: u64) -> LiveUpdate {
-    LiveUpdate { result: json!({ "seq": seq }), models: Vec::new() }
+    padded(seq, 0)
+}
+
+/// With as many bytes more.
+fn padded(seq: u64, bytes: usize) -> LiveUpdate {
+    let result = match bytes {
+        0 => json!({ "seq": seq }),
+        bytes => json!({ "seq": seq, "padding": "x".repeat(bytes) }),
+    };
+    LiveUpdate { seq: Seq::new(seq), result: result.to_string().into_bytes().into(), models: Vec::new() }
 }
 
 async fn read_until(stream: &mut TcpStream, text: &str) -> String {
@@ -103,7 +113,7 @@ async fn read_until(stream: &mut TcpStream, text: &str) -> String {
 async fn every_endpoint_answers_and_every_answer_is_hardened() {
     let station = station(Settings::default()).await;
     assert!(station.get("/api/v1/last").await.starts_with("HTTP/1.1 404 "));
-    station.live.publish(&update(42)).expect("JSON");
+    station.live.publish(update(42));
     let host = "Host: localhost\r\n";
     let long = format!("X-Long: {}\r\n", "x".repeat(20_000));
     let cases = [
@@ -176,14 +186,14 @@ async fn a_file_the_browser_has_is_not_sent_again() {
 #[tokio::test]
 async fn a_watcher_sees_the_last_result_then_every_new_one_until_the_server_stops() {
     let station = station(Settings { stale_after: Duration::from_secs(7), ..Settings::default() }).await;
-    station.live.publish(&update(1)).expect("JSON");
+    station.live.publish(update(1));
     let mut stream = station.connect().await;
     stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
     let first = read_until(&mut stream, "event: beat").await;
     assert!(first.contains("content-type: text/event-stream"), "{first}");
     assert!(first.contains(r#""stale_after_ms":7000"#), "{first}");
     assert!(first.contains("event: result\ndata: {\"result\":{\"seq\":1},\"models\":[]}\nid: 1\n\n"), "{first}");
-    station.live.publish(&update(2)).expect("JSON");
+    station.live.publish(update(2));
     read_until(&mut stream, "id: 2\n").await;
 
     station.stop.send(()).expect("the server runs");
@@ -200,11 +210,10 @@ async fn a_watcher_that_does_not_read_is_dropped() {
     let mut stream = station.connect().await;
     stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
     read_until(&mut stream, "event: hello").await;
-    let mut large = update(3);
-    large.result["padding"] = "x".repeat(300_000).into();
+    let large = padded(3, 300_000);
     let publishing = async {
         while station.metrics.web_connections.get() > 0 {
-            station.live.publish(&large).expect("JSON");
+            station.live.publish(large.clone());
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -219,10 +228,8 @@ async fn a_watcher_that_takes_nothing_of_one_event_is_dropped_too() {
     let mut stream = station.connect().await;
     stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
     read_until(&mut stream, "event: beat").await;
-    let mut large = update(3);
     // More than a kernel buffers, so that the write stalls while nothing waits behind it.
-    large.result["padding"] = "x".repeat(32_000_000).into();
-    station.live.publish(&large).expect("JSON");
+    station.live.publish(padded(3, 32_000_000));
     let given_up = async {
         while station.metrics.web_connections.get() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;

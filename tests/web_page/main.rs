@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ramand::web::{Health, History, Live, LiveUpdate, Metrics, Server, Settings, Sources};
+use ramand::web::{Health, History, Live, Metrics, Server, Settings, Sources};
 use root::root;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,11 +30,11 @@ struct Station {
 }
 
 impl Station {
-    fn publish(&self, make: impl FnOnce(u64) -> LiveUpdate) {
+    fn publish(&self, make: impl FnOnce(u64) -> sample::Sample) {
         let mut past = self.past.lock().expect("no panic");
         let update = make(past.len() as u64 + 1);
         past.push(update.result.clone());
-        self.live.publish(&update).expect("JSON");
+        self.live.publish(update.into());
     }
 
     /// What the browser side may ask for.

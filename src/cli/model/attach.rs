@@ -14,8 +14,8 @@ use onnx_gradient::{
 use ramand_model::GradientFailure;
 use serde::Serialize;
 
-use super::{Loaded, load};
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
+use crate::cli::network::{Loaded, load};
 
 /// Give an ONNX network its gradient: one run then yields the output, a layer's activation A and dy/dA
 #[derive(Debug, Args)]

@@ -14,12 +14,13 @@ use ramand_recording::Recording;
 use serde::Serialize;
 
 use super::attach::{InputShape, parse_shape};
-use super::load;
 use super::verify::CheckLine;
-use crate::cli::CommandError;
 use crate::cli::description::{DescriptionArgs, file_name};
-use crate::cli::train::TaskName;
-use crate::cli::train::request::{BandsFile, parse_axis, parse_reference, pipeline, read_pipeline, read_toml};
+use crate::cli::error::CommandError;
+use crate::cli::inputs::{
+    BandsFile, TaskName, parse_axis, parse_reference, pipeline, read_pipeline, read_toml,
+};
+use crate::cli::network::load;
 
 /// What may be said about a network that nobody judged.
 const NOT_EVALUATED: &str = "trained elsewhere, not evaluated here";

@@ -11,7 +11,7 @@ use ramand_model::inspect::Inspector;
 use ramand_model::{Model, verify};
 use serde::Serialize;
 
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 use crate::config::{self, Config};
 use crate::daemon;
 use crate::journal::{HistoryQuery, JournalReader, Window};

@@ -15,9 +15,9 @@ use onnx_gradient::{
 use ramand_model::{Bundle, GradientFailure, NetworkError, Runner};
 
 use super::attach::{InputShape, parse_shape};
-use super::load;
 use super::report::{BundleLine, LayerLine, Median, Report, Shaped, Unruled, print};
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
+use crate::cli::network::load;
 
 /// Runs of each network that a median is taken of.
 const RUNS: usize = 31;

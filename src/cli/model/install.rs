@@ -8,7 +8,7 @@ use ramand_core::archive::ARCHIVE_BYTES_MAX;
 use serde::Serialize;
 
 use super::candidate::{self, Line, OutputChange, Report, Seat};
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 use crate::config::Config;
 use crate::supervise::stop_on_signals;
 use crate::update::audit::{self, Action, ArchiveRecord, ModelRecord, Outcome, Subject};

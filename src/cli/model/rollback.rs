@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::candidate::{self, OutputChange, Report, Seat};
 use super::install::finish;
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 use crate::config::Config;
 use crate::update::Store;
 use crate::update::audit::{self, Action, Outcome, Subject};
