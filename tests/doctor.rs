@@ -11,13 +11,14 @@ use std::process::Command;
 use program::program;
 use ramand::config::Config;
 use ramand::doctor::{Finding, Root, State, examine, gravest};
-#[cfg(feature = "broker")]
-use ramand::publish::broker;
 use ramand_core::failure::Kind;
-use ramand_core::spectrum::Laser;
-use ramand_sim::profile::Profile;
-use ramand_sim::{Pacing, Simulator};
 use root::root;
+#[cfg(feature = "broker")]
+use {
+    ramand::publish::broker,
+    ramand_core::spectrum::Laser,
+    ramand_sim::{Pacing, Simulator, profile::Profile},
+};
 
 fn word(state: State) -> &'static str {
     match state {

@@ -14,11 +14,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use ramand::journal::{self, Journal};
+use ramand::journal::{Journal, JournalSettings};
 #[cfg(feature = "broker")]
 use ramand::publish::broker;
 use ramand::publish::{
-    BrokerAddress, ClientCertificate, Credentials, Delivery, Latest, Link, Publisher, Security, Settings, Topics, wire,
+    BrokerAddress, ClientCertificate, Credentials, Delivery, Latest, Link, Publisher, PublisherSettings, Security,
+    Topics, wire,
 };
 use ramand_core::forwarder::Pace;
 use ramand_core::record::{Audience, Clock, Entry, Part, PartKind, Seq};
@@ -173,8 +174,8 @@ fn record_number(line: &str) -> Option<u64> {
     Some(bytes.parse::<u64>().expect("a size") - RECORD_BYTES as u64)
 }
 
-fn settings(port: u16) -> Settings {
-    Settings {
+fn settings(port: u16) -> PublisherSettings {
+    PublisherSettings {
         broker: BrokerAddress { host: "localhost".into(), port, security: Security::Plain, credentials: None },
         client_id: "ramand-QEP1".into(),
         topics: Topics::new("mill", "line-1", "QEP1").expect("plain names"),
@@ -185,7 +186,7 @@ fn settings(port: u16) -> Settings {
 }
 
 fn journal(folder: &Path) -> Arc<Journal> {
-    let settings = journal::Settings {
+    let settings = JournalSettings {
         bytes_max: 1 << 30,
         age_max: Duration::from_secs(1 << 20),
         first_seq: Seq::FIRST,

@@ -10,9 +10,9 @@ use ramand_lab::train::Reference;
 use ramand_model::manifest::{BandRecord, ChannelRecord, StepRecord, Task};
 use ramand_recording::Recording;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use super::error::CommandError;
+use crate::update::sha256;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum TaskName {
@@ -90,26 +90,22 @@ fn parse_toml<T: for<'de> Deserialize<'de>>(text: &str, path: &Path) -> Result<T
 /// Of the file, or where there are several, of the list that `sha256sum` makes of them, in the order of their names.
 pub(super) fn data_sha256(recording: &Recording) -> Result<String, CommandError> {
     if let [file] = &recording.files[..] {
-        return sha256(file);
+        return file_sha256(file);
     }
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut list = Vec::new();
     for file in &recording.files {
-        list.push((name(file), sha256(file)?));
+        list.push((name(file), file_sha256(file)?));
     }
     list.sort();
     let list: String = list.into_iter().map(|(name, sha256)| format!("{sha256}  {name}\n")).collect();
-    Ok(hexadecimal(&Sha256::digest(list)))
+    Ok(sha256(list.as_bytes()))
 }
 
-fn sha256(path: &Path) -> Result<String, CommandError> {
+fn file_sha256(path: &Path) -> Result<String, CommandError> {
     let content = std::fs::read(path)
         .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", path.display())))?;
-    Ok(hexadecimal(&Sha256::digest(content)))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(sha256(&content))
 }
 
 pub(super) fn parse_axis(text: &str) -> Result<ShiftAxis, String> {

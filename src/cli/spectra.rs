@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 use ramand_core::axis_check::{AxisCheck, Limits, Material};
 use ramand_core::failure::Kind;
+use ramand_core::hex::hex;
 use ramand_core::spectrum::{Acquisition, Laser, RawSpectrum, ShiftAxis};
 use serde::Serialize;
 use serde_json::json;
@@ -15,7 +16,7 @@ use crate::acquire::capture::digest;
 /// One line of `--json`. A key is never renamed; new ones may come. No time stands in it, so that a conversation and its
 /// replay print the same.
 #[derive(Debug, Serialize)]
-struct Record<'a> {
+struct SpectrumRecord<'a> {
     number: usize,
     serial: &'a str,
     integration_us: u64,
@@ -42,13 +43,9 @@ const fn laser_name(laser: Laser) -> &'static str {
     }
 }
 
-fn hex(digest: [u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Everything as one JSON object. `number` counts from 1.
 pub(super) fn json(number: usize, spectrum: &RawSpectrum, acquisition: &Acquisition) -> String {
-    let record = Record {
+    let record = SpectrumRecord {
         number,
         serial: &acquisition.instrument.serial,
         integration_us: acquisition.integration.micros(),
@@ -64,7 +61,7 @@ pub(super) fn json(number: usize, spectrum: &RawSpectrum, acquisition: &Acquisit
         axis_cm: spectrum.axis().per_cm(),
         light: spectrum.light(),
         dark: spectrum.dark(),
-        sha256: hex(digest(spectrum)),
+        sha256: hex(&digest(spectrum)),
     };
     serde_json::to_string(&record).expect("text keys and finite numbers are JSON")
 }
@@ -73,7 +70,7 @@ pub(super) fn json(number: usize, spectrum: &RawSpectrum, acquisition: &Acquisit
 pub(super) fn line(number: usize, spectrum: &RawSpectrum, acquisition: &Acquisition) -> String {
     let Acquisition { instrument, integration, scans, laser, saturated_pixels, line, .. } = acquisition;
     let highest = spectrum.light().iter().copied().fold(0.0, f32::max);
-    let mut digits = hex(digest(spectrum));
+    let mut digits = hex(&digest(spectrum));
     digits.truncate(12);
     format!(
         "{number:<4} {}  {} ms x {scans}  laser {}  highest {highest:.0} counts  saturated {saturated_pixels}  \

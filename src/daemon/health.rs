@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::clock::clock;
-use super::condition::{Condition, Part};
+use super::condition::{Condition, TroubleSource};
 use super::past::Past;
 use crate::publish::wire::{self, Ne107};
 use crate::publish::{Delivery, Latest, Link, Publisher};
@@ -51,8 +51,8 @@ pub(super) async fn tell(reporter: Reporter) {
             said = Some(now.link);
         }
         match supervisor.silent().first() {
-            Some(silence) => condition.worry(Part::Program, Ne107::Failure, silence.to_string()),
-            None => condition.relieve(Part::Program),
+            Some(silence) => condition.raise(TroubleSource::Program, Ne107::Failure, silence.to_string()),
+            None => condition.clear(TroubleSource::Program),
         };
         let past = past.clone();
         if let Ok(Ok(statistics)) = tokio::task::spawn_blocking(move || past.statistics()).await {
@@ -70,22 +70,24 @@ fn note_delivery(delivery: &Delivery, condition: &Condition, metrics: &Metrics) 
     metrics.connection(Peer::Broker, if up { Connection::Up } else { Connection::Down });
     match &delivery.link {
         Link::Connected { .. } => {
-            if condition.relieve(Part::Broker) {
+            if condition.clear(TroubleSource::Broker) {
                 tracing::info!("the broker takes what is owed");
             }
         }
         Link::Disconnected { why, .. } => {
             let why = format!("the broker cannot be reached: {why}; everything is kept until it can");
-            if condition.worry(Part::Broker, Ne107::MaintenanceRequired, why.clone()) {
+            if condition.raise(TroubleSource::Broker, Ne107::MaintenanceRequired, why.clone()) {
                 tracing::warn!("{why}");
             }
         }
         Link::Connecting | Link::Stopped => {}
     }
     match &delivery.outbox_failure {
-        Some(why) => {
-            condition.worry(Part::Outbox, Ne107::MaintenanceRequired, format!("nothing can be delivered: {why}"))
-        }
-        None => condition.relieve(Part::Outbox),
+        Some(why) => condition.raise(
+            TroubleSource::Outbox,
+            Ne107::MaintenanceRequired,
+            format!("nothing can be delivered: {why}"),
+        ),
+        None => condition.clear(TroubleSource::Outbox),
     };
 }

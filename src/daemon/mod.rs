@@ -17,7 +17,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use ramand_core::record::{PartKind, PartKinds};
 
-use self::condition::{Condition, Identified};
+use self::condition::{Condition, Identified, TroubleSource};
 use self::health::Reporter;
 use self::models::Watch;
 use self::past::Past;
@@ -224,7 +224,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
         tracing::error!(at_least = left, "spectra that were measured are not in the journal: it was too slow");
     }
     match shutdown.failure() {
-        None if condition.is_troubled(condition::Part::Journal) => {
+        None if condition.is_troubled(TroubleSource::Journal) => {
             tracing::error!(reason = %shutdown.reason, "stopped: laser off; the journal did not keep everything");
             Ok(())
         }

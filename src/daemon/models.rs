@@ -159,7 +159,7 @@ mod tests {
     use super::super::stages::{self, News};
     use super::*;
     use crate::bundles::{limits, spectrum};
-    use crate::config::Model as Place;
+    use crate::config::ModelEntry;
     use crate::supervise::Supervisor;
     use crate::update::tests::Station;
     use ramand_core::decide::{Limit, Rules};
@@ -168,7 +168,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     fn watched(station: &Station) -> (Watch, Inspector) {
-        let mut config = Config { models: vec![Place::at(&station.link())], ..Config::default() };
+        let mut config = Config { models: vec![ModelEntry::at(&station.link())], ..Config::default() };
         config.updates.store = station.store();
         config.updates.keys = station.keys();
         let watch = Watch::new(&config);

@@ -12,14 +12,14 @@ use ramand_core::spectrum::{PreparedSpectrum, RawSpectrum};
 use ramand_model::inspect::Inspector;
 
 use super::clock::clock;
-use super::condition::{self, Condition};
+use super::condition::{Condition, TroubleSource};
 use super::delivery::{inspection_entry, part};
 use super::models::{Change, Watch};
 use crate::acquire;
 use crate::journal::{Journal, JournalError};
 use crate::publish::wire::{self, AlarmState, Ne107, Stamp};
 use crate::publish::{Latest, Publisher};
-use crate::supervise::Part;
+use crate::supervise::PartHandle;
 use crate::web::{Connection, Live, LiveUpdate, Metrics, ModelMaps, Peer};
 
 /// How often an idle thread gives a sign of life.
@@ -49,7 +49,7 @@ pub(super) fn inspect(
     mut watch: Watch,
     spectra: &Receiver<RawSpectrum>,
     news: &Sender<News>,
-    part: &Part,
+    handle: &PartHandle,
 ) {
     // Nobody here knows what the broker last heard.
     let mut told: Vec<News> = watch.started(&inspector).into_iter().map(News::Model).collect();
@@ -60,7 +60,7 @@ pub(super) fn inspect(
         let spectrum = match spectra.recv_timeout(IDLE_BEAT) {
             Ok(spectrum) => Some(spectrum),
             // Whoever measures was left behind: nothing comes any more.
-            Err(RecvTimeoutError::Timeout) if part.stop.is_requested() => return,
+            Err(RecvTimeoutError::Timeout) if handle.stop.is_requested() => return,
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
@@ -70,7 +70,7 @@ pub(super) fn inspect(
             let prepared = inspector.prepared().map(|prepared| prepared.cloned()).collect();
             told.push(News::Inspected(Box::new(Inspected { inspection, prepared })));
         }
-        part.pulse.beat();
+        handle.pulse.beat();
     }
 }
 
@@ -97,7 +97,7 @@ impl Keeper {
         mut self,
         news: &Receiver<News>,
         events: &Receiver<acquire::Event>,
-        handle: &Part,
+        handle: &PartHandle,
     ) -> ControlFlow<()> {
         let quiet = crossbeam_channel::never();
         let mut events = events;
@@ -149,14 +149,14 @@ impl Keeper {
     fn kept(&self, appended: Result<Seq, JournalError>) -> bool {
         match &appended {
             Ok(_) => {
-                self.condition.relieve(condition::Part::Journal);
+                self.condition.clear(TroubleSource::Journal);
                 if let Some(publisher) = &self.publisher {
                     publisher.notify_appended();
                 }
             }
             Err(error) => {
                 let why = failure::chain(error);
-                if self.condition.worry(condition::Part::Journal, Ne107::Failure, why.clone()) {
+                if self.condition.raise(TroubleSource::Journal, Ne107::Failure, why.clone()) {
                     tracing::error!(%why, "the journal does not keep what is measured");
                 }
             }
@@ -174,21 +174,21 @@ impl Keeper {
 
     fn note(&self, event: &acquire::Event) {
         use acquire::Event;
-        let spectrometer = condition::Part::Spectrometer;
+        let spectrometer = TroubleSource::Spectrometer;
         let (kind, code, text) = match event {
             Event::Connected(instrument) => {
-                self.condition.relieve(spectrometer);
+                self.condition.clear(spectrometer);
                 self.metrics.connection(Peer::Spectrometer, Connection::Up);
                 let text = format!("{} {} identified", instrument.model, instrument.serial);
                 (PartKind::Event, "spectrometer_connected", text)
             }
             Event::Lost { why } => {
-                self.condition.worry(spectrometer, Ne107::Failure, why.clone());
+                self.condition.raise(spectrometer, Ne107::Failure, why.clone());
                 self.metrics.connection(Peer::Spectrometer, Connection::Down);
                 (PartKind::Alarm, "spectrometer_lost", why.clone())
             }
             Event::Recovered { instrument, after } => {
-                self.condition.relieve(spectrometer);
+                self.condition.clear(spectrometer);
                 self.metrics.connection(Peer::Spectrometer, Connection::Up);
                 let text = format!("{} is back after {:.1} s", instrument.serial, after.as_secs_f64());
                 (PartKind::Alarm, "spectrometer_lost", text)
@@ -214,7 +214,7 @@ impl Keeper {
             Change::Switched { index, old, new, settled } => {
                 let text = format!("{}: {} replaces {}", new.identity().name, pinned(new.identity()), pinned(old));
                 tracing::info!(code = "model_switched", "{text}");
-                if *settled && self.condition.relieve(condition::Part::Model) {
+                if *settled && self.condition.clear(TroubleSource::Model) {
                     refused(text.clone(), AlarmState::Cleared);
                 }
                 // The category is an alarm's; an event has none.
@@ -226,13 +226,13 @@ impl Keeper {
             Change::Refused { path, kept, why } => {
                 let text = format!("{} is refused, {} {} goes on: {why}", path.display(), kept.name, pinned(kept));
                 tracing::error!(code = "model_refused", "{text}");
-                self.condition.worry(condition::Part::Model, Ne107::MaintenanceRequired, text.clone());
+                self.condition.raise(TroubleSource::Model, Ne107::MaintenanceRequired, text.clone());
                 refused(text, AlarmState::Raised);
             }
             Change::Settled { kept } => {
                 let text = format!("{} {} runs, and no model is refused", kept.name, pinned(kept));
                 tracing::info!(code = "model_refused", "{text}");
-                self.condition.relieve(condition::Part::Model);
+                self.condition.clear(TroubleSource::Model);
                 refused(text, AlarmState::Cleared);
             }
         }

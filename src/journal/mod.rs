@@ -3,7 +3,7 @@
 //! [`NextRecord::write`] returns when the record is on the medium. What is owed to the subscribers stays until it is
 //! acknowledged, or until the journal is full and a gap record says which numbers were given up: produced = delivered +
 //! gaps. A damaged file is never set aside by the program: the numbers already given stand in it, and only an operator
-//! can say where a new journal has to go on ([`Settings::first_seq`]).
+//! can say where a new journal has to go on ([`JournalSettings::first_seq`]).
 
 mod append;
 mod error;
@@ -11,50 +11,28 @@ mod outbox;
 mod reader;
 mod reserve;
 mod schema;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use ramand_core::record::{Audience, Clock, Entry, Gap, PartKey, Seq};
+use ramand_core::record::{Clock, Entry, PartKey, Seq};
 use reserve::Reserve;
 use rusqlite::Connection;
 
 pub use error::JournalError;
 pub use reader::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Statistics, Window};
-
-/// The largest part: a spectrum of 100,000 pixels with its maps is below a tenth of it.
-pub const PART_BYTES_MAX: usize = 16 << 20;
-
-/// The smallest capacity: below it a single inspection could not be kept until it is sent.
-pub const CAPACITY_BYTES_MIN: u64 = 1 << 20;
-
-/// How a journal is kept.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Room for records, bytes, the log beside the file (16 MiB at rest) not counted. At least [`CAPACITY_BYTES_MIN`].
-    pub bytes_max: u64,
-    /// Records that nobody is owed any more are deleted when they are older than this, by a clock that can be believed.
-    pub age_max: Duration,
-    /// Where the numbers start in a file that does not exist yet.
-    pub first_seq: Seq,
-    /// How a gap record is written down for its subscribers.
-    pub encode_gap: EncodeGap,
-    /// Whether gap records are owed to subscribers, or only kept: where nothing is published, nobody acknowledges.
-    pub gap_audience: Audience,
-}
-
-/// Turns a gap record with its number and time into the payload of its part.
-pub type EncodeGap = fn(Seq, SystemTime, &Gap) -> Vec<u8>;
+pub use settings::{CAPACITY_BYTES_MIN, EncodeGap, JournalSettings, PART_BYTES_MAX};
 
 /// The journal, open for writing: one per file, shared between the thread that appends and the one that delivers.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    settings: Settings,
+    settings: JournalSettings,
     appender: Mutex<append::Appender>,
     /// A connection of its own: reading what is owed never makes an append wait.
     outbox: Mutex<Connection>,
@@ -69,7 +47,7 @@ impl Journal {
     ///
     /// # Errors
     /// When the place cannot be written, another process has it, or the file is damaged, newer or somebody else's.
-    pub fn open(path: &Path, settings: Settings) -> Result<Self, JournalError> {
+    pub fn open(path: &Path, settings: JournalSettings) -> Result<Self, JournalError> {
         if settings.bytes_max < CAPACITY_BYTES_MIN {
             return Err(JournalError::TooSmall { bytes: settings.bytes_max, minimum: CAPACITY_BYTES_MIN });
         }
@@ -150,7 +128,7 @@ impl Journal {
 #[derive(Debug)]
 pub struct NextRecord<'a> {
     appender: MutexGuard<'a, append::Appender>,
-    settings: &'a Settings,
+    settings: &'a JournalSettings,
 }
 
 impl NextRecord<'_> {

@@ -6,18 +6,18 @@ mod full_disk;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 use ramand_core::failure::{self, Failure, Kind};
-use ramand_core::record::{Audience, Clock, LossReason, Part, PartKind, PartKinds};
+use ramand_core::record::{Audience, Clock, Gap, LossReason, Part, PartKind, PartKinds};
 
 use super::*;
 
 const ROOMY_BYTES: u64 = 1 << 30;
 
-fn settings(bytes_max: u64) -> Settings {
-    Settings {
+fn settings(bytes_max: u64) -> JournalSettings {
+    JournalSettings {
         bytes_max,
         age_max: Duration::from_secs(1000),
         first_seq: Seq::FIRST,
@@ -164,7 +164,7 @@ fn a_reader_sees_history_spectra_and_statistics() {
 fn numbers_go_on_after_reopening_even_when_everything_was_deleted() {
     let place = place();
     let first_seq = Seq::new(1000);
-    let open = || Journal::open(&place.path, Settings { first_seq, ..settings(ROOMY_BYTES) }).expect("opens");
+    let open = || Journal::open(&place.path, JournalSettings { first_seq, ..settings(ROOMY_BYTES) }).expect("opens");
     let journal = open();
     assert_eq!(journal.append(|_| entry(1, result(1))).expect("room"), first_seq);
     drop(journal);

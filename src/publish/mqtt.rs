@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use ramand_core::failure::{Failure, Kind};
+use ramand_core::failure;
 use ramand_core::forwarder::{Action, Forwarder, Pace};
 use ramand_core::record::PartKey;
 use rumqttc::{LastWill, PublishNotice, QoS};
@@ -17,6 +16,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::connection::{BrokerAddress, Connection, ConnectionEvent, PAYLOAD_BYTES_MAX, Retained};
+use super::error::PublishError;
 use super::topics::{Latest, Topics};
 use super::wire::{self, Presence, Status};
 
@@ -44,46 +44,9 @@ pub trait Outbox: Send + Sync + 'static {
 /// Whatever an [`Outbox`] has to report.
 pub type OutboxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why publishing cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// A certificate, key or password cannot be read.
-    #[error("failed to read {}", path.display())]
-    Secret {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Such a file is no such file.
-    #[error("{} has {bytes} bytes: that is no certificate, key or password", path.display())]
-    SecretTooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-    },
-    /// No connection, or one that was refused.
-    #[error("{why}")]
-    Unreachable {
-        /// In the operator's words.
-        why: String,
-    },
-}
-
-impl Failure for PublishError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Secret { .. } | Self::SecretTooLarge { .. } => Kind::Operator,
-            Self::Unreachable { .. } => Kind::Transient,
-        }
-    }
-}
-
 /// What is published, to whom.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct PublisherSettings {
     /// The broker.
     pub broker: BrokerAddress,
     /// The broker's name for this client: two clients of one name throw each other out.
@@ -106,7 +69,7 @@ pub struct Delivery {
     /// Parts acknowledged since the start.
     pub acknowledged: u64,
     /// Parts on the way.
-    pub on_the_way: usize,
+    pub in_flight: usize,
     /// Why the journal cannot be read or marked, while that is so.
     pub outbox_failure: Option<String>,
 }
@@ -160,11 +123,11 @@ impl Publisher {
     /// # Errors
     /// When a certificate, key or password cannot be read. Whether the broker is there is another matter: see
     /// [`Publisher::delivery`].
-    pub fn start(settings: Settings, outbox: Arc<dyn Outbox>) -> Result<Self, PublishError> {
+    pub fn start(settings: PublisherSettings, outbox: Arc<dyn Outbox>) -> Result<Self, PublishError> {
         connection_options(&settings, SystemTime::now())?;
         let shared = Arc::new(Shared::default());
         let (stop, stopping) = watch::channel(None);
-        let initial = Delivery { link: Link::Connecting, acknowledged: 0, on_the_way: 0, outbox_failure: None };
+        let initial = Delivery { link: Link::Connecting, acknowledged: 0, in_flight: 0, outbox_failure: None };
         let (publish_delivery, delivery) = watch::channel(initial);
         let task = Task {
             forwarder: Forwarder::new(settings.pace),
@@ -215,14 +178,14 @@ impl Publisher {
     }
 }
 
-fn connection_options(settings: &Settings, now: SystemTime) -> Result<rumqttc::MqttOptions, PublishError> {
+fn connection_options(settings: &PublisherSettings, now: SystemTime) -> Result<rumqttc::MqttOptions, PublishError> {
     let lost = status(settings, Presence::Lost, now);
     let will = LastWill::new(settings.topics.status(), lost, QoS::AtLeastOnce, true);
     let inflight_max = settings.pace.window + LATEST_REQUESTS_MAX;
     settings.broker.options(&settings.client_id, settings.keep_alive, inflight_max, Some(will))
 }
 
-fn status(settings: &Settings, presence: Presence, since: SystemTime) -> Vec<u8> {
+fn status(settings: &PublisherSettings, presence: Presence, since: SystemTime) -> Vec<u8> {
     wire::status(&Status { presence, since, last_seen: SystemTime::now(), version: &settings.version })
 }
 
@@ -233,7 +196,7 @@ enum OutboxAnswer {
 }
 
 struct Task {
-    settings: Settings,
+    settings: PublisherSettings,
     outbox: Arc<dyn Outbox>,
     shared: Arc<Shared>,
     stopping: watch::Receiver<Option<Instant>>,
@@ -350,10 +313,7 @@ impl Task {
                 self.connection = Some(Connection::open(options, requests_max));
             }
             // A file that was there at the start is gone or being replaced: the same pause as for the broker.
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-                self.disconnected(&format!("{error}{cause}"));
-            }
+            Err(error) => self.disconnected(&failure::chain(&error)),
         }
     }
 
@@ -427,8 +387,7 @@ impl Task {
         };
         let failure = outcome.err().map(|error| {
             self.forwarder.journal_failed(Instant::now());
-            let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-            format!("{error}{cause}")
+            failure::chain(error.as_ref())
         });
         self.delivery.send_if_modified(|delivery| {
             let changed = delivery.outbox_failure != failure;
@@ -441,10 +400,10 @@ impl Task {
     }
 
     fn report(&self) {
-        let on_the_way = self.forwarder.on_the_way();
+        let in_flight = self.forwarder.in_flight();
         self.delivery.send_if_modified(|delivery| {
-            let changed = delivery.on_the_way != on_the_way;
-            delivery.on_the_way = on_the_way;
+            let changed = delivery.in_flight != in_flight;
+            delivery.in_flight = in_flight;
             changed
         });
     }

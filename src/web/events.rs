@@ -17,9 +17,10 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::connection::Slow;
 use super::live::Published;
-use super::routes::{Shared, refusal};
-use super::server::{Slow, stopped};
+use super::refusal::refusal;
+use super::shared::{Shared, stopped};
 
 /// The page calls the connection lost after three of these.
 pub(super) const BEAT_EVERY: Duration = Duration::from_secs(5);

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ramand::web::{Health, History, Live, Metrics, Server, Settings, Sources};
+use ramand::web::{Health, History, Live, Metrics, Server, ServerSettings, Sources};
 use root::root;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -78,7 +78,7 @@ struct Served {
 impl Served {
     async fn start(&mut self, station: &Arc<Station>) {
         let listen = ([127, 0, 0, 1], self.port).into();
-        let settings = Settings { listen, stale_after: STALE_AFTER, ..Settings::default() };
+        let settings = ServerSettings { listen, stale_after: STALE_AFTER, ..ServerSettings::default() };
         let sources = Sources {
             live: station.live.clone(),
             metrics: Arc::new(Metrics::new()),

@@ -9,6 +9,7 @@ pub mod cam;
 pub mod decide;
 pub mod failure;
 pub mod forwarder;
+pub mod hex;
 pub mod npy;
 pub mod outcome;
 pub mod preprocess;

@@ -9,8 +9,8 @@ use ramand_model::verify::verify;
 use ramand_recording::Recording;
 
 use super::args::{ChannelsName, SkipName, TrainArgs};
-use crate::cli::error::CommandError;
 use crate::cli::description::file_name;
+use crate::cli::error::CommandError;
 use crate::cli::inputs::{BandsFile, pipeline, read_pipeline, read_toml};
 use crate::cli::network::load;
 
