@@ -6,12 +6,13 @@ use clap::Args;
 use ramand_core::axis_check::{AxisCheck, Limits, Material};
 use ramand_core::failure::Kind;
 use ramand_core::hex::hex;
-use ramand_core::spectrum::{Acquisition, Laser, RawSpectrum, ShiftAxis};
+use ramand_core::spectrum::{Acquisition, RawSpectrum, ShiftAxis};
 use serde::Serialize;
 use serde_json::json;
 
 use super::error::CommandError;
 use crate::acquire::capture::digest;
+use crate::publish::wire::laser_state;
 
 /// One line of `--json`. A key is never renamed; new ones may come. No time stands in it, so that a conversation and its
 /// replay print the same.
@@ -35,14 +36,6 @@ struct SpectrumRecord<'a> {
     sha256: String,
 }
 
-const fn laser_name(laser: Laser) -> &'static str {
-    match laser {
-        Laser::On => "on",
-        Laser::Off => "off",
-        Laser::Unknown => "unknown",
-    }
-}
-
 /// Everything as one JSON object. `number` counts from 1.
 pub(super) fn json(number: usize, spectrum: &RawSpectrum, acquisition: &Acquisition) -> String {
     let record = SpectrumRecord {
@@ -50,7 +43,7 @@ pub(super) fn json(number: usize, spectrum: &RawSpectrum, acquisition: &Acquisit
         serial: &acquisition.instrument.serial,
         integration_us: acquisition.integration.micros(),
         scans: acquisition.scans,
-        laser: laser_name(acquisition.laser),
+        laser: laser_state(acquisition.laser),
         saturated_pixels: acquisition.saturated_pixels,
         dark_noise_counts: acquisition.dark_noise.map(|noise| noise.value()),
         detector_temperature_c: acquisition.detector_temperature.map(|temperature| temperature.degrees()),
@@ -77,7 +70,7 @@ pub(super) fn line(number: usize, spectrum: &RawSpectrum, acquisition: &Acquisit
          retries {} stale {} damaged {}  sha256 {digits}",
         instrument.serial,
         integration.micros() as f64 / 1e3,
-        laser_name(*laser),
+        laser_state(*laser),
         line.retries,
         line.stale_frames,
         line.damaged_frames,

@@ -12,8 +12,6 @@ mod reader;
 mod reserve;
 mod schema;
 mod settings;
-#[cfg(test)]
-mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -179,3 +177,6 @@ fn lock_beside(path: &Path) -> Result<File, JournalError> {
         Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
     }
 }
+
+#[cfg(test)]
+mod tests;

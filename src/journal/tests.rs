@@ -125,7 +125,7 @@ fn parts_are_owed_in_order_until_each_is_acknowledged() {
 }
 
 #[test]
-fn a_reader_sees_history_spectra_and_statistics() {
+fn a_reader_sees_history_and_statistics() {
     let place = place();
     let journal = Journal::open(&place.path, settings(ROOMY_BYTES)).expect("opens");
     for seconds in 1..=4u8 {
@@ -150,8 +150,12 @@ fn a_reader_sees_history_spectra_and_statistics() {
     let page = reader.history(&before).expect("readable");
     assert_eq!(page.iter().map(|record| record.seq.number()).collect::<Vec<_>>(), [2]);
 
-    let spectra = reader.spectra(Seq::new(2)..=Seq::new(3), 10).expect("readable");
-    assert_eq!(spectra, [(Seq::new(2), vec![12]), (Seq::new(3), vec![13])]);
+    let both = PartKinds::default().with(PartKind::Result).with(PartKind::Spectrum);
+    let page = HistoryQuery { window: Window::From(Seq::new(2)), limit: 2, kinds: both };
+    let page = reader.history(&page).expect("readable");
+    let payloads = page.iter().flat_map(|record| &record.parts).map(|part| (part.kind, part.payload[0]));
+    let (result, spectrum) = (PartKind::Result, PartKind::Spectrum);
+    assert_eq!(payloads.collect::<Vec<_>>(), [(result, 2), (spectrum, 12), (result, 3), (spectrum, 13)]);
 
     let statistics = reader.statistics().expect("readable");
     assert_eq!((statistics.first, statistics.last), (Some(Seq::FIRST), Some(Seq::new(5))));

@@ -68,8 +68,6 @@ pub struct Delivery {
     pub link: Link,
     /// Parts acknowledged since the start.
     pub acknowledged: u64,
-    /// Parts on the way.
-    pub in_flight: usize,
     /// Why the journal cannot be read or marked, while that is so.
     pub outbox_failure: Option<String>,
 }
@@ -127,7 +125,7 @@ impl Publisher {
         connection_options(&settings, SystemTime::now())?;
         let shared = Arc::new(Shared::default());
         let (stop, stopping) = watch::channel(None);
-        let initial = Delivery { link: Link::Connecting, acknowledged: 0, in_flight: 0, outbox_failure: None };
+        let initial = Delivery { link: Link::Connecting, acknowledged: 0, outbox_failure: None };
         let (publish_delivery, delivery) = watch::channel(initial);
         let task = Task {
             forwarder: Forwarder::new(settings.pace),
@@ -243,7 +241,6 @@ impl Task {
                 }
                 Action::Wait { until } => {
                     self.send_latest();
-                    self.report();
                     let until = [until, flush_until].into_iter().flatten().min();
                     let mut stopping = self.stopping.clone();
                     let asked_to_stop = async {
@@ -395,15 +392,6 @@ impl Task {
                 tracing::error!(failure, "nothing can be delivered");
             }
             delivery.outbox_failure = failure;
-            changed
-        });
-    }
-
-    fn report(&self) {
-        let in_flight = self.forwarder.in_flight();
-        self.delivery.send_if_modified(|delivery| {
-            let changed = delivery.in_flight != in_flight;
-            delivery.in_flight = in_flight;
             changed
         });
     }

@@ -11,8 +11,6 @@ mod package;
 pub mod shadow;
 mod store;
 pub mod suitability;
-#[cfg(test)]
-pub(crate) mod tests;
 mod trust;
 
 pub use error::UpdateError;
@@ -28,3 +26,6 @@ use sha2::{Digest, Sha256};
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -130,3 +130,25 @@ impl Default for Live {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(seq: u64) -> LiveUpdate {
+        LiveUpdate { seq: Seq::new(seq), result: format!("{{\"seq\":{seq}}}").into_bytes().into(), models: Vec::new() }
+    }
+
+    #[test]
+    fn an_update_becomes_text_when_somebody_watches() {
+        let live = Live::new();
+        live.publish(update(1));
+        let first = live.last().expect("published");
+        assert_eq!(first.json.get(), None, "nobody watches");
+        let (last, mut updates) = live.subscribe();
+        assert_eq!(last.expect("published").json(), r#"{"result":{"seq":1},"models":[]}"#);
+        live.publish(update(2));
+        let second = updates.try_recv().expect("sent");
+        assert_eq!(second.json.get().map(String::as_str), Some(r#"{"result":{"seq":2},"models":[]}"#));
+    }
+}

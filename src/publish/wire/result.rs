@@ -95,7 +95,7 @@ impl From<&Acquisition> for AcquisitionRecord {
 }
 
 /// The state of the laser in a word.
-pub(super) const fn laser_state(laser: Laser) -> &'static str {
+pub const fn laser_state(laser: Laser) -> &'static str {
     match laser {
         Laser::On => "on",
         Laser::Off => "off",

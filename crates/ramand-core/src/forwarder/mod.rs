@@ -270,11 +270,6 @@ impl<P> Forwarder<P> {
         self.more = true;
     }
 
-    /// Parts on the way.
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.len()
-    }
-
     /// Whether everything that was owed has arrived and is marked so.
     pub fn is_drained(&self) -> bool {
         matches!(self.connection, Connection::Up { .. })

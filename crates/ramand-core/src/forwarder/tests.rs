@@ -224,7 +224,7 @@ impl World {
                     assert!(self.in_flight.iter().all(|&before| before < part), "sent in order");
                     self.in_flight.push(part);
                     assert!(self.in_flight.len() <= PACE.window);
-                    assert_eq!(self.forwarder.in_flight(), self.in_flight.len());
+                    assert_eq!(self.forwarder.in_flight.len(), self.in_flight.len());
                 }
                 Action::Disconnect => self.lose(),
                 Action::Wait { .. } => break,
