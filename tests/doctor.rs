@@ -14,12 +14,14 @@ use missing::missing;
 use program::program;
 use ramand::config::Config;
 use ramand::doctor::{Finding, Root, State, examine, gravest};
-use ramand::publish::broker;
 use ramand_core::failure::Kind;
-use ramand_core::spectrum::Laser;
-use ramand_sim::profile::InstrumentFamily;
-use ramand_sim::{Pacing, Simulator};
 use root::root;
+#[cfg(feature = "broker")]
+use {
+    ramand::publish::broker,
+    ramand_core::spectrum::Laser,
+    ramand_sim::{Pacing, Simulator, profile::InstrumentFamily},
+};
 
 fn word(state: State) -> &'static str {
     match state {
@@ -136,6 +138,7 @@ fn models_and_brokers() {
     check(&[], &bundle("models/no-such", ""), "model", "mend", "no-such");
     check(&[], &bundle("models/oil-type", "above = 3.0\n"), "model", "mend", "oil-type");
     check(&[], QUIET, "broker", "note", "nothing is published");
+    #[cfg(feature = "broker")]
     check(&[], "[broker]\nenabled = true\n", "broker", "note", "the embedded one");
     let closed =
         std::net::TcpListener::bind("127.0.0.1:0").and_then(|taken| taken.local_addr()).expect("a port").port();
@@ -156,6 +159,7 @@ fn the_gravest_finding_says_the_exit_code() {
     assert_eq!(of(&[State::Mend(Kind::Device), State::Mend(Kind::Operator), State::Good]), Some(Kind::Operator));
 }
 
+#[cfg(feature = "broker")]
 #[test]
 fn a_real_run_names_the_instrument_and_the_broker_and_leaves_the_laser_alone() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, UNIX_EPOCH};
 
 use program::program;
-use ramand::journal::{Journal, Settings};
+use ramand::journal::{Journal, JournalSettings};
 use ramand::publish::wire;
 use ramand_core::record::{Audience, Clock, Entry, Part, PartKey, PartKind, Seq};
 use root::root;
@@ -19,7 +19,7 @@ fn history(arguments: &[&str]) -> Output {
 }
 
 fn journal(path: &std::path::Path) -> Journal {
-    let settings = Settings {
+    let settings = JournalSettings {
         bytes_max: 1 << 30,
         age_max: Duration::from_secs(1 << 20),
         first_seq: Seq::FIRST,

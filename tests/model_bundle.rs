@@ -15,7 +15,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use onnx_gradient::onnx::{GraphProto, ModelProto};
 use onnx_gradient::proto::{self, floats, int, ints, node, value};
 use program::program;
-use ramand::journal::{Journal, Settings};
+use ramand::journal::{Journal, JournalSettings};
 use ramand::publish::wire::{self, Clock, Stamp};
 use ramand_core::record::{Audience, Entry, Part, PartKind, Seq};
 use ramand_core::spectrum::{
@@ -154,7 +154,7 @@ fn check(name: &str, network: &str, points: usize, more: &[&str], completeness: 
         assert!(line["applicability"].is_object(), "{name}: 24 spectra make a gate");
         let said = &line["explanation"]["completeness"];
         assert_eq!(said == "reported", completeness == "reported", "{name}: {line}");
-        assert_eq!(line["verdict"], "accept", "{name}: {}", line["reasons"]);
+        assert_eq!(line["verdict"]["decision"], "accept", "{name}: {}", line["verdict"]);
     }
 }
 
@@ -170,7 +170,7 @@ fn an_exported_network_is_bundled_verified_and_explained() {
 
 /// A spectrum of 20 counts and one band, as the line has it in its journal.
 fn seen_on_the_line(path: &Path) {
-    let settings = Settings {
+    let settings = JournalSettings {
         bytes_max: 1 << 30,
         age_max: Duration::from_secs(1 << 20),
         first_seq: Seq::FIRST,
@@ -413,8 +413,9 @@ fn a_network_from_elsewhere_is_judged_and_calibrated_on_labelled_spectra() {
     let lines = text(&explained.stdout);
     assert_eq!(lines.lines().count(), 24, "{}", text(&explained.stderr));
     for line in lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")) {
+        let said = &line["prediction"];
         let [value, upper] =
-            [&line["value"], &line["interval"]["upper"]].map(|value| value.as_f64().expect("a number"));
+            [&said["value"], &said["interval"]["upper"]].map(|value| value.as_f64().expect("a number"));
         assert!((upper - value - half_width).abs() < 1e-4 * half_width, "{line}");
         assert!(line["applicability"]["p_value"].as_f64().is_some_and(|p| p > 0.0), "{line}");
     }

@@ -80,7 +80,7 @@ fn systemd_sees_readiness_signs_of_life_and_their_end() {
 fn serve() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let supervisor = Supervisor::new();
-    let acquire = |part: ramand::supervise::Part| {
+    let acquire = |part: ramand::supervise::PartHandle| {
         for _ in 0..BEATS {
             part.pulse.beat();
             part.stop.requested_within(SILENCE_MAX / 10);

@@ -8,7 +8,7 @@ use ocean_binary_protocol::Profile;
 use ramand_core::failure;
 use ramand_core::spectrum::{IntegrationTime, RawSpectrum, Wavelength};
 
-use super::CommandError;
+use super::error::CommandError;
 use super::spectra::{self, AxisArgs, Frames};
 use crate::acquire::capture::recorded;
 use crate::acquire::{AcquireError, AcquisitionSettings, BaudRate, Driver, Spectrometer, SpectrometerModel};

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CommandError, logging};
+use super::error::CommandError;
+use super::logging;
 use crate::config::{Config, REFERENCE};
 use crate::daemon;
 use crate::doctor::{self, Finding, Root, State};

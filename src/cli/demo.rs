@@ -12,8 +12,9 @@ use ramand_core::spectrum::Laser;
 use ramand_sim::profile::InstrumentFamily;
 use ramand_sim::{self as sim, Simulator};
 
-use super::{CommandError, logging};
-use crate::config::{Broker, Config, Journal, Log, LogFormat, Model, Mqtt, Place, Spectrometer, Web};
+use super::error::CommandError;
+use super::logging;
+use crate::config::{Broker, Config, Journal, Log, LogFormat, ModelEntry, Mqtt, Place, Spectrometer, Web};
 use crate::daemon;
 
 /// Where bundles are looked for, after `--models` and RAMAND_MODELS.
@@ -124,7 +125,7 @@ fn model_folder(asked: Option<&Path>) -> Result<PathBuf, CommandError> {
 fn config(args: &DemoArgs, models: &Path, link: &Path, place: &Path) -> Config {
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     // Nothing depends on the demo: a bundle without calibration may speak, and says so in its results.
-    let model = |name: &str, above| Model { above, ..Model::at(&models.join(name)) };
+    let model = |name: &str, above| ModelEntry { above, ..ModelEntry::at(&models.join(name)) };
     Config {
         place: Place { site: "demo".into(), line: "bench".into(), device: "simulated".into() },
         spectrometer: Spectrometer {
@@ -163,19 +164,16 @@ fn line(inspection: &Inspection) -> String {
             },
             Prediction::Value { value, unit, .. } => format!("{:<28}", format!("{value:5.1} {unit}")),
         });
-        let mut loudest: Vec<_> = conclusion.attribution.bands.iter().collect();
-        loudest.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
-        let spoken = loudest.iter().take(2).map(|band| {
+        let spoken = conclusion.attribution.loudest().into_iter().take(2).map(|band| {
             let (from, to) = (band.band.from.per_cm(), band.band.to.per_cm());
             format!("{:+.2} {} ({from:.0}-{to:.0})", band.contribution, band.band.name)
         });
         bands = spoken.collect::<Vec<_>>().join(", ");
     }
     // As in the result: one model that may not speak is enough to look twice.
-    let verdict = match inspection.findings.iter().map(|finding| finding.verdict.decision).max() {
-        Some(Decision::Accept) => "accept",
-        Some(Decision::Reject) => "REJECT",
-        Some(Decision::Invalid) | None => "invalid",
+    let verdict = match Decision::overall(&inspection.findings) {
+        Decision::Reject => "REJECT",
+        decision => decision.name(),
     };
     format!("{time}  {}  {verdict:<7}  {bands}", says.join("  "))
 }

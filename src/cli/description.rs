@@ -7,8 +7,8 @@ use ramand_lab::train::Provenance;
 use ramand_model::manifest::CardRecord;
 use ramand_recording::Recording;
 
-use super::CommandError;
-use super::train::request::{data_sha256, read_toml};
+use super::error::CommandError;
+use super::inputs::{data_sha256, read_toml};
 
 /// The options.
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use clap::Args;
 use ramand_core::failure::Kind;
 use serde::Serialize;
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::config::Config;
 use crate::doctor::{self, Finding, Root, State};
 
@@ -24,7 +24,7 @@ pub(super) struct DoctorArgs {
 
 /// One line of `--json`. A key is never renamed; new ones may come.
 #[derive(Debug, Serialize)]
-struct Record<'a> {
+struct DoctorLine<'a> {
     topic: &'a str,
     /// `ok`, `note` or `mend`.
     state: &'static str,
@@ -44,7 +44,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), CommandError> {
     for Finding { topic, state, says } in &findings {
         let (name, kind) = named(*state);
         if args.json {
-            let record = Record { topic, state: name, exit_code: kind.map(Kind::exit_code), says };
+            let record = DoctorLine { topic, state: name, exit_code: kind.map(Kind::exit_code), says };
             println!("{}", serde_json::to_string(&record).expect("texts and numbers are JSON"));
         } else {
             println!("{name:<5} {topic:<12} {says}");

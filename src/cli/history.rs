@@ -8,7 +8,7 @@ use clap::Args;
 use ramand_core::record::{PartKind, PartKinds, Seq};
 use serde_json::{Value, json};
 
-use super::CommandError;
+use super::error::CommandError;
 use super::replay::kind;
 use crate::journal::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Window};
 

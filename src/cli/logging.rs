@@ -6,12 +6,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::config::{Log, LogFormat};
-use crate::publish::broker;
 
 /// What embedded parts say about their own innards: only worth reading when something is wrong with them.
-const QUIET: [&str; 3] = [broker::LOG_DIRECTIVE, "tract_core=error", "tract_onnx=error"];
+///
+/// The embedded broker reports every client that leaves as an error.
+const QUIET: [&str; 3] = ["rumqttd=off", "tract_core=error", "tract_onnx=error"];
 
 /// Installs the subscriber of the process.
 ///

@@ -2,30 +2,43 @@
 
 mod capture;
 mod check;
+#[cfg(feature = "broker")]
 mod demo;
+#[cfg(feature = "lab")]
 mod description;
 mod doctor;
+mod error;
+#[cfg(feature = "lab")]
 mod evaluate;
 mod explain;
 mod history;
+#[cfg(feature = "lab")]
+mod inputs;
+#[cfg(not(all(feature = "lab", feature = "broker")))]
+mod left_out;
 mod logging;
 mod model;
+mod network;
 mod probe;
+#[cfg(feature = "lab")]
 mod progress;
 mod replay;
 mod run;
 mod sim;
 mod spectra;
+#[cfg(feature = "lab")]
 mod train;
+mod version;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use ramand_core::failure::{Failure, Kind};
+
+use self::error::CommandError;
 
 /// Reads a Raman spectrometer beside the line, names the oil, says why, and loses nothing on the way to MQTT.
 #[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true)]
+#[command(version, long_version = version::LONG, about, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -35,9 +48,15 @@ struct Cli {
 enum Command {
     Capture(capture::CaptureArgs),
     Check(check::CheckArgs),
+    #[cfg(feature = "broker")]
     Demo(demo::DemoArgs),
+    #[cfg(not(feature = "broker"))]
+    Demo(left_out::LeftOutArgs),
     Doctor(doctor::DoctorArgs),
+    #[cfg(feature = "lab")]
     Evaluate(Box<evaluate::EvaluateCommand>),
+    #[cfg(not(feature = "lab"))]
+    Evaluate(left_out::LeftOutArgs),
     History(history::HistoryArgs),
     Explain(explain::ExplainArgs),
     Model(model::ModelArgs),
@@ -45,48 +64,10 @@ enum Command {
     Replay(replay::ReplayArgs),
     Run(run::RunArgs),
     Sim(sim::SimArgs),
+    #[cfg(feature = "lab")]
     Train(Box<train::TrainArgs>),
-}
-
-/// A command's failure: its message, and the exit code it asks for.
-#[derive(Debug)]
-pub struct CommandError {
-    kind: Kind,
-    source: anyhow::Error,
-}
-
-impl CommandError {
-    /// A failure that somebody must mend: a wrong argument, a missing file.
-    pub fn operator(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Operator, source: anyhow::Error::msg(message.into()) }
-    }
-
-    /// A failure that has been told on stdout already, and only asks for an exit code.
-    pub fn told(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, source: anyhow::Error::msg(message.into()) }
-    }
-
-    /// What the failure asks for.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// The same failure with a sentence before it.
-    pub fn context(self, context: impl Into<String>) -> Self {
-        Self { kind: self.kind, source: self.source.context(context.into()) }
-    }
-}
-
-impl std::fmt::Display for CommandError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:#}", self.source)
-    }
-}
-
-impl<E: Failure + Send + Sync + 'static> From<E> for CommandError {
-    fn from(error: E) -> Self {
-        Self { kind: error.kind(), source: anyhow::Error::new(error) }
-    }
+    #[cfg(not(feature = "lab"))]
+    Train(left_out::LeftOutArgs),
 }
 
 /// Gives SIGPIPE its meaning back, which Rust's runtime takes away: `ramand history | head` ends, without a panic.
@@ -128,9 +109,15 @@ fn run(command: Command) -> Result<(), CommandError> {
     match command {
         Command::Capture(args) => capture::run(&args),
         Command::Check(args) => check::run(&args),
+        #[cfg(feature = "broker")]
         Command::Demo(args) => demo::run(&args),
+        #[cfg(not(feature = "broker"))]
+        Command::Demo(_) => Err(left_out::refused("demo", "broker")),
         Command::Doctor(args) => doctor::run(&args),
+        #[cfg(feature = "lab")]
         Command::Evaluate(args) => evaluate::run(&args),
+        #[cfg(not(feature = "lab"))]
+        Command::Evaluate(_) => Err(left_out::refused("evaluate", "lab")),
         Command::History(args) => history::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Model(args) => model::run(&args),
@@ -138,6 +125,9 @@ fn run(command: Command) -> Result<(), CommandError> {
         Command::Replay(args) => replay::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Sim(args) => sim::run(&args),
-        Command::Train(arguments) => train::run(&arguments),
+        #[cfg(feature = "lab")]
+        Command::Train(args) => train::run(&args),
+        #[cfg(not(feature = "lab"))]
+        Command::Train(_) => Err(left_out::refused("train", "lab")),
     }
 }

@@ -7,7 +7,7 @@ use ocean_binary_protocol::{LaserControl, Profile};
 use ramand_core::spectrum::{Celsius, Wavelength};
 use serde::Serialize;
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::acquire::{AcquisitionSettings, BaudRate, FlowControl, SpectrometerModel, Survey, survey};
 use crate::supervise::Stop;
 
@@ -47,7 +47,7 @@ pub(super) fn run(args: &ProbeArgs) -> Result<(), CommandError> {
     };
     let survey = survey(&settings, &Stop::never())?;
     if args.json {
-        let record = serde_json::to_string(&Record::from(&survey)).expect("strings and finite numbers are JSON");
+        let record = serde_json::to_string(&ProbeRecord::from(&survey)).expect("strings and finite numbers are JSON");
         println!("{record}");
     } else {
         print!("{}", table(&survey));
@@ -62,7 +62,7 @@ pub(super) fn profile_by_name(name: &str) -> Result<&'static Profile, String> {
 
 /// The JSON object. A key is never renamed; new ones may come.
 #[derive(Debug, Serialize)]
-struct Record {
+struct ProbeRecord {
     model: &'static str,
     profile: &'static str,
     serial: String,
@@ -106,7 +106,7 @@ fn first_and_last(pixels: &std::ops::Range<usize>) -> [usize; 2] {
     [pixels.start, pixels.end.saturating_sub(1)]
 }
 
-impl From<&Survey> for Record {
+impl From<&Survey> for ProbeRecord {
     fn from(survey: &Survey) -> Self {
         Self {
             model: survey.model,
@@ -249,7 +249,7 @@ sensors        31.5 °C, -
 
     #[test]
     fn the_json_keys_stay() {
-        let json = serde_json::to_value(Record::from(&survey())).expect("JSON");
+        let json = serde_json::to_value(ProbeRecord::from(&survey())).expect("JSON");
         let object = json.as_object().expect("an object");
         let keys: Vec<&str> = object.keys().map(String::as_str).collect();
         let mut expected = [

@@ -13,11 +13,11 @@ use ramand_model::inspect::Inspector;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::CommandError;
+use super::error::CommandError;
 use super::spectra::{AxisArgs, Frames};
 use crate::acquire::AcquireError;
 use crate::acquire::capture::{self, Conversation};
-use crate::config::{Config, Model};
+use crate::config::{Config, ModelEntry};
 use crate::daemon;
 use crate::journal::{HistoryQuery, JournalReader, Window};
 use crate::publish::wire::{Clock, ResultRecord, Stamp, decode_spectrum};
@@ -65,8 +65,8 @@ struct Replayed<'a> {
 /// When the journal or a bundle cannot be read, or a spectrum in the journal is damaged.
 pub(super) fn run(args: &ReplayArgs) -> Result<(), CommandError> {
     // Whoever replays wants to see what the model makes of it; a bundle without gate says so in every line.
-    let bundle = |path| Model { allow_ungated: true, ..Model::at(path) };
-    let models: Vec<Model> = args.model.iter().map(|path| bundle(path)).collect();
+    let bundle = |path| ModelEntry { allow_ungated: true, ..ModelEntry::at(path) };
+    let models: Vec<ModelEntry> = args.model.iter().map(|path| bundle(path)).collect();
     let mut inspector = daemon::inspector(&Config { models, ..Config::default() })?;
     if let Some(capture) = &args.capture {
         return replay_capture(capture, args, &mut inspector);

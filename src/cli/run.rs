@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CommandError, logging};
+use super::error::CommandError;
+use super::logging;
 use crate::config::Config;
 use crate::daemon;
 

@@ -13,7 +13,7 @@ use ramand_sim::profile::InstrumentFamily;
 use ramand_sim::scenario::Scenario;
 use ramand_sim::{Pacing, ReplayNoise, Simulator, SimulatorSettings, StageSource};
 
-use super::CommandError;
+use super::error::CommandError;
 
 /// How often the light frames served since are reported.
 const REPORT_EVERY: Duration = Duration::from_millis(100);

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use clap::Args;
 use ramand_core::axis_check::{AxisCheck, Limits, Material};
 use ramand_core::failure::Kind;
-use ramand_core::spectrum::{Acquisition, Laser, RawSpectrum, ShiftAxis};
+use ramand_core::hex::hex;
+use ramand_core::spectrum::{Acquisition, RawSpectrum, ShiftAxis};
 use serde::Serialize;
 use serde_json::json;
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::acquire::capture::digest;
+use crate::publish::wire::laser_state;
 
 /// One line of `--json`. A key is never renamed; new ones may come. No time stands in it, so that a conversation and its
 /// replay print the same.
 #[derive(Debug, Serialize)]
-struct Record<'a> {
+struct SpectrumRecord<'a> {
     number: usize,
     serial: &'a str,
     integration_us: u64,
@@ -34,26 +36,14 @@ struct Record<'a> {
     sha256: String,
 }
 
-const fn laser_name(laser: Laser) -> &'static str {
-    match laser {
-        Laser::On => "on",
-        Laser::Off => "off",
-        Laser::Unknown => "unknown",
-    }
-}
-
-fn hex(digest: [u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Everything as one JSON object. `number` counts from 1.
 pub(super) fn json(number: usize, spectrum: &RawSpectrum, acquisition: &Acquisition) -> String {
-    let record = Record {
+    let record = SpectrumRecord {
         number,
         serial: &acquisition.instrument.serial,
         integration_us: acquisition.integration.micros(),
         scans: acquisition.scans,
-        laser: laser_name(acquisition.laser),
+        laser: laser_state(acquisition.laser),
         saturated_pixels: acquisition.saturated_pixels,
         dark_noise_counts: acquisition.dark_noise.map(|noise| noise.value()),
         detector_temperature_c: acquisition.detector_temperature.map(|temperature| temperature.degrees()),
@@ -64,7 +54,7 @@ pub(super) fn json(number: usize, spectrum: &RawSpectrum, acquisition: &Acquisit
         axis_cm: spectrum.axis().per_cm(),
         light: spectrum.light(),
         dark: spectrum.dark(),
-        sha256: hex(digest(spectrum)),
+        sha256: hex(&digest(spectrum)),
     };
     serde_json::to_string(&record).expect("text keys and finite numbers are JSON")
 }
@@ -73,14 +63,14 @@ pub(super) fn json(number: usize, spectrum: &RawSpectrum, acquisition: &Acquisit
 pub(super) fn line(number: usize, spectrum: &RawSpectrum, acquisition: &Acquisition) -> String {
     let Acquisition { instrument, integration, scans, laser, saturated_pixels, line, .. } = acquisition;
     let highest = spectrum.light().iter().copied().fold(0.0, f32::max);
-    let mut digits = hex(digest(spectrum));
+    let mut digits = hex(&digest(spectrum));
     digits.truncate(12);
     format!(
         "{number:<4} {}  {} ms x {scans}  laser {}  highest {highest:.0} counts  saturated {saturated_pixels}  \
          retries {} stale {} damaged {}  sha256 {digits}",
         instrument.serial,
         integration.micros() as f64 / 1e3,
-        laser_name(*laser),
+        laser_state(*laser),
         line.retries,
         line.stale_frames,
         line.damaged_frames,

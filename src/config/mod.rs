@@ -11,7 +11,7 @@ use bytesize::ByteSize;
 use ramand_core::failure::{Failure, Kind};
 use serde::Deserialize;
 
-pub use self::model::{Guard, Model, Updates};
+pub use self::model::{Guard, ModelEntry, Updates};
 
 /// The reference: every key with its default, and what it means.
 pub const REFERENCE: &str = include_str!("../../ramand.toml");
@@ -84,7 +84,7 @@ pub struct Config {
     pub instrument_gate: InstrumentGate,
     /// The models, in the order of the result.
     #[serde(rename = "model")]
-    pub models: Vec<Model>,
+    pub models: Vec<ModelEntry>,
     /// Where models that are replaced without the package live.
     pub updates: Updates,
     /// The store on disk.
@@ -338,6 +338,12 @@ impl Config {
         }
         if journal.capacity < ByteSize::mib(1) {
             return refuse("journal.capacity", "less than 1 MiB holds too few spectra to bridge any outage");
+        }
+        if self.broker.enabled && !cfg!(feature = "broker") {
+            return refuse(
+                "broker.enabled",
+                "this build of ramand has no broker: it was built without the feature `broker`",
+            );
         }
         if mqtt.window == 0 {
             return refuse("mqtt.window", "at least 1 publish must be allowed on the way");

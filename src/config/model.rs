@@ -7,7 +7,7 @@ use serde::Deserialize;
 /// `[[model]]`
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Model {
+pub struct ModelEntry {
     /// Folder of the bundle.
     pub path: PathBuf,
     /// Run a bundle that has no applicability gate or no conformal scores.
@@ -39,7 +39,7 @@ pub enum Guard {
     Interval,
 }
 
-impl Model {
+impl ModelEntry {
     /// The bundle at `path`, without any limit.
     pub fn at(path: &Path) -> Self {
         Self {

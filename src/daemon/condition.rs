@@ -11,7 +11,7 @@ use crate::web;
 
 /// Whose trouble it is. The order is that of the sentences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(super) enum TroubleSource {
     Spectrometer,
     Journal,
     Outbox,
@@ -30,7 +30,7 @@ struct Trouble {
 
 #[derive(Debug, Default)]
 struct State {
-    troubles: BTreeMap<Part, Trouble>,
+    troubles: BTreeMap<TroubleSource, Trouble>,
     readings: PaDimReadings,
 }
 
@@ -59,31 +59,35 @@ impl Condition {
     /// Nothing is known yet, so nothing works yet.
     pub(super) fn starting() -> Self {
         let condition = Self::default();
-        condition.worry(Part::Spectrometer, Ne107::FunctionCheck, "the spectrometer has not been identified yet");
+        condition.raise(
+            TroubleSource::Spectrometer,
+            Ne107::FunctionCheck,
+            "the spectrometer has not been identified yet",
+        );
         condition
     }
 
     /// Notes a trouble; true when it is news.
-    pub(super) fn worry(&self, part: Part, state: Ne107, why: impl Into<String>) -> bool {
+    pub(super) fn raise(&self, source: TroubleSource, state: Ne107, why: impl Into<String>) -> bool {
         let trouble = Trouble { state, why: why.into() };
         let mut inner = self.lock();
-        if part == Part::Spectrometer {
+        if source == TroubleSource::Spectrometer {
             self.spectrometer_troubled.send_replace(true);
         }
-        inner.troubles.insert(part, trouble.clone()).is_none_or(|before| before != trouble)
+        inner.troubles.insert(source, trouble.clone()).is_none_or(|before| before != trouble)
     }
 
-    /// The part works again; true when that is news.
-    pub(super) fn relieve(&self, part: Part) -> bool {
-        if part == Part::Spectrometer {
+    /// The source works again; true when that is news.
+    pub(super) fn clear(&self, source: TroubleSource) -> bool {
+        if source == TroubleSource::Spectrometer {
             self.spectrometer_troubled.send_replace(false);
         }
-        self.lock().troubles.remove(&part).is_some()
+        self.lock().troubles.remove(&source).is_some()
     }
 
-    /// Whether the part has a trouble now.
-    pub(super) fn is_troubled(&self, part: Part) -> bool {
-        self.lock().troubles.contains_key(&part)
+    /// Whether the source has a trouble now.
+    pub(super) fn is_troubled(&self, source: TroubleSource) -> bool {
+        self.lock().troubles.contains_key(&source)
     }
 
     /// What an inspection says about the instrument.
@@ -94,9 +98,9 @@ impl Condition {
         if all_invalid {
             let reason = inspection.findings.iter().find_map(|finding| finding.verdict.reasons.first());
             let why = reason.map_or_else(|| "no model may judge the spectrum".to_owned(), ToString::to_string);
-            self.worry(Part::Sample, Ne107::OutOfSpecification, why);
+            self.raise(TroubleSource::Sample, Ne107::OutOfSpecification, why);
         } else {
-            self.relieve(Part::Sample);
+            self.clear(TroubleSource::Sample);
         }
         self.lock().readings = PaDimReadings::from(inspection);
     }
@@ -131,13 +135,13 @@ mod tests {
     fn the_worst_trouble_is_the_state_and_each_has_a_sentence() {
         let condition = Condition::starting();
         assert_eq!(condition.health().state, Ne107::FunctionCheck);
-        assert!(condition.worry(Part::Spectrometer, Ne107::Failure, "unplugged"));
-        assert!(!condition.worry(Part::Spectrometer, Ne107::Failure, "unplugged"), "said before");
-        assert!(condition.worry(Part::Broker, Ne107::MaintenanceRequired, "no answer"));
+        assert!(condition.raise(TroubleSource::Spectrometer, Ne107::Failure, "unplugged"));
+        assert!(!condition.raise(TroubleSource::Spectrometer, Ne107::Failure, "unplugged"), "said before");
+        assert!(condition.raise(TroubleSource::Broker, Ne107::MaintenanceRequired, "no answer"));
         assert_eq!(condition.health().state, Ne107::Failure);
         assert_eq!(web::Health::problems(&condition), ["unplugged", "no answer"]);
-        assert!(condition.relieve(Part::Spectrometer));
-        assert!(!condition.relieve(Part::Spectrometer));
+        assert!(condition.clear(TroubleSource::Spectrometer));
+        assert!(!condition.clear(TroubleSource::Spectrometer));
         assert_eq!(condition.health().state, Ne107::MaintenanceRequired);
     }
 }

@@ -1,10 +1,12 @@
 //! Where journal and MQTT meet: the journal is the publisher's outbox, and an inspection is one record of both.
 
+use std::sync::Arc;
+
 use ramand_core::outcome::Inspection;
-use ramand_core::record::{Entry, Part, PartKey, PartKind, PartKinds, Seq};
+use ramand_core::record::{Entry, Part, PartKey, PartKind, PartKinds};
 
 use crate::journal::Journal;
-use crate::publish::wire::{self, Clock, Stamp};
+use crate::publish::wire::{self, Stamp};
 use crate::publish::{Outbox, OutboxError};
 
 impl Outbox for Journal {
@@ -17,19 +19,30 @@ impl Outbox for Journal {
     }
 }
 
-/// The journal's entry for an inspection: `result`, `cam` and `spectrum`, of which `published` are owed to the
-/// subscribers and the others are kept for reading on the spot.
-pub(super) fn inspection_entry(seq: Seq, inspection: &Inspection, clock: Clock, published: PartKinds) -> Entry {
+/// The journal's entry for an inspection: `result` as it was built, `cam` and `spectrum`, of which `published` are owed to
+/// the subscribers and the others are kept for reading on the spot.
+pub(super) fn inspection_entry(
+    stamp: &Stamp,
+    inspection: &Inspection,
+    result: Arc<[u8]>,
+    published: PartKinds,
+) -> Entry {
     let spectrum = &inspection.spectrum;
-    let time = spectrum.acquisition().map_or_else(std::time::SystemTime::now, |acquisition| acquisition.taken);
-    let stamp = Stamp { seq, time, clock };
     let payloads = [
-        (PartKind::Result, wire::result(&stamp, inspection)),
-        (PartKind::Cam, wire::cam(&stamp, inspection)),
-        (PartKind::Spectrum, wire::spectrum(&stamp, spectrum)),
+        (PartKind::Result, result),
+        (PartKind::Cam, wire::cam(stamp, inspection).into()),
+        (PartKind::Spectrum, wire::spectrum(stamp, spectrum).into()),
     ];
-    let part = |(kind, payload)| {
-        if published.contains(kind) { Part::owed(kind, payload) } else { Part::kept(kind, payload) }
-    };
-    Entry { id: wire::record_id(seq, spectrum.origin()), time, clock, parts: payloads.into_iter().map(part).collect() }
+    let part = |(kind, payload)| part(kind, payload, published);
+    Entry {
+        id: wire::record_id(stamp.seq, spectrum.origin()),
+        time: stamp.time,
+        clock: stamp.clock,
+        parts: payloads.into_iter().map(part).collect(),
+    }
+}
+
+/// A part, owed to the subscribers where its kind is among `published`.
+pub(super) fn part(kind: PartKind, payload: Arc<[u8]>, published: PartKinds) -> Part {
+    if published.contains(kind) { Part::owed(kind, payload) } else { Part::kept(kind, payload) }
 }

@@ -7,6 +7,7 @@ use ramand_model::inspect::InspectError;
 
 use crate::acquire::AcquireError;
 use crate::journal::JournalError;
+#[cfg(feature = "broker")]
 use crate::publish::broker::BrokerError;
 use crate::publish::{PublishError, TopicError};
 use crate::supervise::SuperviseError;
@@ -47,6 +48,7 @@ pub enum DaemonError {
     #[error(transparent)]
     Topic(#[from] TopicError),
     /// The embedded broker.
+    #[cfg(feature = "broker")]
     #[error(transparent)]
     Broker(#[from] BrokerError),
     /// The live page.
@@ -78,6 +80,7 @@ impl Failure for DaemonError {
             Self::Journal(error) => error.kind(),
             Self::Publish(error) => error.kind(),
             Self::Topic(error) => error.kind(),
+            #[cfg(feature = "broker")]
             Self::Broker(error) => error.kind(),
             Self::Web(error) => error.kind(),
             Self::Supervise(error) => error.kind(),

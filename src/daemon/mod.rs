@@ -17,8 +17,8 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use ramand_core::record::{PartKind, PartKinds};
 
-use self::condition::{Condition, Identified};
-use self::health::Reporter;
+use self::condition::{Condition, Identified, TroubleSource};
+use self::health::{Queue, Reporter};
 use self::models::Watch;
 use self::past::Past;
 use self::stages::Keeper;
@@ -27,7 +27,9 @@ use crate::acquire::station::StationReceivers;
 use crate::acquire::{self, AcquireError};
 use crate::config::Config;
 use crate::journal::Journal;
-use crate::publish::{self, Publisher, Topics};
+#[cfg(feature = "broker")]
+use crate::publish::broker;
+use crate::publish::{Publisher, Topics};
 use crate::supervise::{SuperviseError, Supervisor, Systemd};
 use crate::web::{Live, Metrics, Server, Sources};
 
@@ -98,7 +100,10 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     let live = Arc::new(Live::new());
 
     // The plant's broker, or our own where there is none.
-    let broker = config.broker.enabled.then(|| publish::broker::start(config.broker.listen)).transpose()?;
+    #[cfg(feature = "broker")]
+    let broker = config.broker.enabled.then(|| broker::start(config.broker.listen)).transpose()?;
+    #[cfg(not(feature = "broker"))]
+    let broker = None;
     let publisher = match settings::publisher(config, topics.clone(), broker) {
         Some(settings) => Some(Arc::new(Publisher::start(settings, journal.clone())?)),
         None => None,
@@ -126,7 +131,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     let keeper = Keeper {
         journal: journal.clone(),
         publisher: publisher.clone(),
-        published: published(publisher.is_some()),
+        published: published(publisher.as_deref()),
         live,
         metrics: metrics.clone(),
         condition: condition.clone(),
@@ -157,6 +162,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
         metrics,
         past,
         supervisor: supervisor.clone(),
+        queues: vec![Queue::of("spectra", left_spectra.clone()), Queue::of("results", left_news.clone())],
     };
     if let Some(publisher) = publisher {
         supervisor.spawn_task(&here, "publish", Duration::MAX, |part| async move {
@@ -194,7 +200,19 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
         () = announce => {}
     }
 
-    // The laser goes off first; what was measured is kept and, as far as time allows, delivered.
+    let left = || waiting(&left_spectra) + waiting(&left_news);
+    shut_down(&supervisor, &systemd, end_within, left, &condition).await
+}
+
+/// The laser goes off first; what was measured is kept and, as far as time allows, delivered. `end_within` is for the
+/// instrument; `left` counts the spectra that were measured and not kept.
+async fn shut_down(
+    supervisor: &Supervisor,
+    systemd: &Systemd,
+    end_within: Duration,
+    left: impl FnOnce() -> usize,
+    condition: &Condition,
+) -> Result<(), DaemonError> {
     let order = [
         ("acquire", end_within),
         ("inspect", FINISH_WITHIN),
@@ -206,12 +224,12 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
         tracing::warn!(%error, "systemd cannot be told");
     }
     let shutdown = supervisor.shutdown(&order, GOODBYE_WITHIN).await;
-    let left = waiting(&left_spectra) + waiting(&left_news);
+    let left = left();
     if left > 0 {
         tracing::error!(at_least = left, "spectra that were measured are not in the journal: it was too slow");
     }
     match shutdown.failure() {
-        None if condition.is_troubled(condition::Part::Journal) => {
+        None if condition.is_troubled(TroubleSource::Journal) => {
             tracing::error!(reason = %shutdown.reason, "stopped: laser off; the journal did not keep everything");
             Ok(())
         }
@@ -233,6 +251,6 @@ fn waiting<T>(channel: &Weak<Receiver<T>>) -> usize {
 }
 
 /// Everything is owed to the subscribers, where there are any.
-fn published(any: bool) -> PartKinds {
-    if any { PartKind::ALL.into_iter().collect() } else { PartKinds::default() }
+fn published(publisher: Option<&Publisher>) -> PartKinds {
+    publisher.map_or_else(PartKinds::default, |_| PartKind::ALL.into_iter().collect())
 }

@@ -54,7 +54,7 @@ pub(super) struct Watch {
 #[derive(Debug)]
 struct Watched {
     path: PathBuf,
-    seen: Option<Place>,
+    seen: Option<PathEnd>,
     loading: Option<JoinHandle<Result<Model, UpdateError>>>,
     refused: bool,
 }
@@ -62,12 +62,12 @@ struct Watched {
 /// Where a path leads, in two calls of the system: the link itself, which is another file after every switch, and the
 /// folder at its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct PathEnd {
     link: (u64, u64, i64, i64),
     folder: (u64, u64),
 }
 
-impl Place {
+impl PathEnd {
     /// `None` where the path leads nowhere.
     fn of(path: &Path) -> Option<Self> {
         let link = path.symlink_metadata().ok()?;
@@ -82,7 +82,7 @@ impl Watch {
     /// To be made before the models are opened: a switch in between is then noticed, and opens one of them twice.
     pub(super) fn new(config: &Config) -> Self {
         let watched =
-            |path: &PathBuf| Watched { path: path.clone(), seen: Place::of(path), loading: None, refused: false };
+            |path: &PathBuf| Watched { path: path.clone(), seen: PathEnd::of(path), loading: None, refused: false };
         Self { trust: settings::trust(config), paths: config.models.iter().map(|model| watched(&model.path)).collect() }
     }
 
@@ -139,7 +139,7 @@ impl Watched {
             return None;
         }
         // A path that leads nowhere is a store in the middle of being moved: the model in memory goes on.
-        let place = Place::of(&self.path).filter(|place| self.seen != Some(*place))?;
+        let place = PathEnd::of(&self.path).filter(|place| self.seen != Some(*place))?;
         self.seen = Some(place);
         let (trust, path) = (trust.clone(), self.path.clone());
         match Builder::new().name("open model".into()).spawn(move || trust.open(&path)) {
@@ -156,19 +156,20 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::{Duration, Instant};
 
+    use ramand_core::decide::{Limit, Rules};
+    use ramand_core::spectrum::Origin;
+
     use super::super::stages::{self, News};
     use super::*;
     use crate::bundles::{limits, spectrum};
-    use crate::config::Model as Place;
+    use crate::config::ModelEntry;
     use crate::supervise::Supervisor;
     use crate::update::tests::Station;
-    use ramand_core::decide::{Limit, Rules};
-    use ramand_core::spectrum::Origin;
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
     fn watched(station: &Station) -> (Watch, Inspector) {
-        let mut config = Config { models: vec![Place::at(&station.link())], ..Config::default() };
+        let mut config = Config { models: vec![ModelEntry::at(&station.link())], ..Config::default() };
         config.updates.store = station.store();
         config.updates.keys = station.keys();
         let watch = Watch::new(&config);

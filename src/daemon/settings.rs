@@ -13,10 +13,10 @@ use ramand_model::inspect::Inspector;
 use super::DaemonError;
 use crate::acquire;
 use crate::config::{self, Config};
-use crate::journal;
-use crate::publish::{self, BrokerAddress, ClientCertificate, Credentials, Security, Topics, wire};
+use crate::journal::JournalSettings;
+use crate::publish::{BrokerAddress, ClientCertificate, Credentials, PublisherSettings, Security, Topics, wire};
 use crate::update::Trust;
-use crate::web;
+use crate::web::ServerSettings;
 
 /// The models of the configuration with their limits, ready to inspect.
 ///
@@ -33,7 +33,7 @@ pub fn inspector(config: &Config) -> Result<Inspector, DaemonError> {
 }
 
 /// What the line demands of one model.
-pub fn rules(model: &config::Model) -> Rules {
+pub fn rules(model: &config::ModelEntry) -> Rules {
     let ungated = if model.allow_ungated { Ungated::Remarked } else { Ungated::Invalid };
     let limits = [
         model.above.map(Limit::Above),
@@ -104,8 +104,8 @@ pub fn instrument(config: &Config) -> Result<acquire::AcquisitionSettings, Daemo
 }
 
 /// The store.
-pub(super) fn journal(config: &Config) -> journal::Settings {
-    journal::Settings {
+pub(super) fn journal(config: &Config) -> JournalSettings {
+    JournalSettings {
         bytes_max: config.journal.capacity.as_u64(),
         age_max: config.journal.keep,
         first_seq: Seq::new(config.journal.first_seq),
@@ -115,7 +115,7 @@ pub(super) fn journal(config: &Config) -> journal::Settings {
 }
 
 /// The MQTT client; `None` where nothing is published. An embedded broker is published to, wherever it listens.
-pub(super) fn publisher(config: &Config, topics: Topics, own: Option<SocketAddr>) -> Option<publish::Settings> {
+pub(super) fn publisher(config: &Config, topics: Topics, own: Option<SocketAddr>) -> Option<PublisherSettings> {
     let mqtt = &config.mqtt;
     let broker = match own {
         Some(address) => BrokerAddress {
@@ -126,7 +126,7 @@ pub(super) fn publisher(config: &Config, topics: Topics, own: Option<SocketAddr>
         },
         None => broker_address(config),
     };
-    publishes(config).then(|| publish::Settings {
+    publishes(config).then(|| PublisherSettings {
         broker,
         client_id: mqtt.client_id.clone(),
         topics,
@@ -161,10 +161,10 @@ fn publishes(config: &Config) -> bool {
 }
 
 /// The live page.
-pub(super) fn web(config: &Config) -> Option<web::Settings> {
+pub(super) fn web(config: &Config) -> Option<ServerSettings> {
     // A result is late when three periods have passed without one, and never earlier than the page's own default.
-    let defaults = web::Settings::default();
-    config.web.enabled.then(|| web::Settings {
+    let defaults = ServerSettings::default();
+    config.web.enabled.then(|| ServerSettings {
         listen: config.web.listen,
         hosts: config.web.hosts.clone(),
         stale_after: defaults.stale_after.max(config.spectrometer.period.saturating_mul(3)),

@@ -7,19 +7,19 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
 use ramand_core::failure;
 use ramand_core::outcome::{Inspection, ModelIdentity};
-use ramand_core::record::{Entry, Part as RecordPart, PartKind, PartKinds, Seq};
+use ramand_core::record::{Entry, PartKind, PartKinds, Seq};
 use ramand_core::spectrum::{PreparedSpectrum, RawSpectrum};
 use ramand_model::inspect::Inspector;
 
 use super::clock::clock;
-use super::condition::{self, Condition};
+use super::condition::{Condition, TroubleSource};
+use super::delivery::{inspection_entry, part};
 use super::models::{Change, Watch};
 use crate::acquire;
-use crate::daemon::delivery::inspection_entry;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError};
 use crate::publish::wire::{self, AlarmState, Ne107, Stamp};
 use crate::publish::{Latest, Publisher};
-use crate::supervise::Part;
+use crate::supervise::PartHandle;
 use crate::web::{Connection, Live, LiveUpdate, Metrics, ModelMaps, Peer};
 
 /// How often an idle thread gives a sign of life.
@@ -49,7 +49,7 @@ pub(super) fn inspect(
     mut watch: Watch,
     spectra: &Receiver<RawSpectrum>,
     news: &Sender<News>,
-    part: &Part,
+    handle: &PartHandle,
 ) {
     // Nobody here knows what the broker last heard.
     let mut told: Vec<News> = watch.started(&inspector).into_iter().map(News::Model).collect();
@@ -60,7 +60,7 @@ pub(super) fn inspect(
         let spectrum = match spectra.recv_timeout(IDLE_BEAT) {
             Ok(spectrum) => Some(spectrum),
             // Whoever measures was left behind: nothing comes any more.
-            Err(RecvTimeoutError::Timeout) if part.stop.is_requested() => return,
+            Err(RecvTimeoutError::Timeout) if handle.stop.is_requested() => return,
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
@@ -70,7 +70,7 @@ pub(super) fn inspect(
             let prepared = inspector.prepared().map(|prepared| prepared.cloned()).collect();
             told.push(News::Inspected(Box::new(Inspected { inspection, prepared })));
         }
-        part.pulse.beat();
+        handle.pulse.beat();
     }
 }
 
@@ -97,7 +97,7 @@ impl Keeper {
         mut self,
         news: &Receiver<News>,
         events: &Receiver<acquire::StationEvent>,
-        part: &Part,
+        handle: &PartHandle,
     ) -> ControlFlow<()> {
         let quiet = crossbeam_channel::never();
         let mut events = events;
@@ -113,11 +113,11 @@ impl Keeper {
                     // The instrument's thread has ended; what it measured may still be on the way.
                     Err(_) => events = &quiet,
                 },
-                default(IDLE_BEAT) => if part.stop.is_requested() {
+                default(IDLE_BEAT) => if handle.stop.is_requested() {
                     break;
                 },
             }
-            part.pulse.beat();
+            handle.pulse.beat();
         }
         for event in events.try_iter() {
             self.note(&event);
@@ -129,37 +129,34 @@ impl Keeper {
         let inspection = &inspected.inspection;
         self.condition.inspected(inspection);
         self.metrics.record(inspection, SystemTime::now());
-        let mut result = Vec::new();
-        let kept = self.append(|seq, published| {
-            let entry = inspection_entry(seq, inspection, clock(), published);
-            result = entry
-                .parts
-                .iter()
-                .find(|part| part.kind == PartKind::Result)
-                .map_or_else(Vec::new, |part| part.payload.clone());
-            entry
-        });
+
+        // Built once. Nobody hears of it before it is on the medium.
+        let record = self.journal.next_record();
+        let stamp = stamp(record.seq(), inspection);
+        let result: Arc<[u8]> = wire::result(&stamp, inspection).into();
+        let entry = inspection_entry(&stamp, inspection, result.clone(), self.published);
+        let kept = self.kept(record.write(&entry));
+
         if let Some(publisher) = self.publisher.as_ref().filter(|_| kept) {
             publisher.set_latest(Latest::Result, result.clone());
         }
-        self.show(inspected, &result);
+        self.show(inspected, stamp.seq, result.clone());
         (self.observer)(inspection, &result)
     }
 
-    /// A record that cannot be written is lost, and the journal owns up to it in a gap record as soon as it can.
-    /// True when it is kept.
-    fn append(&self, build: impl FnOnce(Seq, PartKinds) -> Entry) -> bool {
-        let appended = self.journal.append(|seq| build(seq, self.published));
+    /// Whether a record is on the medium; then the publisher is told. One that is not is lost, and the journal owns up to
+    /// it in a gap record as soon as it can.
+    fn kept(&self, appended: Result<Seq, JournalError>) -> bool {
         match &appended {
-            Ok(seq) => {
-                self.condition.relieve(condition::Part::Journal);
+            Ok(_) => {
+                self.condition.clear(TroubleSource::Journal);
                 if let Some(publisher) = &self.publisher {
-                    publisher.notify_appended(*seq);
+                    publisher.notify_appended();
                 }
             }
             Err(error) => {
                 let why = failure::chain(error);
-                if self.condition.worry(condition::Part::Journal, Ne107::Failure, why.clone()) {
+                if self.condition.raise(TroubleSource::Journal, Ne107::Failure, why.clone()) {
                     tracing::error!(%why, "the journal does not keep what is measured");
                 }
             }
@@ -167,34 +164,31 @@ impl Keeper {
         appended.is_ok()
     }
 
-    fn show(&self, inspected: &Inspected, result: &[u8]) {
+    fn show(&self, inspected: &Inspected, seq: Seq, result: Arc<[u8]>) {
         let models = inspected.inspection.findings.iter().zip(&self.references).zip(&inspected.prepared);
         let models = models
             .map(|((finding, reference), prepared)| ModelMaps::new(reference, finding, prepared.as_ref()))
             .collect();
-        let shown = serde_json::from_slice(result).and_then(|result| self.live.publish(&LiveUpdate { result, models }));
-        if let Err(error) = shown {
-            tracing::error!(%error, "a result cannot be shown on the live page");
-        }
+        self.live.publish(LiveUpdate { seq, result, models });
     }
 
     fn note(&self, event: &acquire::StationEvent) {
         use acquire::StationEvent;
-        let spectrometer = condition::Part::Spectrometer;
+        let spectrometer = TroubleSource::Spectrometer;
         let (kind, code, text) = match event {
             StationEvent::Connected(instrument) => {
-                self.condition.relieve(spectrometer);
+                self.condition.clear(spectrometer);
                 self.metrics.connection(Peer::Spectrometer, Connection::Up);
                 let text = format!("{} {} identified", instrument.model, instrument.serial);
                 (PartKind::Event, "spectrometer_connected", text)
             }
             StationEvent::Lost { why } => {
-                self.condition.worry(spectrometer, Ne107::Failure, why.clone());
+                self.condition.raise(spectrometer, Ne107::Failure, why.clone());
                 self.metrics.connection(Peer::Spectrometer, Connection::Down);
                 (PartKind::Alarm, "spectrometer_lost", why.clone())
             }
             StationEvent::Recovered { instrument, after } => {
-                self.condition.relieve(spectrometer);
+                self.condition.clear(spectrometer);
                 self.metrics.connection(Peer::Spectrometer, Connection::Up);
                 let text = format!("{} is back after {:.1} s", instrument.serial, after.as_secs_f64());
                 (PartKind::Alarm, "spectrometer_lost", text)
@@ -224,7 +218,7 @@ impl Keeper {
             Change::Switched { index, old, new, settled } => {
                 let text = format!("{}: {} replaces {}", new.identity().name, pinned(new.identity()), pinned(old));
                 tracing::info!(code = "model_switched", "{text}");
-                if *settled && self.condition.relieve(condition::Part::Model) {
+                if *settled && self.condition.clear(TroubleSource::Model) {
                     refused(text.clone(), AlarmState::Cleared);
                 }
                 // The category is an alarm's; an event has none.
@@ -236,13 +230,13 @@ impl Keeper {
             Change::Refused { path, kept, why } => {
                 let text = format!("{} is refused, {} {} goes on: {why}", path.display(), kept.name, pinned(kept));
                 tracing::error!(code = "model_refused", "{text}");
-                self.condition.worry(condition::Part::Model, Ne107::MaintenanceRequired, text.clone());
+                self.condition.raise(TroubleSource::Model, Ne107::MaintenanceRequired, text.clone());
                 refused(text, AlarmState::Raised);
             }
             Change::Settled { kept } => {
                 let text = format!("{} {} runs, and no model is refused", kept.name, pinned(kept));
                 tracing::info!(code = "model_refused", "{text}");
-                self.condition.relieve(condition::Part::Model);
+                self.condition.clear(TroubleSource::Model);
                 refused(text, AlarmState::Cleared);
             }
         }
@@ -250,7 +244,7 @@ impl Keeper {
 
     fn write_notice(&self, kind: PartKind, code: &str, text: String, category: Ne107, state: AlarmState) {
         let time = SystemTime::now();
-        self.append(|seq, published| {
+        let appended = self.journal.append(|seq| {
             let clock = clock();
             let stamp = Stamp { seq, time, clock };
             let code = code.to_owned();
@@ -258,8 +252,15 @@ impl Keeper {
                 PartKind::Alarm => wire::alarm(&stamp, &wire::Alarm { code, text, category, state }),
                 _ => wire::event(&stamp, &wire::Event { code, text }),
             };
-            let part = if published.contains(kind) { RecordPart::owed } else { RecordPart::kept };
-            Entry { id: format!("{}-{:08}", kind.name(), seq.number()), time, clock, parts: vec![part(kind, payload)] }
+            let parts = vec![part(kind, payload.into(), self.published)];
+            Entry { id: format!("{}-{:08}", kind.name(), seq.number()), time, clock, parts }
         });
+        self.kept(appended);
     }
+}
+
+/// Number and time of an inspection: that of its measurement, where it was measured.
+fn stamp(seq: Seq, inspection: &Inspection) -> Stamp {
+    let measured = inspection.spectrum.acquisition().map(|acquisition| acquisition.taken);
+    Stamp { seq, time: measured.unwrap_or_else(SystemTime::now), clock: clock() }
 }

@@ -6,9 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ramand_core::record::{Audience, Clock, Entry, Gap, Loss, LossReason, Part, PartKind, PartKinds, Seq};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::error::JournalError;
 use super::reserve::Reserve;
 use super::schema::{is_full, restart_log};
-use super::{JournalError, PART_BYTES_MAX, Settings};
+use super::settings::{JournalSettings, PART_BYTES_MAX};
 
 /// Records deleted at once at most: each costs a walk over its pages, and an append waits for it.
 const RELEASE_RECORDS_MAX: usize = 256;
@@ -80,8 +81,9 @@ impl Appender {
         Ok(Self { connection, next, unwritten: Gap::default(), reserve, growth: Growth::Free, expiry: Expiry::NotYet })
     }
 
-    pub(super) fn last(&self) -> Option<Seq> {
-        (self.next > Seq::FIRST).then(|| Seq::new(self.next.number() - 1))
+    /// The number of the next record.
+    pub(super) fn next(&self) -> Seq {
+        self.next
     }
 
     /// What no gap record names yet.
@@ -89,19 +91,15 @@ impl Appender {
         &self.unwritten
     }
 
-    pub(super) fn append(
-        &mut self,
-        settings: &Settings,
-        build: impl FnOnce(Seq) -> Entry,
-    ) -> Result<Seq, JournalError> {
+    /// Writes the record of number [`Appender::next`].
+    pub(super) fn append(&mut self, settings: &JournalSettings, entry: &Entry) -> Result<Seq, JournalError> {
+        check(entry)?;
         let seq = self.next;
-        let entry = build(seq);
-        check(&entry)?;
         self.next = seq.next();
-        match self.write_or_release(settings, seq, &entry) {
+        match self.write_or_release(settings, seq, entry) {
             Ok(()) => {
                 self.reserve.restore();
-                let now = Moment::from(&entry);
+                let now = Moment::from(entry);
                 let kept = self.tell_unwritten(settings, now);
                 if let Err(failure) = kept.and_then(|()| self.keep_within(settings, now)) {
                     tracing::warn!(%failure, "the journal cannot be put in order; the next append tries again");
@@ -127,7 +125,7 @@ impl Appender {
         self.connection.pragma_update(None, "max_page_count", pages).expect("a pragma without IO");
     }
 
-    fn write_or_release(&mut self, settings: &Settings, seq: Seq, entry: &Entry) -> rusqlite::Result<()> {
+    fn write_or_release(&mut self, settings: &JournalSettings, seq: Seq, entry: &Entry) -> rusqlite::Result<()> {
         self.limit_growth()?;
         let mut outcome = self.write(settings, seq, entry);
         if outcome.as_ref().is_err_and(is_full) {
@@ -179,7 +177,7 @@ impl Appender {
         Ok(oldest_records(&transaction, Release::Acknowledged, 0)?.is_some())
     }
 
-    fn write(&mut self, settings: &Settings, seq: Seq, entry: &Entry) -> rusqlite::Result<()> {
+    fn write(&mut self, settings: &JournalSettings, seq: Seq, entry: &Entry) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         insert(&transaction, seq, entry)?;
         let expired = match entry.clock {
@@ -197,7 +195,7 @@ impl Appender {
 
     /// Writes the gap record for what could not be written before: only when a record has found room again, or a full
     /// disk would collect one small gap record for every large record it refuses.
-    pub(super) fn tell_unwritten(&mut self, settings: &Settings, now: Moment) -> rusqlite::Result<()> {
+    pub(super) fn tell_unwritten(&mut self, settings: &JournalSettings, now: Moment) -> rusqlite::Result<()> {
         if self.unwritten.is_empty() {
             return Ok(());
         }
@@ -211,7 +209,7 @@ impl Appender {
     }
 
     /// Brings the journal back below its capacity.
-    fn keep_within(&mut self, settings: &Settings, now: Moment) -> rusqlite::Result<()> {
+    fn keep_within(&mut self, settings: &JournalSettings, now: Moment) -> rusqlite::Result<()> {
         for _ in 0..RELEASE_ROUNDS_MAX {
             let excess = used_bytes(&self.connection)?.saturating_sub(settings.bytes_max);
             if excess == 0 {
@@ -230,7 +228,13 @@ impl Appender {
     /// Deletes the oldest records until `wanted` bytes of payload are free, and answers how many went. What was still
     /// owed of them stands in a gap record of the same transaction, together with the gaps that older gap records
     /// among them declared.
-    fn release(&mut self, settings: &Settings, release: Release, wanted: u64, now: Moment) -> rusqlite::Result<usize> {
+    fn release(
+        &mut self,
+        settings: &JournalSettings,
+        release: Release,
+        wanted: u64,
+        now: Moment,
+    ) -> rusqlite::Result<usize> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let Some((newest, count)) = oldest_records(&transaction, release, wanted)? else { return Ok(0) };
         let mut gap = Gap::default();
@@ -304,13 +308,13 @@ fn insert(transaction: &Transaction<'_>, seq: Seq, entry: &Entry) -> rusqlite::R
 
 fn insert_gap(
     transaction: &Transaction<'_>,
-    settings: &Settings,
+    settings: &JournalSettings,
     seq: Seq,
     now: Moment,
     gap: &Gap,
 ) -> rusqlite::Result<()> {
     let Moment { time, clock } = now;
-    let payload = (settings.encode_gap)(seq, time, gap);
+    let payload = (settings.encode_gap)(seq, time, gap).into();
     let parts = vec![Part { kind: PartKind::Gap, payload, audience: settings.gap_audience }];
     insert(transaction, seq, &Entry { id: format!("gap-{seq}"), time, clock, parts })?;
     let mut insert =
@@ -326,7 +330,7 @@ fn insert_gap(
 /// whose clock did not: the numbers are in order whatever the clock said.
 fn delete_expired(
     transaction: &Transaction<'_>,
-    settings: &Settings,
+    settings: &JournalSettings,
     now: SystemTime,
 ) -> rusqlite::Result<Option<Seq>> {
     /// The oldest records never count as expired by more than a few per append: an append stays short.

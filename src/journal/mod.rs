@@ -1,9 +1,9 @@
 //! Every result and spectrum on disk before it is offered to the network: SQLite, numbered records of several parts.
 //!
-//! [`Journal::append`] returns when the record is on the medium. What is owed to the subscribers stays until it is
+//! [`NextRecord::write`] returns when the record is on the medium. What is owed to the subscribers stays until it is
 //! acknowledged, or until the journal is full and a gap record says which numbers were given up: produced = delivered +
 //! gaps. A damaged file is never set aside by the program: the numbers already given stand in it, and only an operator
-//! can say where a new journal has to go on ([`Settings::first_seq`]).
+//! can say where a new journal has to go on ([`JournalSettings::first_seq`]).
 
 mod append;
 mod error;
@@ -11,50 +11,26 @@ mod outbox;
 mod reader;
 mod reserve;
 mod schema;
-#[cfg(test)]
-mod tests;
+mod settings;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use ramand_core::record::{Audience, Clock, Entry, Gap, PartKey, Seq};
+use ramand_core::record::{Clock, Entry, PartKey, Seq};
 use reserve::Reserve;
 use rusqlite::Connection;
 
 pub use error::JournalError;
 pub use reader::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Statistics, Window};
-
-/// The largest part: a spectrum of 100,000 pixels with its maps is below a tenth of it.
-pub const PART_BYTES_MAX: usize = 16 << 20;
-
-/// The smallest capacity: below it a single inspection could not be kept until it is sent.
-pub const CAPACITY_BYTES_MIN: u64 = 1 << 20;
-
-/// How a journal is kept.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Room for records, bytes, the log beside the file (16 MiB at rest) not counted. At least [`CAPACITY_BYTES_MIN`].
-    pub bytes_max: u64,
-    /// Records that nobody is owed any more are deleted when they are older than this, by a clock that can be believed.
-    pub age_max: Duration,
-    /// Where the numbers start in a file that does not exist yet.
-    pub first_seq: Seq,
-    /// How a gap record is written down for its subscribers.
-    pub encode_gap: EncodeGap,
-    /// Whether gap records are owed to subscribers, or only kept: where nothing is published, nobody acknowledges.
-    pub gap_audience: Audience,
-}
-
-/// Turns a gap record with its number and time into the payload of its part.
-pub type EncodeGap = fn(Seq, SystemTime, &Gap) -> Vec<u8>;
+pub use settings::{CAPACITY_BYTES_MIN, EncodeGap, JournalSettings, PART_BYTES_MAX};
 
 /// The journal, open for writing: one per file, shared between the thread that appends and the one that delivers.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    settings: Settings,
+    settings: JournalSettings,
     appender: Mutex<append::Appender>,
     /// A connection of its own: reading what is owed never makes an append wait.
     outbox: Mutex<Connection>,
@@ -69,7 +45,7 @@ impl Journal {
     ///
     /// # Errors
     /// When the place cannot be written, another process has it, or the file is damaged, newer or somebody else's.
-    pub fn open(path: &Path, settings: Settings) -> Result<Self, JournalError> {
+    pub fn open(path: &Path, settings: JournalSettings) -> Result<Self, JournalError> {
         if settings.bytes_max < CAPACITY_BYTES_MIN {
             return Err(JournalError::TooSmall { bytes: settings.bytes_max, minimum: CAPACITY_BYTES_MIN });
         }
@@ -106,19 +82,19 @@ impl Journal {
         &self.path
     }
 
-    /// Writes a record and returns its number when it is on the medium, all parts or none. `build` is told the number,
-    /// so that payloads can hold it. Makes room first, where the settings ask for it.
-    ///
-    /// # Errors
-    /// When there is no room or the medium fails: the number is spent, and the next record that can be written is
-    /// followed by a gap record that names it.
-    pub fn append(&self, build: impl FnOnce(Seq) -> Entry) -> Result<Seq, JournalError> {
-        locked(&self.appender).append(&self.settings, build)
+    /// The next number, for a record whose payloads hold it. Nobody else writes until the record is written or dropped.
+    pub fn next_record(&self) -> NextRecord<'_> {
+        NextRecord { appender: locked(&self.appender), settings: &self.settings }
     }
 
-    /// The number of the newest record, gap records included.
-    pub fn last(&self) -> Option<Seq> {
-        locked(&self.appender).last()
+    /// Writes a record that nothing else is made from: as [`Journal::next_record`] and [`NextRecord::write`].
+    ///
+    /// # Errors
+    /// As [`NextRecord::write`].
+    pub fn append(&self, build: impl FnOnce(Seq) -> Entry) -> Result<Seq, JournalError> {
+        let next = self.next_record();
+        let entry = build(next.seq());
+        next.write(&entry)
     }
 
     /// The oldest `limit` parts after `after` that nobody has acknowledged, in the order of delivery, with payloads.
@@ -143,6 +119,30 @@ impl Journal {
     /// As [`JournalReader::open`].
     pub fn reader(&self) -> Result<JournalReader, JournalError> {
         JournalReader::open(&self.path)
+    }
+}
+
+/// A number that is given and not yet written. Dropped unwritten, it goes to the next record.
+#[derive(Debug)]
+pub struct NextRecord<'a> {
+    appender: MutexGuard<'a, append::Appender>,
+    settings: &'a JournalSettings,
+}
+
+impl NextRecord<'_> {
+    /// The number.
+    pub fn seq(&self) -> Seq {
+        self.appender.next()
+    }
+
+    /// Writes the record and returns its number when it is on the medium, all parts or none. Makes room first, where the
+    /// settings ask for it.
+    ///
+    /// # Errors
+    /// When there is no room or the medium fails: the number is spent, and the next record that can be written is
+    /// followed by a gap record that names it.
+    pub fn write(mut self, entry: &Entry) -> Result<Seq, JournalError> {
+        self.appender.append(self.settings, entry)
     }
 }
 
@@ -177,3 +177,6 @@ fn lock_beside(path: &Path) -> Result<File, JournalError> {
         Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,5 @@
 //! Reading the journal beside the writer: history, spectra to replay, and how full it is.
 
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -96,25 +95,6 @@ impl JournalReader {
     /// When the file cannot be read.
     pub fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryRecord>, JournalError> {
         self.read_history(query).map_err(|source| JournalError::Access { action: "read the history", source })
-    }
-
-    /// The first `limit` spectra in `seqs` as published, oldest first.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn spectra(&self, seqs: RangeInclusive<Seq>, limit: usize) -> Result<Vec<(Seq, Vec<u8>)>, JournalError> {
-        let read = || {
-            let mut spectra = self.connection.prepare_cached(
-                "SELECT seq, payload FROM part WHERE seq BETWEEN ?1 AND ?2 AND kind = ?3 ORDER BY seq LIMIT ?4",
-            )?;
-            let (first, last) = (to_sql(*seqs.start()), to_sql(*seqs.end()));
-            let limit = limit.min(HISTORY_RECORDS_MAX) as i64;
-            let rows = spectra.query_map((first, last, PartKind::Spectrum.code(), limit), |row| {
-                Ok((Seq::new(row.get::<_, i64>(0)?.cast_unsigned()), row.get(1)?))
-            })?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(|source| JournalError::Access { action: "read spectra", source })
     }
 
     /// How full it is. Takes a time that grows with what is owed, not with what is kept.

@@ -13,9 +13,6 @@ use rumqttd::{Broker, Config, ConnectionSettings, RouterConfig, ServerSettings};
 
 use super::connection::PAYLOAD_BYTES_MAX;
 
-/// What to append to a log filter: the broker reports every client that leaves as an error.
-pub const LOG_DIRECTIVE: &str = "rumqttd=off";
-
 /// Clients at most: a control room, a historian, and a few curious ones.
 const CONNECTIONS_MAX: usize = 64;
 

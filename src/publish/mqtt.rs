@@ -5,18 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use ramand_core::failure::{Failure, Kind};
+use ramand_core::failure;
 use ramand_core::forwarder::{Action, Forwarder, Pace};
-use ramand_core::record::{PartKey, Seq};
+use ramand_core::record::PartKey;
 use rumqttc::{LastWill, PublishNotice, QoS};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use super::connection::{BrokerAddress, Connection, ConnectionEvent, PAYLOAD_BYTES_MAX, Retained};
+use super::error::PublishError;
 use super::topics::{Latest, Topics};
 use super::wire::{self, Presence, Status};
 
@@ -44,46 +44,9 @@ pub trait Outbox: Send + Sync + 'static {
 /// Whatever an [`Outbox`] has to report.
 pub type OutboxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why publishing cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    /// A certificate, key or password cannot be read.
-    #[error("failed to read {}", path.display())]
-    Secret {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Such a file is no such file.
-    #[error("{} has {bytes} bytes: that is no certificate, key or password", path.display())]
-    SecretTooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-    },
-    /// No connection, or one that was refused.
-    #[error("{why}")]
-    Unreachable {
-        /// In the operator's words.
-        why: String,
-    },
-}
-
-impl Failure for PublishError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Secret { .. } | Self::SecretTooLarge { .. } => Kind::Operator,
-            Self::Unreachable { .. } => Kind::Transient,
-        }
-    }
-}
-
 /// What is published, to whom.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct PublisherSettings {
     /// The broker.
     pub broker: BrokerAddress,
     /// The broker's name for this client: two clients of one name throw each other out.
@@ -105,8 +68,6 @@ pub struct Delivery {
     pub link: Link,
     /// Parts acknowledged since the start.
     pub acknowledged: u64,
-    /// Parts on the way.
-    pub on_the_way: usize,
     /// Why the journal cannot be read or marked, while that is so.
     pub outbox_failure: Option<String>,
 }
@@ -151,7 +112,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Handed {
     appended: bool,
-    latest: BTreeMap<Latest, Vec<u8>>,
+    latest: BTreeMap<Latest, Arc<[u8]>>,
 }
 
 impl Publisher {
@@ -160,11 +121,11 @@ impl Publisher {
     /// # Errors
     /// When a certificate, key or password cannot be read. Whether the broker is there is another matter: see
     /// [`Publisher::delivery`].
-    pub fn start(settings: Settings, outbox: Arc<dyn Outbox>) -> Result<Self, PublishError> {
+    pub fn start(settings: PublisherSettings, outbox: Arc<dyn Outbox>) -> Result<Self, PublishError> {
         connection_options(&settings, SystemTime::now())?;
         let shared = Arc::new(Shared::default());
         let (stop, stopping) = watch::channel(None);
-        let initial = Delivery { link: Link::Connecting, acknowledged: 0, on_the_way: 0, outbox_failure: None };
+        let initial = Delivery { link: Link::Connecting, acknowledged: 0, outbox_failure: None };
         let (publish_delivery, delivery) = watch::channel(initial);
         let task = Task {
             forwarder: Forwarder::new(settings.pace),
@@ -184,12 +145,13 @@ impl Publisher {
     }
 
     /// The outbox has a new record. Never blocks; from any thread.
-    pub fn notify_appended(&self, _newest: Seq) {
+    pub fn notify_appended(&self) {
         self.hand(|handed| handed.appended = true);
     }
 
     /// The newest of its kind: replaces one that was not sent yet. Never blocks on the network; from any thread.
-    pub fn set_latest(&self, latest: Latest, payload: Vec<u8>) {
+    pub fn set_latest(&self, latest: Latest, payload: impl Into<Arc<[u8]>>) {
+        let payload = payload.into();
         self.hand(|handed| drop(handed.latest.insert(latest, payload)));
     }
 
@@ -214,14 +176,14 @@ impl Publisher {
     }
 }
 
-fn connection_options(settings: &Settings, now: SystemTime) -> Result<rumqttc::MqttOptions, PublishError> {
+fn connection_options(settings: &PublisherSettings, now: SystemTime) -> Result<rumqttc::MqttOptions, PublishError> {
     let lost = status(settings, Presence::Lost, now);
     let will = LastWill::new(settings.topics.status(), lost, QoS::AtLeastOnce, true);
     let inflight_max = settings.pace.window + LATEST_REQUESTS_MAX;
     settings.broker.options(&settings.client_id, settings.keep_alive, inflight_max, Some(will))
 }
 
-fn status(settings: &Settings, presence: Presence, since: SystemTime) -> Vec<u8> {
+fn status(settings: &PublisherSettings, presence: Presence, since: SystemTime) -> Vec<u8> {
     wire::status(&Status { presence, since, last_seen: SystemTime::now(), version: &settings.version })
 }
 
@@ -232,7 +194,7 @@ enum OutboxAnswer {
 }
 
 struct Task {
-    settings: Settings,
+    settings: PublisherSettings,
     outbox: Arc<dyn Outbox>,
     shared: Arc<Shared>,
     stopping: watch::Receiver<Option<Instant>>,
@@ -245,9 +207,9 @@ struct Task {
     /// At most one: the forwarder asks for nothing while one is running.
     outbox_work: JoinSet<OutboxAnswer>,
     /// To be sent as soon as there is room.
-    unsent_latest: BTreeMap<Latest, Vec<u8>>,
+    unsent_latest: BTreeMap<Latest, Arc<[u8]>>,
     /// Sent or unsent: what a broker without memory is told again after a reconnection.
-    known_latest: BTreeMap<Latest, Vec<u8>>,
+    known_latest: BTreeMap<Latest, Arc<[u8]>>,
 }
 
 impl Task {
@@ -279,7 +241,6 @@ impl Task {
                 }
                 Action::Wait { until } => {
                     self.send_latest();
-                    self.report();
                     let until = [until, flush_until].into_iter().flatten().min();
                     let mut stopping = self.stopping.clone();
                     let asked_to_stop = async {
@@ -349,10 +310,7 @@ impl Task {
                 self.connection = Some(Connection::open(options, requests_max));
             }
             // A file that was there at the start is gone or being replaced: the same pause as for the broker.
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-                self.disconnected(&format!("{error}{cause}"));
-            }
+            Err(error) => self.disconnected(&failure::chain(&error)),
         }
     }
 
@@ -405,7 +363,7 @@ impl Task {
         let (Some(connection), true) = (&self.connection, self.connected) else { return };
         while let Some((latest, payload)) = self.unsent_latest.pop_first() {
             let topic = self.settings.topics.latest(latest);
-            if connection.publish(topic, Retained::Yes, payload.clone()).is_none() {
+            if connection.publish(topic, Retained::Yes, payload.to_vec()).is_none() {
                 self.unsent_latest.insert(latest, payload);
                 break;
             }
@@ -426,8 +384,7 @@ impl Task {
         };
         let failure = outcome.err().map(|error| {
             self.forwarder.journal_failed(Instant::now());
-            let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-            format!("{error}{cause}")
+            failure::chain(error.as_ref())
         });
         self.delivery.send_if_modified(|delivery| {
             let changed = delivery.outbox_failure != failure;
@@ -435,15 +392,6 @@ impl Task {
                 tracing::error!(failure, "nothing can be delivered");
             }
             delivery.outbox_failure = failure;
-            changed
-        });
-    }
-
-    fn report(&self) {
-        let on_the_way = self.forwarder.on_the_way();
-        self.delivery.send_if_modified(|delivery| {
-            let changed = delivery.on_the_way != on_the_way;
-            delivery.on_the_way = on_the_way;
             changed
         });
     }

@@ -29,7 +29,6 @@ impl Failure for TopicError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
     root: String,
-    device: String,
 }
 
 impl Topics {
@@ -50,17 +49,12 @@ impl Topics {
             };
             return Err(TopicError { level, name: name.to_owned(), fault });
         }
-        Ok(Self { root: format!("ramand/v1/{site}/{line}/{device}"), device: device.to_owned() })
+        Ok(Self { root: format!("ramand/v1/{site}/{line}/{device}") })
     }
 
     /// Everything the instrument says: what a subscriber asks for.
     pub fn all(&self) -> String {
         format!("{}/#", self.root)
-    }
-
-    /// The device's name.
-    pub fn device(&self) -> &str {
-        &self.device
     }
 
     /// Where parts of a kind go.

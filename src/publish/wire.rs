@@ -18,7 +18,7 @@ pub use notice::{
     Alarm, AlarmState, Event, Health, Ne107, PaDimReadings, Presence, Status, alarm, event, gap, health, status,
 };
 pub use ramand_core::record::Clock;
-pub use result::{ResultRecord, result};
+pub use result::{FindingRecord, ResultRecord, laser_state, result};
 
 /// The version of the contract, in every payload as `v`.
 pub const VERSION: u8 = 1;

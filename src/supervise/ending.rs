@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use ramand_core::failure::{Failure, Kind};
+use ramand_core::failure::{Failure, Kind, chain};
 
 /// Why a part cannot be supervised.
 #[derive(Debug, thiserror::Error)]
@@ -107,11 +107,7 @@ impl std::fmt::Display for End {
             Ending::Finished => write!(f, "{part} finished"),
             Ending::Aborted => write!(f, "{part} was aborted"),
             Ending::Panicked(message) => write!(f, "{part} panicked: {message}"),
-            Ending::Failed(error) => {
-                write!(f, "{part} failed: {error}")?;
-                let causes = std::iter::successors(error.source(), |error| error.source());
-                causes.into_iter().try_for_each(|cause| write!(f, ": {cause}"))
-            }
+            Ending::Failed(error) => write!(f, "{part} failed: {}", chain(error.as_ref())),
         }
     }
 }

@@ -29,25 +29,11 @@ pub use self::stop::{Stop, StopSignal};
 pub use self::systemd::Systemd;
 
 /// What a part is handed when it starts.
-pub struct Part {
+pub struct PartHandle {
     /// Sees the request to stop this part.
     pub stop: Stop,
     /// To be touched whenever the part makes progress.
     pub pulse: Pulse,
-}
-
-impl Part {
-    /// Drives `work` and gives signs of life while its task is polled: for a part made by someone else, a server say.
-    pub async fn alive_while<F: Future>(&self, work: F) -> F::Output {
-        let mut work = std::pin::pin!(work);
-        let mut interval = tokio::time::interval((self.pulse.silence_max() / 3).max(Duration::from_millis(1)));
-        loop {
-            tokio::select! {
-                output = &mut work => return output,
-                _ = interval.tick() => self.pulse.beat(),
-            }
-        }
-    }
 }
 
 /// Starts the parts, watches them, ends them. Clones are the same supervisor.
@@ -94,16 +80,16 @@ impl Supervisor {
     /// When the name is taken or the operating system gives no thread.
     pub fn spawn_thread<F, R>(&self, name: &'static str, silence_max: Duration, body: F) -> Result<(), SuperviseError>
     where
-        F: FnOnce(Part) -> R + Send + 'static,
+        F: FnOnce(PartHandle) -> R + Send + 'static,
         R: IntoEnding,
     {
         let mut parts = self.admit(name)?;
-        let (part, stop, report) = self.prepare(name, silence_max);
+        let (handle, stop, report) = self.prepare(name, silence_max);
         let ended = report.ended.subscribe();
         let run = move || {
             let span = tracing::info_span!("part", name);
             let _entered = span.enter();
-            let ending = match catch_unwind(AssertUnwindSafe(|| body(part).into_ending())) {
+            let ending = match catch_unwind(AssertUnwindSafe(|| body(handle).into_ending())) {
                 Ok(ending) => ending,
                 Err(payload) => Ending::panicked(payload.as_ref()),
             };
@@ -127,14 +113,14 @@ impl Supervisor {
         body: B,
     ) -> Result<(), SuperviseError>
     where
-        B: FnOnce(Part) -> F,
+        B: FnOnce(PartHandle) -> F,
         F: Future + Send + 'static,
         F::Output: IntoEnding + Send,
     {
         let mut parts = self.admit(name)?;
-        let (part, stop, report) = self.prepare(name, silence_max);
+        let (handle, stop, report) = self.prepare(name, silence_max);
         let ended = report.ended.subscribe();
-        let task = runtime.spawn(body(part).instrument(tracing::info_span!("part", name)));
+        let task = runtime.spawn(body(handle).instrument(tracing::info_span!("part", name)));
         let abort = task.abort_handle();
         runtime.spawn(async move {
             report.ended(match task.await {
@@ -227,11 +213,11 @@ impl Supervisor {
         Ok(parts)
     }
 
-    fn prepare(&self, name: &'static str, silence_max: Duration) -> (Part, StopSignal, Report) {
+    fn prepare(&self, name: &'static str, silence_max: Duration) -> (PartHandle, StopSignal, EndReport) {
         let stop = StopSignal::new();
-        let part = Part { stop: stop.token(), pulse: self.shared.pulses.start(name, silence_max) };
+        let handle = PartHandle { stop: stop.token(), pulse: self.shared.pulses.start(name, silence_max) };
         let (supervisor, ended) = (self.clone(), watch::Sender::new(false));
-        (part, stop.clone(), Report { supervisor, name, asked: stop.token(), ended })
+        (handle, stop.clone(), EndReport { supervisor, name, asked: stop.token(), ended })
     }
 }
 
@@ -242,14 +228,14 @@ impl Default for Supervisor {
 }
 
 /// How a part's end reaches the supervisor.
-struct Report {
+struct EndReport {
     supervisor: Supervisor,
     name: &'static str,
     asked: Stop,
     ended: watch::Sender<bool>,
 }
 
-impl Report {
+impl EndReport {
     fn ended(self, ending: Ending) {
         let end = End { part: self.name, ending };
         let unasked = !self.asked.is_requested();

@@ -16,20 +16,9 @@ pub struct Pulse {
 impl Pulse {
     /// Progress: silence is allowed for the declared time from now on.
     pub fn beat(&self) {
-        self.allow(self.beat.silence_max);
-    }
-
-    /// Before something that rightly takes longer than the declared time: a long exposure, say. The next
-    /// [`Pulse::beat`] returns to the declared time.
-    pub fn allow(&self, silence: Duration) {
         let beat = &self.beat;
-        let silence = u64::try_from(silence.as_nanos()).unwrap_or(u64::MAX);
+        let silence = u64::try_from(beat.silence_max.as_nanos()).unwrap_or(u64::MAX);
         beat.due_ns.store(beat.now_ns().saturating_add(silence), Ordering::Relaxed);
-    }
-
-    /// The declared time.
-    pub fn silence_max(&self) -> Duration {
-        self.beat.silence_max
     }
 }
 
@@ -122,10 +111,9 @@ mod tests {
         assert_eq!(silent_at(130), [("acquire", 30)]);
         serial.beat();
         assert_eq!(silent_at(230), []);
-        serial.allow(Duration::from_millis(5000));
-        assert_eq!(silent_at(2000), [("inspect", 1000)], "a long exposure was announced");
+        assert_eq!(silent_at(2000), [("acquire", 1770), ("inspect", 1000)], "each has its own limit");
         serial.beat();
-        assert_eq!(silent_at(2101), [("acquire", 1), ("inspect", 1101)], "the declared limit holds again");
+        assert_eq!(silent_at(2101), [("acquire", 1), ("inspect", 1101)], "the limit holds from the last sign");
         drop(worker);
         assert_eq!(silent_at(u64::MAX / 2_000_000), [("acquire", u128::from(u64::MAX / 2_000_000) - 2100)]);
         drop(unwatched);

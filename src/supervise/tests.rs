@@ -1,7 +1,5 @@
 //! The supervisor with parts of every kind: those that end, fail, panic and hang.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use ramand_core::failure::{Failure, Kind};
 
 use super::*;
@@ -66,7 +64,7 @@ async fn a_part_that_ends_unasked_stops_the_whole_and_says_how() {
 async fn threads_carry_their_name_and_names_are_unique() {
     let supervisor = Supervisor::new();
     let (sender, names) = tokio::sync::oneshot::channel();
-    let body = |part: Part| {
+    let body = |part: PartHandle| {
         let name = std::thread::current().name().map(str::to_owned);
         sender.send(name).expect("the test listens");
         part.stop.requested_within(NEVER);
@@ -81,11 +79,11 @@ async fn threads_carry_their_name_and_names_are_unique() {
 #[tokio::test]
 async fn the_order_of_the_shutdown_is_the_declared_one() {
     let supervisor = Supervisor::new();
-    let waits = |part: Part| assert!(part.stop.requested_within(NEVER));
+    let waits = |part: PartHandle| assert!(part.stop.requested_within(NEVER));
     for name in ["publish", "acquire", "journal"] {
         supervisor.spawn_thread(name, NEVER, waits).expect("started");
     }
-    let waits = |part: Part| async move {
+    let waits = |part: PartHandle| async move {
         part.stop.requested().await;
     };
     supervisor.spawn_task(&Handle::current(), "web", NEVER, waits).expect("started");
@@ -103,7 +101,7 @@ async fn who_hangs_is_named_and_does_not_take_the_time_of_the_others() {
     supervisor.spawn_thread("acquire", NEVER, move |_part| assert!(held.recv().is_err())).expect("started");
     let hangs = |_part| std::future::pending::<()>();
     supervisor.spawn_task(&Handle::current(), "mqtt", NEVER, hangs).expect("started");
-    let waits = |part: Part| assert!(part.stop.requested_within(NEVER));
+    let waits = |part: PartHandle| assert!(part.stop.requested_within(NEVER));
     supervisor.spawn_thread("journal", NEVER, waits).expect("started");
 
     let shutdown = supervisor.shutdown(&[("acquire", SHORT), ("mqtt", SHORT), ("journal", NEVER)], SHORT).await;
@@ -111,47 +109,6 @@ async fn who_hangs_is_named_and_does_not_take_the_time_of_the_others() {
     assert!(shutdown.ends.iter().any(|end| end.part == "journal"), "the journal had its share of the time");
     assert_eq!(shutdown.failure(), Some(Kind::Bug));
     drop(release);
-}
-
-#[tokio::test]
-async fn a_driven_server_gives_signs_of_life_until_its_task_hangs() {
-    let start = Instant::now();
-    let minutes = Arc::new(AtomicU64::new(0));
-    let hand = minutes.clone();
-    let supervisor =
-        Supervisor::with_clock(Arc::new(move || start + Duration::from_secs(60 * hand.load(Ordering::Relaxed))));
-    let (release, held) = crossbeam_channel::bounded::<()>(0);
-    let (hang, hung) = tokio::sync::oneshot::channel::<()>();
-    let (hangs_now, hanging) = crossbeam_channel::bounded::<()>(1);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let handle = runtime.handle().clone();
-    // The hanging task must not block the runtime this test waits on.
-    let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let thread = std::thread::spawn(move || runtime.block_on(ended));
-    let body = |part: Part| async move {
-        let server = async {
-            hung.await.expect("the test asks for it");
-            hangs_now.send(()).expect("the test listens");
-            assert!(held.recv().is_err());
-        };
-        part.alive_while(server).await;
-    };
-    supervisor.spawn_task(&handle, "web", SHORT, body).expect("started");
-
-    minutes.store(1, Ordering::Relaxed);
-    let alive = async {
-        while !supervisor.silent().is_empty() {
-            tokio::time::sleep(SHORT / 10).await;
-        }
-    };
-    tokio::time::timeout(NEVER, alive).await.expect("a task that is polled gives signs of life");
-
-    hang.send(()).expect("the part listens");
-    hanging.recv_timeout(NEVER).expect("it hangs");
-    minutes.store(2, Ordering::Relaxed);
-    assert_eq!(supervisor.silent().iter().map(|silence| silence.part).collect::<Vec<_>>(), ["web"]);
-    drop((release, end));
-    assert!(thread.join().expect("no panic").is_err(), "the runtime ends when its test does");
 }
 
 #[tokio::test]

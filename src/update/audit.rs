@@ -85,7 +85,7 @@ pub struct Subject {
 }
 
 #[derive(Debug, Serialize)]
-struct Line<'a> {
+struct AuditLine<'a> {
     v: u8,
     time: String,
     uid: Option<u32>,
@@ -112,7 +112,7 @@ pub fn append(
 ) -> Result<(), UpdateError> {
     let path = root.join(FILE);
     let time = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let line = Line {
+    let line = AuditLine {
         v: VERSION,
         time: format!("{time:.6}"),
         uid: fs::metadata("/proc/self").ok().map(|metadata| metadata.uid()),

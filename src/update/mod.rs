@@ -11,19 +11,21 @@ mod package;
 pub mod shadow;
 mod store;
 pub mod suitability;
-#[cfg(test)]
-pub(crate) mod tests;
 mod trust;
 
 pub use error::UpdateError;
 pub use keyring::Keyring;
 pub use package::{MANIFEST, Package, SIGNATURE};
-pub use store::{Step, Store, Version, versions};
+pub use store::{Store, StoreStep, Version, versions};
 pub use trust::Trust;
 
+use ramand_core::hex::hex;
 use sha2::{Digest, Sha256};
 
 /// SHA-256, hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -111,11 +111,7 @@ fn class(finding: &Finding) -> Option<&str> {
 
 /// `olive, accept` or `7.2 %, reject`.
 fn summary(finding: &Finding) -> String {
-    let decision = match finding.verdict.decision {
-        Decision::Accept => "accept",
-        Decision::Reject => "reject",
-        Decision::Invalid => "invalid",
-    };
+    let decision = finding.verdict.decision.name();
     let said = match finding.conclusion.as_ref().map(|conclusion| &conclusion.prediction) {
         Some(Prediction::Value { value, unit, .. }) => format!("{value:.2} {unit}"),
         Some(Prediction::Class { .. }) => class(finding).unwrap_or_default().to_owned(),

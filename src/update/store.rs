@@ -46,7 +46,7 @@ const LISTED_MAX: usize = 1_000;
 
 /// A step that has been taken and is on the medium.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum StoreStep {
     /// The files of the new version are written.
     Written,
     /// The new version is one of the versions.
@@ -59,7 +59,7 @@ pub enum Step {
     Forgotten,
 }
 
-impl std::fmt::Display for Step {
+impl std::fmt::Display for StoreStep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Written => "the files are written",
@@ -75,7 +75,7 @@ impl std::fmt::Display for Step {
 pub struct Store {
     root: PathBuf,
     /// Told of every step.
-    told: fn(Step),
+    told: fn(StoreStep),
     /// Held until the end: one changing process per store.
     _lock: File,
 }
@@ -100,7 +100,7 @@ impl Store {
     ///
     /// # Errors
     /// When the folder is somebody else's, cannot be written, or another process changes it.
-    pub fn open(root: &Path, told: fn(Step)) -> Result<Self, UpdateError> {
+    pub fn open(root: &Path, told: fn(StoreStep)) -> Result<Self, UpdateError> {
         check_owner(root)?;
         make_folder(root)?;
         let path = root.join(LOCK);
@@ -162,7 +162,7 @@ impl Store {
             write_file(&folder.join(file), content)?;
         }
         sync(&folder)?;
-        (self.told)(Step::Written);
+        (self.told)(StoreStep::Written);
         Ok(folder)
     }
 
@@ -202,7 +202,7 @@ impl Store {
         }
         sync(&of_model)?;
         sync(&self.root)?;
-        (self.told)(Step::Admitted);
+        (self.told)(StoreStep::Admitted);
         Ok(())
     }
 
@@ -214,10 +214,10 @@ impl Store {
         // First the way back: interrupted here, both links lead to the version that still runs.
         if let Some(current) = self.current(name).filter(|current| current != version) {
             self.point(name, PREVIOUS, &current)?;
-            (self.told)(Step::Remembered);
+            (self.told)(StoreStep::Remembered);
         }
         self.point(name, CURRENT, version)?;
-        (self.told)(Step::Switched);
+        (self.told)(StoreStep::Switched);
         Ok(())
     }
 
@@ -248,13 +248,13 @@ impl Store {
     /// As [`Store::switch`].
     pub fn roll_back(&self, name: &str, version: &str) -> Result<(), UpdateError> {
         self.point(name, CURRENT, version)?;
-        (self.told)(Step::Switched);
+        (self.told)(StoreStep::Switched);
         let previous = self.root.join(name).join(PREVIOUS);
         match fs::remove_file(&previous) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(write_failed(&previous)(error)),
             _ => sync(&self.root.join(name))?,
         }
-        (self.told)(Step::Forgotten);
+        (self.told)(StoreStep::Forgotten);
         Ok(())
     }
 

@@ -354,7 +354,7 @@ fn root_does_not_follow_the_owner_of_a_folder() {
 const KILL_AFTER: &str = "RAMAND_TEST_KILL_AFTER";
 const KILL_IN: &str = "RAMAND_TEST_KILL_IN";
 
-fn die_after(step: Step) {
+fn die_after(step: StoreStep) {
     if std::env::var(KILL_AFTER).is_ok_and(|last| last == format!("{step:?}")) {
         raise(Signal::SIGKILL).expect("a signal to oneself");
     }
@@ -381,8 +381,8 @@ fn whatever_kills_a_switch_leaves_the_old_or_the_new_version_and_a_store_that_go
         let back = std::env::var("RAMAND_TEST_BACK").is_ok();
         return change(&folder.join("models"), &folder.join("keys"), &folder.join("new.tar"), back);
     }
-    let forward = [Step::Written, Step::Admitted, Step::Remembered, Step::Switched];
-    let backward = [Step::Switched, Step::Forgotten];
+    let forward = [StoreStep::Written, StoreStep::Admitted, StoreStep::Remembered, StoreStep::Switched];
+    let backward = [StoreStep::Switched, StoreStep::Forgotten];
     let cases = forward.iter().map(|step| (*step, false)).chain(backward.iter().map(|step| (*step, true)));
     for (step, back) in cases {
         let station = Station::new();
@@ -404,7 +404,7 @@ fn whatever_kills_a_switch_leaves_the_old_or_the_new_version_and_a_store_that_go
 
         let (old, new) = if back { ("1.1.0", "1.0.0") } else { ("1.0.0", "1.1.0") };
         assert_eq!(before, old);
-        let switched = matches!(step, Step::Switched | Step::Forgotten);
+        let switched = matches!(step, StoreStep::Switched | StoreStep::Forgotten);
         assert_eq!(station.current(), if switched { new } else { old }, "{step:?}");
         let (current, previous) = links(&station.open());
         assert!(current.is_some() && previous != current, "{step:?}");

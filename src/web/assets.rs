@@ -3,6 +3,7 @@
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use ramand_core::hex::hex;
 use rust_embed::{Embed, EmbeddedFile};
 
 #[derive(Embed)]
@@ -25,7 +26,7 @@ pub(super) fn respond(path: &str, request: &HeaderMap) -> Option<Response> {
 }
 
 fn file_response(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
-    let etag: String = file.metadata.sha256_hash().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let etag = hex(&file.metadata.sha256_hash()[..16]);
     let etag = HeaderValue::from_str(&format!("\"{etag}\"")).expect("hexadecimal digits are a header value");
     // The page of an updated binary must not run with scripts of the old one: always ask, answer briefly.
     let caching = [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache")), (header::ETAG, etag.clone())];

@@ -3,13 +3,27 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::server::Slow;
+/// Set when a client takes less than it asked for; its connection counts as dropped then.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slow(Arc<AtomicBool>);
+
+impl Slow {
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// Writes fail with `TimedOut` when the client takes no byte for a while; otherwise a client that never reads would hold
 /// its connection, and all that waits in it, for ever.

@@ -17,9 +17,10 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::connection::Slow;
 use super::live::Published;
-use super::routes::{Shared, refusal};
-use super::server::{Slow, stopped};
+use super::refusal::refusal;
+use super::shared::{Shared, stopped};
 
 /// The page calls the connection lost after three of these.
 pub(super) const BEAT_EVERY: Duration = Duration::from_secs(5);
@@ -53,7 +54,7 @@ async fn feed(
         "beat_ms": BEAT_EVERY.as_millis(),
     });
     let mut pending = vec![Event::default().event("hello").data(hello.to_string())];
-    pending.extend(last.as_ref().map(result_event));
+    pending.extend(last.as_deref().map(result_event));
     let mut beat = tokio::time::interval(BEAT_EVERY);
     loop {
         for event in pending.drain(..) {
@@ -80,9 +81,5 @@ async fn feed(
 }
 
 fn result_event(update: &Published) -> Event {
-    let event = Event::default().event("result").data(&update.json);
-    match update.seq {
-        Some(seq) => event.id(seq.to_string()),
-        None => event,
-    }
+    Event::default().event("result").data(update.json()).id(update.seq().to_string())
 }

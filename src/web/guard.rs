@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::routes::refusal;
-use super::server::Settings;
+use super::refusal::refusal;
+use super::settings::ServerSettings;
 
 /// Until the answer begins: the slowest look into a journal on an SD card, far below a person's patience.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -28,7 +28,7 @@ pub(super) struct HostPolicy {
 }
 
 impl HostPolicy {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &ServerSettings) -> Self {
         let names = settings.hosts.iter().map(|name| name.to_ascii_lowercase()).collect();
         Self { loopback: settings.listen.ip().is_loopback(), names }
     }
@@ -115,7 +115,11 @@ mod tests {
     fn a_name_passes_where_it_can_only_mean_this_server() {
         let policy = |listen: &str, hosts: &[&str]| {
             let hosts = hosts.iter().map(|&host| host.to_owned()).collect();
-            HostPolicy::new(&Settings { listen: listen.parse().expect("an address"), hosts, ..Settings::default() })
+            HostPolicy::new(&ServerSettings {
+                listen: listen.parse().expect("an address"),
+                hosts,
+                ..ServerSettings::default()
+            })
         };
         let loopback = policy("127.0.0.1:8090", &["Line3.example"]);
         let open = policy("0.0.0.0:8090", &[]);

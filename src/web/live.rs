@@ -1,9 +1,10 @@
-//! What is new: each result with its maps, serialised once however many watch.
+//! What is new: each result with its maps, serialised once however many watch, and not at all while nobody does.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use ramand_core::outcome::Finding;
+use ramand_core::record::Seq;
 use ramand_core::spectrum::PreparedSpectrum;
 use serde::Serialize;
 use tokio::sync::broadcast;
@@ -12,10 +13,12 @@ use tokio::sync::broadcast;
 const UPDATES_KEPT: usize = 16;
 
 /// One result with what the page draws.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct LiveUpdate {
-    /// The `result` payload of docs/wire.md, as published.
-    pub result: serde_json::Value,
+    /// The number of the result.
+    pub seq: Seq,
+    /// The `result` payload of docs/wire.md: the bytes that stand in the journal.
+    pub result: Arc<[u8]>,
     /// One per model, in the order of the result's `models`.
     pub models: Vec<ModelMaps>,
 }
@@ -59,25 +62,37 @@ impl ModelMaps {
     }
 }
 
-/// An update as it goes over the wire.
-#[derive(Debug, Clone)]
+/// An update, and its text once somebody has asked for it.
+#[derive(Debug)]
 pub(super) struct Published {
-    pub(super) seq: Option<u64>,
-    pub(super) json: Arc<str>,
-    pub(super) at: Instant,
+    update: LiveUpdate,
+    json: OnceLock<String>,
+    at: Instant,
 }
 
 impl Published {
+    pub(super) fn seq(&self) -> Seq {
+        self.update.seq
+    }
+
     pub(super) fn age(&self) -> Duration {
         self.at.elapsed()
+    }
+
+    /// `{"result": .., "models": [..]}`. The result is JSON already.
+    pub(super) fn json(&self) -> &str {
+        self.json.get_or_init(|| {
+            let models = serde_json::to_string(&self.update.models).expect("text keys and numbers are JSON");
+            format!("{{\"result\":{},\"models\":{models}}}", String::from_utf8_lossy(&self.update.result))
+        })
     }
 }
 
 /// Takes updates from the daemon, hands them to whoever watches.
 #[derive(Debug)]
 pub struct Live {
-    last: Mutex<Option<Published>>,
-    updates: broadcast::Sender<Published>,
+    last: Mutex<Option<Arc<Published>>>,
+    updates: broadcast::Sender<Arc<Published>>,
 }
 
 impl Live {
@@ -87,25 +102,24 @@ impl Live {
     }
 
     /// Shows an update. Never blocks: who cannot keep up is dropped.
-    ///
-    /// # Errors
-    /// When the update is no JSON: a key that is not text, say.
-    pub fn publish(&self, update: &LiveUpdate) -> Result<(), serde_json::Error> {
-        let seq = update.result.get("seq").and_then(serde_json::Value::as_u64);
-        let published = Published { seq, json: serde_json::to_string(update)?.into(), at: Instant::now() };
+    pub fn publish(&self, update: LiveUpdate) {
+        let published = Arc::new(Published { update, json: OnceLock::new(), at: Instant::now() });
+        if self.updates.receiver_count() > 0 {
+            // On this thread: the network's has other clients to serve.
+            published.json();
+        }
         // Both under one lock, so that a subscriber sees each update exactly once: as the last or as news.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(published.clone());
         // Fails when nobody watches, which is no failure.
         drop(self.updates.send(published));
-        Ok(())
     }
 
-    pub(super) fn last(&self) -> Option<Published> {
+    pub(super) fn last(&self) -> Option<Arc<Published>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn subscribe(&self) -> (Option<Published>, broadcast::Receiver<Published>) {
+    pub(super) fn subscribe(&self) -> (Option<Arc<Published>>, broadcast::Receiver<Arc<Published>>) {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         (last.clone(), self.updates.subscribe())
     }
@@ -114,5 +128,27 @@ impl Live {
 impl Default for Live {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(seq: u64) -> LiveUpdate {
+        LiveUpdate { seq: Seq::new(seq), result: format!("{{\"seq\":{seq}}}").into_bytes().into(), models: Vec::new() }
+    }
+
+    #[test]
+    fn an_update_becomes_text_when_somebody_watches() {
+        let live = Live::new();
+        live.publish(update(1));
+        let first = live.last().expect("published");
+        assert_eq!(first.json.get(), None, "nobody watches");
+        let (last, mut updates) = live.subscribe();
+        assert_eq!(last.expect("published").json(), r#"{"result":{"seq":1},"models":[]}"#);
+        live.publish(update(2));
+        let second = updates.try_recv().expect("sent");
+        assert_eq!(second.json.get().map(String::as_str), Some(r#"{"result":{"seq":2},"models":[]}"#));
     }
 }

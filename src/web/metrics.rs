@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use ramand_core::outcome::{Decision, Inspection};
+use ramand_core::outcome::Inspection;
 
 /// Upper ends of the latency buckets, s: from a preprocessing step on a fast core to a long exposure.
 const STAGE_BUCKETS_S: [f64; 14] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0];
@@ -136,11 +136,7 @@ impl Metrics {
     pub fn record(&self, inspection: &Inspection, now: SystemTime) {
         self.spectra.inc();
         for finding in &inspection.findings {
-            let decision = match finding.verdict.decision {
-                Decision::Accept => "accept",
-                Decision::Reject => "reject",
-                Decision::Invalid => "invalid",
-            };
+            let decision = finding.verdict.decision.name();
             self.results.get_or_create(&ResultLabels { model: finding.model.name.clone(), decision }).inc();
         }
         let timings = &inspection.timings;

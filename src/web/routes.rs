@@ -1,7 +1,6 @@
 //! The endpoints.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
@@ -13,8 +12,11 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, watch};
 
 use super::guard::{HostPolicy, guard};
-use super::server::Settings;
-use super::{Sources, assets, events};
+use super::refusal::refusal;
+use super::settings::ServerSettings;
+use super::shared::Shared;
+use super::sources::Sources;
+use super::{assets, events};
 
 /// Results in one page of history, at most: about 2 MB of JSON.
 const HISTORY_LIMIT_MAX: usize = 500;
@@ -23,17 +25,7 @@ const HISTORY_LIMIT: usize = 50;
 /// Readers of the journal at a time; the writer has the disk for itself most of the time.
 pub(super) const HISTORY_READERS: usize = 2;
 
-/// What the handlers share.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) sources: Sources,
-    pub(super) stale_after: Duration,
-    pub(super) watchers: Arc<Semaphore>,
-    pub(super) stop: watch::Receiver<bool>,
-    history_readers: Arc<Semaphore>,
-}
-
-pub(super) fn router(sources: Sources, settings: &Settings, stop: watch::Receiver<bool>) -> Router {
+pub(super) fn router(sources: Sources, settings: &ServerSettings, stop: watch::Receiver<bool>) -> Router {
     let shared = Shared {
         sources,
         stale_after: settings.stale_after,
@@ -55,11 +47,6 @@ pub(super) fn router(sources: Sources, settings: &Settings, stop: watch::Receive
         .layer(middleware::from_fn_with_state(HostPolicy::new(settings), guard))
 }
 
-/// An answer that is a refusal: JSON with the reason.
-pub(super) fn refusal(status: StatusCode, why: &str) -> Response {
-    (status, Json(serde_json::json!({ "error": why }))).into_response()
-}
-
 async fn asset(request: Request) -> Response {
     assets::respond(request.uri().path(), request.headers())
         .unwrap_or_else(|| refusal(StatusCode::NOT_FOUND, "there is nothing here"))
@@ -67,7 +54,7 @@ async fn asset(request: Request) -> Response {
 
 async fn last(State(shared): State<Shared>) -> Response {
     match shared.sources.live.last() {
-        Some(last) => ([(header::CONTENT_TYPE, "application/json")], last.json.to_string()).into_response(),
+        Some(last) => ([(header::CONTENT_TYPE, "application/json")], last.json().to_owned()).into_response(),
         None => refusal(StatusCode::NOT_FOUND, "there is no result yet"),
     }
 }

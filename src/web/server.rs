@@ -1,9 +1,8 @@
-//! Listening, and the limits on who may occupy the server for how long.
+//! Listening, serving connections, and stopping.
 
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::{Extension, Router};
@@ -15,8 +14,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::connection::Impatient;
-use super::{Sources, routes};
+use super::connection::{Impatient, Slow};
+use super::routes;
+use super::settings::ServerSettings;
+use super::shared::stopped;
+use super::sources::Sources;
 
 /// Bytes of a request's head: twice what the longest cookie-laden browser sends, and all a request has here.
 const REQUEST_HEAD_MAX: usize = 16 * 1024;
@@ -26,53 +28,6 @@ const REQUEST_HEADERS_MAX: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// For the answers under way when the server stops.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
-
-/// Set when a client takes less than it asked for; its connection counts as dropped then.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Slow(Arc<AtomicBool>);
-
-impl Slow {
-    pub(super) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// How to serve.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Address and port (0: any free one). Anything but loopback shows the page to the network, without any login.
-    pub listen: SocketAddr,
-    /// Names, besides loopback's own, that clients may call this server by: those of a reverse proxy.
-    pub hosts: Vec<String>,
-    /// The age at which the page calls a result stale.
-    pub stale_after: Duration,
-    /// Open connections; one more is closed at once.
-    pub connections_max: usize,
-    /// Of which streams of live updates: fewer, so that the metrics and the health always get through.
-    pub watchers_max: usize,
-    /// For a client to send a request's head, and between two requests.
-    pub head_within: Duration,
-    /// For a client to take some bytes of the answer.
-    pub take_within: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8090)),
-            hosts: Vec::new(),
-            stale_after: Duration::from_secs(60),
-            connections_max: 64,
-            watchers_max: 32,
-            head_within: Duration::from_secs(15),
-            take_within: Duration::from_secs(15),
-        }
-    }
-}
 
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +53,7 @@ impl Failure for WebError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    settings: Settings,
+    settings: ServerSettings,
     sources: Sources,
 }
 
@@ -107,7 +62,7 @@ impl Server {
     ///
     /// # Errors
     /// When it is taken or not to be had.
-    pub async fn bind(settings: Settings, sources: Sources) -> Result<Self, WebError> {
+    pub async fn bind(settings: ServerSettings, sources: Sources) -> Result<Self, WebError> {
         let failed = |source| WebError::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -155,17 +110,14 @@ impl Server {
         }
         drop(self.listener);
         stopping.send_replace(true);
-        let drained = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(STOP_WITHIN, drained).await.is_err() {
-            tracing::debug!("connections to the web page are cut");
-        }
+        drain(connections).await;
     }
 
     fn connection(
         &self,
         stream: TcpStream,
         router: Router,
-        mut stopped: watch::Receiver<bool>,
+        mut stopping: watch::Receiver<bool>,
     ) -> impl Future<Output = ()> + Send + use<> {
         let open = OpenConnection::count(&self.sources);
         let slow = Slow::default();
@@ -181,7 +133,7 @@ impl Server {
             let mut connection = std::pin::pin!(connection);
             let outcome = tokio::select! {
                 outcome = &mut connection => outcome,
-                () = self::stopped(&mut stopped) => {
+                () = stopped(&mut stopping) => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -197,9 +149,12 @@ impl Server {
     }
 }
 
-/// Resolves when the server stops, or is gone.
-pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    drop(stop.wait_for(|stop| *stop).await);
+/// Lets the connections finish, which know that the server stops, and cuts those that do not.
+async fn drain(mut connections: JoinSet<()>) {
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(STOP_WITHIN, drained).await.is_err() {
+        tracing::debug!("connections to the web page are cut");
+    }
 }
 
 /// Counts a connection for as long as it lives.

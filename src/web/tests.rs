@@ -1,9 +1,10 @@
 //! The server as its clients meet it: over a socket, friendly and hostile.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use ramand_core::outcome::{Decision, Finding, Inspection, ModelIdentity, Timings, Verdict};
+use ramand_core::record::Seq;
 use ramand_core::spectrum::{
     Acquisition, Celsius, Counts, Instrument, IntegrationTime, Laser, LineStatistics, Origin, RawSpectrum, ShiftAxis,
     Wavelength, WavelengthCalibration,
@@ -49,13 +50,13 @@ struct Station {
     server: JoinHandle<()>,
 }
 
-async fn station(settings: Settings) -> Station {
+async fn station(settings: ServerSettings) -> Station {
     let (live, metrics) = (Arc::new(Live::new()), Arc::new(Metrics::new()));
     let (journal, problems) = (Arc::new(Journal(Mutex::default())), Arc::new(Problems(Mutex::default())));
     let sources =
         Sources { live: live.clone(), metrics: metrics.clone(), history: journal.clone(), health: problems.clone() };
     let listen = ([127, 0, 0, 1], 0).into();
-    let server = Server::bind(Settings { listen, ..settings }, sources).await.expect("bound");
+    let server = Server::bind(ServerSettings { listen, ..settings }, sources).await.expect("bound");
     let port = server.address().port();
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let server = tokio::spawn(server.serve(async { drop(stopped.await) }));
@@ -82,7 +83,16 @@ impl Station {
 }
 
 fn update(seq: u64) -> LiveUpdate {
-    LiveUpdate { result: json!({ "seq": seq }), models: Vec::new() }
+    padded(seq, 0)
+}
+
+/// With as many bytes more.
+fn padded(seq: u64, bytes: usize) -> LiveUpdate {
+    let result = match bytes {
+        0 => json!({ "seq": seq }),
+        bytes => json!({ "seq": seq, "padding": "x".repeat(bytes) }),
+    };
+    LiveUpdate { seq: Seq::new(seq), result: result.to_string().into_bytes().into(), models: Vec::new() }
 }
 
 async fn read_until(stream: &mut TcpStream, text: &str) -> String {
@@ -101,9 +111,9 @@ async fn read_until(stream: &mut TcpStream, text: &str) -> String {
 
 #[tokio::test]
 async fn every_endpoint_answers_and_every_answer_is_hardened() {
-    let station = station(Settings::default()).await;
+    let station = station(ServerSettings::default()).await;
     assert!(station.get("/api/v1/last").await.starts_with("HTTP/1.1 404 "));
-    station.live.publish(&update(42)).expect("JSON");
+    station.live.publish(update(42));
     let host = "Host: localhost\r\n";
     let long = format!("X-Long: {}\r\n", "x".repeat(20_000));
     let cases = [
@@ -156,7 +166,7 @@ async fn every_endpoint_answers_and_every_answer_is_hardened() {
 
 #[tokio::test]
 async fn health_says_what_is_wrong() {
-    let station = station(Settings::default()).await;
+    let station = station(ServerSettings::default()).await;
     station.problems.0.lock().expect("no panic").push("the spectrometer does not answer".to_owned());
     let answer = station.get("/healthz").await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
@@ -165,7 +175,7 @@ async fn health_says_what_is_wrong() {
 
 #[tokio::test]
 async fn a_file_the_browser_has_is_not_sent_again() {
-    let station = station(Settings::default()).await;
+    let station = station(ServerSettings::default()).await;
     let first = station.get("/page.js").await;
     let etag = first.lines().find_map(|line| line.strip_prefix("etag: ")).expect("an etag");
     let request =
@@ -175,15 +185,15 @@ async fn a_file_the_browser_has_is_not_sent_again() {
 
 #[tokio::test]
 async fn a_watcher_sees_the_last_result_then_every_new_one_until_the_server_stops() {
-    let station = station(Settings { stale_after: Duration::from_secs(7), ..Settings::default() }).await;
-    station.live.publish(&update(1)).expect("JSON");
+    let station = station(ServerSettings { stale_after: Duration::from_secs(7), ..ServerSettings::default() }).await;
+    station.live.publish(update(1));
     let mut stream = station.connect().await;
     stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
     let first = read_until(&mut stream, "event: beat").await;
     assert!(first.contains("content-type: text/event-stream"), "{first}");
     assert!(first.contains(r#""stale_after_ms":7000"#), "{first}");
     assert!(first.contains("event: result\ndata: {\"result\":{\"seq\":1},\"models\":[]}\nid: 1\n\n"), "{first}");
-    station.live.publish(&update(2)).expect("JSON");
+    station.live.publish(update(2));
     read_until(&mut stream, "id: 2\n").await;
 
     station.stop.send(()).expect("the server runs");
@@ -196,15 +206,14 @@ async fn a_watcher_sees_the_last_result_then_every_new_one_until_the_server_stop
 #[tokio::test]
 async fn a_watcher_that_does_not_read_is_dropped() {
     // Longer than filling its queue takes, on a slow processor too: otherwise the write that stalls ends the connection first.
-    let station = station(Settings { take_within: Duration::from_secs(1), ..Settings::default() }).await;
+    let station = station(ServerSettings { take_within: Duration::from_secs(1), ..ServerSettings::default() }).await;
     let mut stream = station.connect().await;
     stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
     read_until(&mut stream, "event: hello").await;
-    let mut large = update(3);
-    large.result["padding"] = "x".repeat(300_000).into();
+    let large = padded(3, 300_000);
     let publishing = async {
         while station.metrics.web_connections.get() > 0 {
-            station.live.publish(&large).expect("JSON");
+            station.live.publish(large.clone());
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
@@ -215,14 +224,13 @@ async fn a_watcher_that_does_not_read_is_dropped() {
 
 #[tokio::test]
 async fn a_watcher_that_takes_nothing_of_one_event_is_dropped_too() {
-    let station = station(Settings { take_within: Duration::from_millis(200), ..Settings::default() }).await;
+    let station =
+        station(ServerSettings { take_within: Duration::from_millis(200), ..ServerSettings::default() }).await;
     let mut stream = station.connect().await;
     stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
     read_until(&mut stream, "event: beat").await;
-    let mut large = update(3);
     // More than a kernel buffers, so that the write stalls while nothing waits behind it.
-    large.result["padding"] = "x".repeat(32_000_000).into();
-    station.live.publish(&large).expect("JSON");
+    station.live.publish(padded(3, 32_000_000));
     let given_up = async {
         while station.metrics.web_connections.get() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -234,7 +242,7 @@ async fn a_watcher_that_takes_nothing_of_one_event_is_dropped_too() {
 
 #[tokio::test]
 async fn who_leaves_is_not_slow() {
-    let station = station(Settings::default()).await;
+    let station = station(ServerSettings::default()).await;
     let mut stream = station.connect().await;
     stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
     read_until(&mut stream, "event: beat").await;
@@ -250,7 +258,8 @@ async fn who_leaves_is_not_slow() {
 
 #[tokio::test]
 async fn places_are_limited_and_none_is_held_by_who_says_nothing() {
-    let settings = Settings { connections_max: 2, head_within: Duration::from_millis(200), ..Settings::default() };
+    let settings =
+        ServerSettings { connections_max: 2, head_within: Duration::from_millis(200), ..ServerSettings::default() };
     let station = station(settings).await;
     let mut silent = [station.connect().await, station.connect().await];
     let connected = async {
@@ -276,7 +285,7 @@ async fn places_are_limited_and_none_is_held_by_who_says_nothing() {
 
 #[tokio::test]
 async fn watchers_leave_room_for_others() {
-    let station = station(Settings { watchers_max: 1, ..Settings::default() }).await;
+    let station = station(ServerSettings { watchers_max: 1, ..ServerSettings::default() }).await;
     let mut watcher = station.connect().await;
     watcher.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
     read_until(&mut watcher, "event: hello").await;

@@ -25,11 +25,13 @@ fn explain_says_value_verdict_bands_and_maps_that_add_up() {
         let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("no number in {line}"));
         assert!(line["id"].as_str().is_some_and(|id| id.starts_with("em_")), "{line}");
         let explanation = &line["explanation"];
-        let expected = number(&line["value"]) - number(&explanation["reference_output"]);
+        let expected = number(&line["prediction"]["value"]) - number(&explanation["reference_output"]);
         let map = line["maps"]["difference"].as_array().expect("a map");
         let sum: f64 = map.iter().map(number).sum();
         assert!((sum - expected).abs() < 1e-3, "the difference map adds up to {sum}, not {expected}");
-        assert!(!line["bands"].as_array().expect("bands").is_empty());
+        assert!(!explanation["bands"].as_array().expect("bands").is_empty());
+        assert_eq!(line["verdict"]["decision"], "accept", "no limits are set: {line}");
+        assert_eq!(line["name"], "emulsion-pufa");
     }
     assert!(explain.diagnostics().contains("measured emulsions"), "the claim stands beside the figures");
 }

@@ -11,9 +11,11 @@ mod root;
 mod stretched;
 
 mod common;
+#[cfg(feature = "lab")]
 mod evaluate;
 mod explain;
 mod stop;
+#[cfg(feature = "lab")]
 mod train;
 mod update;
 
@@ -62,6 +64,7 @@ fn run(config: &Path) -> Process {
     Process::ramand([std::ffi::OsStr::new("run"), "--config".as_ref(), config.as_os_str()])
 }
 
+#[cfg(feature = "broker")]
 #[test]
 fn the_demo_ends_after_its_results_with_the_laser_off() {
     let models = bundle("");

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use missing::missing;
-use ramand::web::{Health, History, Live, LiveUpdate, Metrics, Server, Settings, Sources};
+use ramand::web::{Health, History, Live, Metrics, Server, ServerSettings, Sources};
 use root::root;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,11 +33,11 @@ struct Station {
 }
 
 impl Station {
-    fn publish(&self, make: impl FnOnce(u64) -> LiveUpdate) {
+    fn publish(&self, make: impl FnOnce(u64) -> sample::Sample) {
         let mut past = self.past.lock().expect("no panic");
         let update = make(past.len() as u64 + 1);
         past.push(update.result.clone());
-        self.live.publish(&update).expect("JSON");
+        self.live.publish(update.into());
     }
 
     /// What the browser side may ask for.
@@ -81,7 +81,7 @@ struct Served {
 impl Served {
     async fn start(&mut self, station: &Arc<Station>) {
         let listen = ([127, 0, 0, 1], self.port).into();
-        let settings = Settings { listen, stale_after: STALE_AFTER, ..Settings::default() };
+        let settings = ServerSettings { listen, stale_after: STALE_AFTER, ..ServerSettings::default() };
         let sources = Sources {
             live: station.live.clone(),
             metrics: Arc::new(Metrics::new()),

@@ -1,6 +1,7 @@
 //! Updates as a line of olive oil would give them: bands where oils have them, maps that add up to their output.
 
 use ramand::web::{LiveUpdate, ModelMaps};
+use ramand_core::record::Seq;
 use serde_json::{Value, json};
 
 use crate::root::root;
@@ -86,8 +87,21 @@ fn explanation(maps: &ModelMaps, explained: Value, output: f64) -> Value {
             "off_band": off_band, "linear_share": 0.6, "receptive_field_cm": 28.0, "bands": bands })
 }
 
+/// An update whose result can still be changed.
+pub(crate) struct Sample {
+    pub(crate) result: Value,
+    models: Vec<ModelMaps>,
+}
+
+impl From<Sample> for LiveUpdate {
+    fn from(Sample { result, models }: Sample) -> Self {
+        let seq = Seq::new(result["seq"].as_u64().expect("a number"));
+        Self { seq, result: result.to_string().into_bytes().into(), models }
+    }
+}
+
 /// Olive oil with `percent` sunflower oil in it; above 5 % it is rejected.
-pub(crate) fn olive(seq: u64, percent: f64) -> LiveUpdate {
+pub(crate) fn olive(seq: u64, percent: f64) -> Sample {
     let sunflower = percent / 100.0;
     let contrast = 2.4 - 0.05 * percent;
     let (reject, probability) = (percent > 5.0, 0.991 - 0.004 * percent);
@@ -129,11 +143,11 @@ pub(crate) fn olive(seq: u64, percent: f64) -> LiveUpdate {
         ],
         "timings_us": { "acquire": 120_000, "prepare": 300, "infer": 90, "decide": 10 }
     });
-    LiveUpdate { result, models: vec![kind, adulteration] }
+    Sample { result, models: vec![kind, adulteration] }
 }
 
 /// A spectrum no model could be shown.
-pub(crate) fn too_dark(seq: u64) -> LiveUpdate {
+pub(crate) fn too_dark(seq: u64) -> Sample {
     let mut update = olive(seq, 1.0);
     let reasons = json!([{ "code": "too_dark", "text": "12 counts of signal are below the 200 a verdict needs" }]);
     update.result["verdict"] = "invalid".into();
@@ -156,15 +170,15 @@ pub(crate) fn too_dark(seq: u64) -> LiveUpdate {
 }
 
 /// A payload as the wire contract freezes it, without maps: from `tests/wire_v1`.
-pub(crate) fn frozen(seq: u64, name: &str) -> LiveUpdate {
+pub(crate) fn frozen(seq: u64, name: &str) -> Sample {
     let path = root().join("tests/wire_v1").join(name);
     let mut result: Value = serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON");
     result["seq"] = seq.into();
-    LiveUpdate { result, models: Vec::new() }
+    Sample { result, models: Vec::new() }
 }
 
 /// Markup wherever a device, a bundle or a configuration could put text.
-pub(crate) fn hostile(seq: u64) -> LiveUpdate {
+pub(crate) fn hostile(seq: u64) -> Sample {
     const MARKUP: &str = "<img src=x onerror=\"window.hacked=1\"><script>window.hacked=1</script>";
     let mut update = olive(seq, 9.0);
     let result = &mut update.result;

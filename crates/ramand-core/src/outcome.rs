@@ -72,6 +72,16 @@ pub enum Prediction {
     },
 }
 
+impl Prediction {
+    /// The name of a class; empty where the prediction knows none of that number.
+    pub fn label(&self, class: usize) -> &str {
+        match self {
+            Self::Class { labels, .. } => labels.get(class).map_or("", String::as_str),
+            Self::Value { .. } => "",
+        }
+    }
+}
+
 /// A named stretch of the spectrum: `from..=to`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Band {
@@ -176,6 +186,15 @@ pub struct Attribution {
     pub receptive_field: f64,
 }
 
+impl Attribution {
+    /// The bands, largest contribution first.
+    pub fn loudest(&self) -> Vec<&BandContribution> {
+        let mut bands: Vec<&BandContribution> = self.bands.iter().collect();
+        bands.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
+        bands
+    }
+}
+
 /// Whether the model may speak about this spectrum (ASTM D6122: applicability cannot be assumed).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Applicability {
@@ -210,6 +229,22 @@ pub enum Decision {
     Reject,
     /// No prediction may be drawn from this spectrum.
     Invalid,
+}
+
+impl Decision {
+    /// The word for it, in records, metrics and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+            Self::Invalid => "invalid",
+        }
+    }
+
+    /// Of the whole: the most serious of its models'; without any model nothing may be concluded.
+    pub fn overall(findings: &[Finding]) -> Self {
+        findings.iter().map(|finding| finding.verdict.decision).max().unwrap_or(Self::Invalid)
+    }
 }
 
 /// A decision with its reasons; acceptance may carry remarks (`NotGated`).

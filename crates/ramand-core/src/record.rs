@@ -1,6 +1,7 @@
 //! The unit of journal and delivery: a numbered record of one or several parts, and what is said about parts that are lost.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// The number of a record: from 1, in the order of recording, given once and never again.
@@ -91,21 +92,21 @@ pub struct PartKey {
 pub struct Part {
     /// What it says.
     pub kind: PartKind,
-    /// In the encoding its subscribers expect.
-    pub payload: Vec<u8>,
+    /// In the encoding its subscribers expect; shared with whoever else tells of it.
+    pub payload: Arc<[u8]>,
     /// Whether somebody must be told.
     pub audience: Audience,
 }
 
 impl Part {
     /// A part that is owed to the subscribers until they acknowledge it.
-    pub fn owed(kind: PartKind, payload: Vec<u8>) -> Self {
-        Self { kind, payload, audience: Audience::Subscribers }
+    pub fn owed(kind: PartKind, payload: impl Into<Arc<[u8]>>) -> Self {
+        Self { kind, payload: payload.into(), audience: Audience::Subscribers }
     }
 
     /// A part that is recorded and never sent.
-    pub fn kept(kind: PartKind, payload: Vec<u8>) -> Self {
-        Self { kind, payload, audience: Audience::JournalOnly }
+    pub fn kept(kind: PartKind, payload: impl Into<Arc<[u8]>>) -> Self {
+        Self { kind, payload: payload.into(), audience: Audience::JournalOnly }
     }
 }
 

@@ -13,11 +13,10 @@ use ramand_model::manifest::Task;
 use ramand_recording::Recording;
 use ramand_sim::dataset::Recipe;
 
-use super::{Format, write};
-use crate::cli::CommandError;
+use super::output::{Format, write};
+use crate::cli::error::CommandError;
+use crate::cli::inputs::{PipelineFile, TaskName, parse_axis, parse_reference, pipeline, read_pipeline};
 use crate::cli::progress::{interrupt_on_request, watched};
-use crate::cli::train::TaskName;
-use crate::cli::train::request::{PipelineFile, parse_axis, parse_reference, pipeline, read_pipeline};
 
 /// The pipelines that the shipped models for simulated oils were trained with.
 const PIPELINE_KINDS: &str = include_str!("../../../models/pipeline-raw-raman.toml");

@@ -14,8 +14,8 @@ use onnx_gradient::{
 use ramand_model::GradientFailure;
 use serde::Serialize;
 
-use super::{Loaded, load};
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
+use crate::cli::network::{Loaded, load};
 
 /// Give an ONNX network its gradient: one run then yields the output, a layer's activation A and dy/dA
 #[derive(Debug, Args)]
@@ -84,7 +84,7 @@ pub(super) fn parse_shape(text: &str) -> Result<InputShape, String> {
 
 /// What was attached, as JSON.
 #[derive(Debug, Serialize)]
-struct Report {
+struct AttachReport {
     /// The value that is differentiated, and the file's output it belongs to.
     explained: String,
     output: String,
@@ -173,7 +173,7 @@ fn refuse_overwriting(args: &AttachArgs) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn attached(args: &AttachArgs, model: &mut ModelProto, bytes: &[u8]) -> Result<(Vec<u8>, Report), CommandError> {
+fn attached(args: &AttachArgs, model: &mut ModelProto, bytes: &[u8]) -> Result<(Vec<u8>, AttachReport), CommandError> {
     for InputShape { name, shape } in &args.shape {
         fix_shape(model, name.as_deref(), shape).map_err(GradientFailure::from)?;
     }
@@ -215,7 +215,7 @@ fn attached(args: &AttachArgs, model: &mut ModelProto, bytes: &[u8]) -> Result<(
         let shape = |name: &String| grown.shape(name).ok().map(<[usize]>::to_vec);
         names.iter().map(|name| Named { name: name.clone(), shape: shape(name) }).collect()
     };
-    let report = Report {
+    let report = AttachReport {
         explained: value,
         output,
         before,
@@ -244,8 +244,8 @@ fn attached(args: &AttachArgs, model: &mut ModelProto, bytes: &[u8]) -> Result<(
 }
 
 /// Tells a person what the file now computes, and what the choice of layer means.
-fn explain(report: &Report, out: &Path) {
-    let Report { explained, output, before, layer, .. } = report;
+fn explain(report: &AttachReport, out: &Path) {
+    let AttachReport { explained, output, before, layer, .. } = report;
     match before {
         Some(op) => eprintln!(
             "explains '{explained}', the logit before the {op} of '{output}' (--output {output}: the probability)"

@@ -14,12 +14,11 @@ use ramand_recording::Recording;
 use serde::Serialize;
 
 use super::attach::{InputShape, parse_shape};
-use super::load;
 use super::verify::CheckLine;
-use crate::cli::CommandError;
 use crate::cli::description::{DescriptionArgs, file_name};
-use crate::cli::train::TaskName;
-use crate::cli::train::request::{BandsFile, parse_axis, parse_reference, pipeline, read_pipeline, read_toml};
+use crate::cli::error::CommandError;
+use crate::cli::inputs::{BandsFile, TaskName, parse_axis, parse_reference, pipeline, read_pipeline, read_toml};
+use crate::cli::network::load;
 
 /// What may be said about a network that nobody judged.
 const NOT_EVALUATED: &str = "trained elsewhere, not evaluated here";
@@ -88,7 +87,7 @@ pub(super) struct BundleArgs {
 
 /// What was made, as JSON.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct BundleReport<'a> {
     name: &'a str,
     version: &'a str,
     sha256: &'a str,
@@ -169,7 +168,7 @@ fn failures(checks: &[Check]) -> Option<String> {
     (!failed.is_empty()).then(|| failed.join("; "))
 }
 
-fn report<'a>(identity: &'a ModelIdentity, manifest: &'a Manifest, checks: &'a [Check]) -> Report<'a> {
+fn report<'a>(identity: &'a ModelIdentity, manifest: &'a Manifest, checks: &'a [Check]) -> BundleReport<'a> {
     let targets = manifest.network.targets.iter().map(|target| TargetLine {
         name: &target.name,
         first_cell: target.first_cell,
@@ -177,7 +176,7 @@ fn report<'a>(identity: &'a ModelIdentity, manifest: &'a Manifest, checks: &'a [
         receptive_field: target.receptive_field,
         whole_axis: target.whole_axis,
     });
-    Report {
+    BundleReport {
         name: &identity.name,
         version: &identity.version,
         sha256: &identity.sha256,

@@ -11,7 +11,7 @@ use ramand_model::inspect::Inspector;
 use ramand_model::{Model, verify};
 use serde::Serialize;
 
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 use crate::config::{self, Config};
 use crate::daemon;
 use crate::journal::{HistoryQuery, JournalReader, Window};
@@ -32,7 +32,7 @@ pub(super) enum OutputChange {
 
 /// One line of the report.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Line {
+pub(super) struct CandidateLine {
     check: String,
     /// `ok`, or `note`: what could not be checked, or somebody should know.
     state: &'static str,
@@ -41,12 +41,12 @@ pub(super) struct Line {
 
 /// What was checked so far; told at once, or at the end as JSON.
 #[derive(Debug)]
-pub(super) struct Report {
-    pub(super) lines: Vec<Line>,
+pub(super) struct CandidateReport {
+    pub(super) lines: Vec<CandidateLine>,
     pub(super) json: bool,
 }
 
-impl Report {
+impl CandidateReport {
     pub(super) fn ok(&mut self, check: &str, detail: impl Into<String>) {
         self.tell(check, "ok", detail.into());
     }
@@ -60,7 +60,7 @@ impl Report {
         if !self.json {
             println!("{state:<7} {check}: {detail}");
         }
-        self.lines.push(Line { check: check.to_owned(), state, detail });
+        self.lines.push(CandidateLine { check: check.to_owned(), state, detail });
     }
 }
 
@@ -68,7 +68,7 @@ impl Report {
 #[derive(Debug)]
 pub(super) struct Seat {
     /// Its `[[model]]`; `None` where the configuration has none for it.
-    place: Option<config::Model>,
+    place: Option<config::ModelEntry>,
     /// What runs there; `None` where nothing does yet.
     pub(super) old: Option<Arc<Model>>,
     /// Whether the place follows the store.
@@ -97,7 +97,7 @@ impl Seat {
     }
 
     /// Says what the configuration will make of the store's `current`.
-    pub(super) fn tell(&self, name: &str, config: &Config, report: &mut Report) {
+    pub(super) fn tell(&self, name: &str, config: &Config, report: &mut CandidateReport) {
         let link = config.updates.store.join(name).join("current");
         match &self.place {
             Some(place) if self.follows => {
@@ -121,7 +121,7 @@ pub(super) fn record(model: &Model) -> ModelRecord {
 }
 
 /// The journal's reader; `None`, with a note, where there is none.
-pub(super) fn journal(config: &Config, report: &mut Report) -> Option<JournalReader> {
+pub(super) fn journal(config: &Config, report: &mut CandidateReport) -> Option<JournalReader> {
     match JournalReader::open(&config.journal.path) {
         Ok(reader) => Some(reader),
         Err(error) => {
@@ -142,7 +142,7 @@ pub(super) fn check(
     config: &Config,
     journal: Option<&JournalReader>,
     outputs: OutputChange,
-    report: &mut Report,
+    report: &mut CandidateReport,
 ) -> Result<(), CommandError> {
     let manifest = model.manifest();
     if let Some(old) = &seat.old {
@@ -185,7 +185,7 @@ pub(super) fn check(
 pub(super) fn open(
     folder: &Path,
     config: &Config,
-    report: &mut Report,
+    report: &mut CandidateReport,
 ) -> Result<(Arc<Model>, Option<KeyId>), CommandError> {
     let started = Instant::now();
     let (model, key) = daemon::trust(config).open_signed(folder)?;

@@ -8,7 +8,7 @@ use ramand_core::outcome::ModelIdentity;
 use ramand_model::Bundle;
 use ramand_model::manifest::{Manifest, StepRecord, Task};
 
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 
 /// Print the model card of a bundle as Markdown: what it is for and what not, how well it does, and on what
 #[derive(Debug, Args)]

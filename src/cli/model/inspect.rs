@@ -15,9 +15,9 @@ use onnx_gradient::{
 use ramand_model::{Bundle, GradientFailure, NetworkError, Runner};
 
 use super::attach::{InputShape, parse_shape};
-use super::load;
-use super::report::{BundleLine, LayerLine, Median, Report, Shaped, Unruled, print};
-use crate::cli::CommandError;
+use super::report::{BundleLine, InspectReport, LayerLine, Median, Shaped, Unruled, print};
+use crate::cli::error::CommandError;
+use crate::cli::network::load;
 
 /// Runs of each network that a median is taken of.
 const RUNS: usize = 31;
@@ -75,7 +75,7 @@ struct Network {
     cuts: Vec<(String, bool)>,
 }
 
-fn report(args: &InspectArgs) -> Result<Report, CommandError> {
+fn report(args: &InspectArgs) -> Result<InspectReport, CommandError> {
     let (mut model, bundle) = match args.path.is_dir() {
         true => {
             let bundle = Bundle::open(&args.path)?;
@@ -112,7 +112,7 @@ fn report(args: &InspectArgs) -> Result<Report, CommandError> {
         true => time(&network, &mut lines)?,
         false => None,
     };
-    Ok(Report {
+    Ok(InspectReport {
         inputs: shaped(graph.inputs()),
         outputs: shaped(graph.outputs()),
         explained: network.output.clone(),

@@ -7,8 +7,8 @@ use clap::Args;
 use ramand_core::archive::ARCHIVE_BYTES_MAX;
 use serde::Serialize;
 
-use super::candidate::{self, Line, OutputChange, Report, Seat};
-use crate::cli::CommandError;
+use super::candidate::{self, CandidateLine, CandidateReport, OutputChange, Seat};
+use crate::cli::error::CommandError;
 use crate::config::Config;
 use crate::supervise::stop_on_signals;
 use crate::update::audit::{self, Action, ArchiveRecord, ModelRecord, Outcome, Subject};
@@ -49,7 +49,7 @@ pub(super) struct InstallArgs {
 pub(super) struct Summary<'a> {
     pub(super) action: Action,
     pub(super) outcome: Outcome,
-    pub(super) checks: &'a [Line],
+    pub(super) checks: &'a [CandidateLine],
     #[serde(flatten)]
     pub(super) subject: &'a Subject,
 }
@@ -62,7 +62,7 @@ pub(super) fn run(args: &InstallArgs) -> Result<(), CommandError> {
     let config = Config::read(&args.config)?;
     let store = Store::open(&config.updates.store, |step| eprintln!("step    {step}"))?;
     let mut subject = Subject::default();
-    let mut report = Report { lines: Vec::new(), json: args.json };
+    let mut report = CandidateReport { lines: Vec::new(), json: args.json };
     let checked = check(args, &config, &store, &mut subject, &mut report);
     let package = match checked.and_then(|package| Ok((approved(args, &subject)?, package))) {
         Ok((true, package)) => package,
@@ -105,7 +105,7 @@ pub(super) fn finish(
     Ok(audit::append(store.root(), action, Outcome::Switched, None, subject)?)
 }
 
-impl Report {
+impl CandidateReport {
     /// The last line, or the whole as JSON.
     pub(super) fn tell_end(&self, action: Action, subject: &Subject) {
         if self.json {
@@ -123,7 +123,7 @@ fn check(
     config: &Config,
     store: &Store,
     subject: &mut Subject,
-    report: &mut Report,
+    report: &mut CandidateReport,
 ) -> Result<Package, CommandError> {
     let file = args.archive.display().to_string();
     let failed = |error| CommandError::operator(format!("failed to read {file}: {error}"));

@@ -7,7 +7,7 @@ use ramand_core::failure;
 use serde::Serialize;
 
 use super::candidate;
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 use crate::config::Config;
 use crate::daemon;
 use crate::update::audit::ModelRecord;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ramand_core::signature::SigningKey;
 
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 use crate::update::Package;
 
 /// A private key in PEM has 119 bytes.

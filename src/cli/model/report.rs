@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// What is known about a graph and, for a bundle, its targets.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct InspectReport {
     pub(super) inputs: Vec<Shaped>,
     pub(super) outputs: Vec<Shaped>,
     /// The value that is differentiated.
@@ -162,7 +162,7 @@ impl BundleLine {
 }
 
 /// For people.
-pub(super) fn print(report: &Report) {
+pub(super) fn print(report: &InspectReport) {
     if let Some(bundle) = &report.bundle {
         bundle.print();
     }

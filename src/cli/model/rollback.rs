@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::candidate::{self, OutputChange, Report, Seat};
+use super::candidate::{self, CandidateReport, OutputChange, Seat};
 use super::install::finish;
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 use crate::config::Config;
 use crate::update::Store;
 use crate::update::audit::{self, Action, Outcome, Subject};
@@ -41,7 +41,7 @@ pub(super) fn run(args: &RollbackArgs) -> Result<(), CommandError> {
     let config = Config::read(&args.config)?;
     let store = Store::open(&config.updates.store, |step| eprintln!("step    {step}"))?;
     let mut subject = Subject::default();
-    let mut report = Report { lines: Vec::new(), json: args.json };
+    let mut report = CandidateReport { lines: Vec::new(), json: args.json };
     let version = match check(args, &config, &store, &mut subject, &mut report) {
         Ok(version) => version,
         Err(error) => {
@@ -61,7 +61,7 @@ fn check(
     config: &Config,
     store: &Store,
     subject: &mut Subject,
-    report: &mut Report,
+    report: &mut CandidateReport,
 ) -> Result<String, CommandError> {
     let version = store.way_back(&args.name, args.to.as_deref())?;
     let seat = Seat::of(&args.name, config);

@@ -8,8 +8,8 @@ use ramand_model::GradientFailure;
 use ramand_model::verify::{Check, verify, verify_file};
 use serde::Serialize;
 
-use super::load;
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
+use crate::cli::network::load;
 
 /// A check as JSON.
 #[derive(Debug, Serialize)]

@@ -8,11 +8,11 @@ use ramand_model::manifest::Task;
 use ramand_model::verify::verify;
 use ramand_recording::Recording;
 
-use super::request::{BandsFile, pipeline, read_pipeline, read_toml};
-use super::{ChannelsName, SkipName, TrainArgs};
-use crate::cli::CommandError;
+use super::args::{ChannelsName, SkipName, TrainArgs};
 use crate::cli::description::file_name;
-use crate::cli::model::load;
+use crate::cli::error::CommandError;
+use crate::cli::inputs::{BandsFile, pipeline, read_pipeline, read_toml};
+use crate::cli::network::load;
 
 /// What may be said about a network that was given, and of which nothing else is known.
 const JUDGED: &str = "trained elsewhere, judged here on spectra it may have seen";

@@ -5,7 +5,7 @@ use std::path::Path;
 use ramand_core::decide::SIGNIFICANCE;
 use ramand_model::manifest::{Manifest, MetricsRecord};
 
-use crate::cli::CommandError;
+use crate::cli::error::CommandError;
 
 /// One line of JSON.
 ///

@@ -18,7 +18,7 @@ use ramand_core::spectrum::{
     RawSpectrum, ShiftAxis, Wavelength, WavelengthCalibration,
 };
 
-use super::result::{label, laser_state};
+use super::result::laser_state;
 use super::{Stamp, VERSION, record_id, time_text};
 
 /// RFC 8746: IEEE 754 binary32, little-endian.
@@ -48,7 +48,7 @@ pub fn cam(stamp: &Stamp, inspection: &Inspection) -> Vec<u8> {
             match attribution.explained {
                 Explained::Value => e.map(1)?.str("kind")?.str("value")?,
                 Explained::Contrast { class, against } => {
-                    let name = |class| label(&conclusion.prediction, class);
+                    let name = |class| conclusion.prediction.label(class);
                     e.map(3)?.str("kind")?.str("contrast")?;
                     e.str("class")?.str(name(class))?.str("against")?.str(name(against))?
                 }

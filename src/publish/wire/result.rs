@@ -33,10 +33,9 @@ pub struct ResultRecord<'a> {
 }
 
 impl<'a> ResultRecord<'a> {
-    /// The verdict of the whole is the most serious of the models'; without any model nothing may be concluded.
+    /// `stamp` is its number and time.
     pub fn new(stamp: &Stamp, inspection: &'a Inspection) -> Self {
         let acquisition = inspection.spectrum.acquisition();
-        let decisions = inspection.findings.iter().map(|finding| finding.verdict.decision);
         Self {
             v: VERSION,
             id: record_id(stamp.seq, inspection.spectrum.origin()),
@@ -45,7 +44,7 @@ impl<'a> ResultRecord<'a> {
             clock_synchronised: stamp.clock == Clock::Synchronised,
             spectrometer: acquisition.map(|acquisition| acquisition.instrument.as_ref().into()),
             acquisition: acquisition.map(Into::into),
-            verdict: decision(decisions.max().unwrap_or(Decision::Invalid)),
+            verdict: Decision::overall(&inspection.findings).name(),
             models: inspection.findings.iter().map(Into::into).collect(),
             timings_us: (&inspection.timings).into(),
         }
@@ -96,7 +95,7 @@ impl From<&Acquisition> for AcquisitionRecord {
 }
 
 /// The state of the laser in a word.
-pub(super) const fn laser_state(laser: Laser) -> &'static str {
+pub const fn laser_state(laser: Laser) -> &'static str {
     match laser {
         Laser::On => "on",
         Laser::Off => "off",
@@ -104,8 +103,9 @@ pub(super) const fn laser_state(laser: Laser) -> &'static str {
     }
 }
 
+/// What one model concluded: an entry of a result's `models`.
 #[derive(Debug, Clone, Serialize)]
-struct FindingRecord<'a> {
+pub struct FindingRecord<'a> {
     name: &'a str,
     version: &'a str,
     sha256: &'a str,
@@ -140,7 +140,7 @@ struct VerdictRecord {
 
 impl From<&Verdict> for VerdictRecord {
     fn from(verdict: &Verdict) -> Self {
-        Self { decision: decision(verdict.decision), reasons: verdict.reasons.iter().map(Into::into).collect() }
+        Self { decision: verdict.decision.name(), reasons: verdict.reasons.iter().map(Into::into).collect() }
     }
 }
 
@@ -154,14 +154,6 @@ struct ReasonRecord {
 impl From<&Reason> for ReasonRecord {
     fn from(reason: &Reason) -> Self {
         Self { code: reason.code(), text: reason.to_string() }
-    }
-}
-
-const fn decision(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Accept => "accept",
-        Decision::Reject => "reject",
-        Decision::Invalid => "invalid",
     }
 }
 
@@ -206,14 +198,14 @@ impl<'a> PredictionRecord<'a> {
             Prediction::Class { labels, scores, probabilities, best, runner_up, set } => {
                 let by_label = |values: &[f32]| labels.iter().map(String::as_str).zip(values.iter().copied()).collect();
                 Self::Class {
-                    label: label(prediction, *best),
+                    label: prediction.label(*best),
                     probability: probabilities.get(*best).copied(),
-                    runner_up: label(prediction, *runner_up),
+                    runner_up: prediction.label(*runner_up),
                     probabilities: by_label(probabilities),
                     scores: by_label(scores),
                     named: named.is_some(),
                     set: set.as_ref().map(|set| SetRecord {
-                        labels: set.members.iter().map(|&class| label(prediction, class)).collect(),
+                        labels: set.members.iter().map(|&class| prediction.label(class)).collect(),
                         confidence: set.confidence,
                     }),
                 }
@@ -228,14 +220,6 @@ impl<'a> PredictionRecord<'a> {
                 }),
             },
         }
-    }
-}
-
-/// The name of a class; empty where the prediction knows none of that number.
-pub(super) fn label(prediction: &Prediction, class: usize) -> &str {
-    match prediction {
-        Prediction::Class { labels, .. } => labels.get(class).map_or("", String::as_str),
-        Prediction::Value { .. } => "",
     }
 }
 
@@ -263,13 +247,11 @@ struct ExplanationRecord<'a> {
 
 impl<'a> From<(&'a Attribution, &'a Prediction)> for ExplanationRecord<'a> {
     fn from((attribution, prediction): (&'a Attribution, &'a Prediction)) -> Self {
-        let mut loudest_first: Vec<&BandContribution> = attribution.bands.iter().collect();
-        loudest_first.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
         Self {
             explained: match attribution.explained {
                 Explained::Value => ExplainedRecord::Value,
                 Explained::Contrast { class, against } => {
-                    ExplainedRecord::Contrast { class: label(prediction, class), against: label(prediction, against) }
+                    ExplainedRecord::Contrast { class: prediction.label(class), against: prediction.label(against) }
                 }
             },
             output: attribution.output,
@@ -279,7 +261,7 @@ impl<'a> From<(&'a Attribution, &'a Prediction)> for ExplanationRecord<'a> {
             off_band: attribution.off_band,
             linear_share: attribution.linear_share,
             receptive_field_cm: attribution.receptive_field as f32,
-            bands: loudest_first.into_iter().map(Into::into).collect(),
+            bands: attribution.loudest().into_iter().map(Into::into).collect(),
         }
     }
 }

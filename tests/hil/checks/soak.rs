@@ -255,7 +255,7 @@ fn account(journal: &Path, heard: &BTreeSet<u64>, wanted: f64, ended_well: bool)
 mod tests {
     use std::time::SystemTime;
 
-    use ramand::journal::{Journal, Settings};
+    use ramand::journal::{Journal, JournalSettings};
     use ramand::publish::wire;
     use ramand_core::record::{Audience, Clock, Entry, Part, PartKey};
 
@@ -265,7 +265,7 @@ mod tests {
     fn check(owed: &[u64], heard: &[u64], wanted: f64, passed: bool) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal.sqlite");
-        let settings = Settings {
+        let settings = JournalSettings {
             bytes_max: 1 << 22,
             age_max: Duration::from_secs(3600),
             first_seq: Seq::new(1),

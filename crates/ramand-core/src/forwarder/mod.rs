@@ -100,7 +100,7 @@ pub struct Forwarder<P> {
     /// Fetched and not yet sent, in order.
     queue: VecDeque<(PartKey, P)>,
     /// Sent and not yet acknowledged, with the moment of sending.
-    on_the_way: Vec<(PartKey, Instant)>,
+    in_flight: Vec<(PartKey, Instant)>,
     /// Acknowledged by the broker, not yet marked in the journal.
     unmarked: BTreeSet<PartKey>,
     /// The newest part taken from the journal since the connection was made.
@@ -131,7 +131,7 @@ impl<P> Forwarder<P> {
             connection: Connection::Down { retry_at: None },
             pauses: pauses(&pace),
             queue: VecDeque::new(),
-            on_the_way: Vec::new(),
+            in_flight: Vec::new(),
             unmarked: BTreeSet::new(),
             taken: None,
             more: true,
@@ -165,11 +165,11 @@ impl<P> Forwarder<P> {
     }
 
     fn next_part(&mut self, now: Instant) -> Action<P> {
-        let room = self.pace.window.saturating_sub(self.on_the_way.len());
+        let room = self.pace.window.saturating_sub(self.in_flight.len());
         if room > 0
             && let Some((part, payload)) = self.queue.pop_front()
         {
-            self.on_the_way.push((part, now));
+            self.in_flight.push((part, now));
             return Action::Send { part, payload };
         }
         if room > 0 && self.more && self.journal == Journal::Idle {
@@ -195,7 +195,7 @@ impl<P> Forwarder<P> {
     }
 
     fn overdue_at(&self) -> Option<Instant> {
-        self.on_the_way.iter().map(|(_, sent)| *sent + self.pace.acknowledge_max).min()
+        self.in_flight.iter().map(|(_, sent)| *sent + self.pace.acknowledge_max).min()
     }
 
     /// The broker accepted the connection: what is owed is sent from the oldest.
@@ -217,7 +217,7 @@ impl<P> Forwarder<P> {
 
     fn start_over(&mut self) {
         self.queue.clear();
-        self.on_the_way.clear();
+        self.in_flight.clear();
         self.taken = None;
         self.more = true;
         if self.journal == Journal::Busy {
@@ -227,8 +227,8 @@ impl<P> Forwarder<P> {
 
     /// The broker has taken responsibility for a part.
     pub fn acknowledged(&mut self, part: PartKey) {
-        if let Some(at) = self.on_the_way.iter().position(|(sent, _)| *sent == part) {
-            self.on_the_way.swap_remove(at);
+        if let Some(at) = self.in_flight.iter().position(|(sent, _)| *sent == part) {
+            self.in_flight.swap_remove(at);
             self.unmarked.insert(part);
             if self.connection == (Connection::Up { proven: false }) {
                 self.connection = Connection::Up { proven: true };
@@ -270,17 +270,12 @@ impl<P> Forwarder<P> {
         self.more = true;
     }
 
-    /// Parts on the way.
-    pub fn on_the_way(&self) -> usize {
-        self.on_the_way.len()
-    }
-
     /// Whether everything that was owed has arrived and is marked so.
     pub fn is_drained(&self) -> bool {
         matches!(self.connection, Connection::Up { .. })
             && !self.more
             && self.queue.is_empty()
-            && self.on_the_way.is_empty()
+            && self.in_flight.is_empty()
             && self.is_marked()
     }
 

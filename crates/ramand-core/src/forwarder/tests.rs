@@ -134,7 +134,7 @@ struct World {
     owed: BTreeSet<PartKey>,
     appended: u64,
     arrived: Vec<PartKey>,
-    on_the_way: Vec<PartKey>,
+    in_flight: Vec<PartKey>,
     asked: Option<Action<u64>>,
     opening: bool,
     up: bool,
@@ -148,7 +148,7 @@ impl World {
             owed: BTreeSet::new(),
             appended: 0,
             arrived: Vec::new(),
-            on_the_way: Vec::new(),
+            in_flight: Vec::new(),
             asked: None,
             opening: false,
             up: false,
@@ -158,7 +158,7 @@ impl World {
     fn lose(&mut self) {
         if self.up || self.opening {
             self.forwarder.disconnected(self.now);
-            self.on_the_way.clear();
+            self.in_flight.clear();
             (self.up, self.opening) = (false, false);
         }
     }
@@ -177,8 +177,8 @@ impl World {
             }
             Step::Connected => {}
             Step::Lost => self.lose(),
-            Step::Acknowledge(index) if !self.on_the_way.is_empty() => {
-                let part = self.on_the_way.remove(index.index(self.on_the_way.len()));
+            Step::Acknowledge(index) if !self.in_flight.is_empty() => {
+                let part = self.in_flight.remove(index.index(self.in_flight.len()));
                 self.arrived.push(part);
                 self.forwarder.acknowledged(part);
             }
@@ -221,10 +221,10 @@ impl World {
                 Action::Send { part, payload } => {
                     assert!(self.up);
                     assert_eq!(payload, part.seq.number());
-                    assert!(self.on_the_way.iter().all(|&before| before < part), "sent in order");
-                    self.on_the_way.push(part);
-                    assert!(self.on_the_way.len() <= PACE.window);
-                    assert_eq!(self.forwarder.on_the_way(), self.on_the_way.len());
+                    assert!(self.in_flight.iter().all(|&before| before < part), "sent in order");
+                    self.in_flight.push(part);
+                    assert!(self.in_flight.len() <= PACE.window);
+                    assert_eq!(self.forwarder.in_flight.len(), self.in_flight.len());
                 }
                 Action::Disconnect => self.lose(),
                 Action::Wait { .. } => break,
@@ -245,8 +245,8 @@ proptest! {
         for _ in 0..10 + 20 * steps.len() {
             let quiet = [Step::Advance(2500), Step::Connected, Step::JournalDone];
             quiet.iter().for_each(|step| world.take(step));
-            while !world.on_the_way.is_empty() {
-                let part = world.on_the_way.remove(0);
+            while !world.in_flight.is_empty() {
+                let part = world.in_flight.remove(0);
                 world.arrived.push(part);
                 world.forwarder.acknowledged(part);
             }

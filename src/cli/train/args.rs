@@ -1,0 +1,132 @@
+//! The options of `ramand train`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use ramand_core::spectrum::ShiftAxis;
+use ramand_lab::train::{CONFIDENCE, Reference, STEPS};
+
+use crate::cli::description::DescriptionArgs;
+use crate::cli::inputs::{TaskName, parse_axis, parse_reference, parse_share};
+
+/// Train a model on labelled spectra and write it as a bundle
+#[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
+pub(in crate::cli) struct TrainArgs {
+    /// CSV file: id, label columns, then one column per Raman shift in cm-1; or a folder of JCAMP-DX and SPC files, or an
+    /// .npy array of a row per spectrum, both with --labels
+    #[arg(value_name = "SPECTRA")]
+    pub(super) spectra: PathBuf,
+    /// CSV file of labels for a folder or an array: file name or id, then label columns
+    #[arg(long, value_name = "TABLE.csv")]
+    pub(super) labels: Option<PathBuf>,
+    /// Shifts of an array's columns
+    #[arg(long, value_name = "AXIS.npy")]
+    pub(super) shifts: Option<PathBuf>,
+    /// What the spectra count in where their files do not say it
+    #[arg(long, value_enum, default_value_t = AbscissaName::PerCm)]
+    pub(super) abscissa: AbscissaName,
+    /// What the target is: a quantity or a kind
+    #[arg(long, value_enum)]
+    pub(super) task: TaskName,
+    /// Label column to predict
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) target: String,
+    /// Label column that tells independent samples apart; without it every row counts as a sample of its own
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) group: Option<String>,
+    /// The model's axis: first and last Raman shift in cm-1 and number of points, as in 800:1800:251
+    #[arg(long, value_name = "A:B:N", value_parser = parse_axis)]
+    pub(super) axis: ShiftAxis,
+    /// Folder to write the bundle to; it must not exist
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// Fit nothing: attach, gate and calibrate this network, trained elsewhere
+    #[arg(long, value_name = "FILE.onnx")]
+    pub(super) init: Option<PathBuf>,
+    /// With --init: the kinds, in the order of the network's outputs
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',', requires = "init")]
+    pub(super) classes: Vec<String>,
+    /// With --init: a value, a node or a weight of the layer to explain; auto is the last residual stage after its activation
+    #[arg(long, value_name = "auto|NAME", requires = "init")]
+    pub(super) layer: Option<String>,
+    /// With --init: the output to explain, of a probability the score before it [default: the first]
+    #[arg(long, value_name = "INDEX|NAME", requires = "init")]
+    pub(super) output: Option<String>,
+    /// Every random choice follows from this number
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// TOML file with [[pipeline]] and [[channel]] as in a bundle's manifest; given more than once, the best is chosen on
+    /// held-out training samples [default: dark, resample, snv]
+    #[arg(long, value_name = "FILE.toml")]
+    pub(super) pipeline: Vec<PathBuf>,
+    /// Input channels: the pipeline's own, or the spectrum without a polynomial background and its first derivative
+    #[arg(long, value_enum, default_value_t = ChannelsName::Identity)]
+    pub(super) channels: ChannelsName,
+    /// Whether PLS is part of the model
+    #[arg(long, value_enum, default_value_t = SkipName::Pls)]
+    pub(super) skip: SkipName,
+    /// Networks, started differently, whose mean is the model
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub(super) seeds: u16,
+    /// Steps of gradient descent for each network: more for thousands of spectra, where 400 leave it behind what they hold
+    #[arg(long, value_name = "N", default_value_t = STEPS, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    pub(super) steps: u32,
+    /// TOML file with [[band]] entries: name, from, to
+    #[arg(long, value_name = "FILE.toml")]
+    pub(super) bands: Option<PathBuf>,
+    /// Whose mean the difference map subtracts: all, or the spectra with a label, as in sunflower_pct=0
+    #[arg(long, value_name = "all|COLUMN=VALUE", default_value = "all", value_parser = parse_reference)]
+    pub(super) reference: Reference,
+    /// Unit of the quantity; a regression needs one
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(super) unit: String,
+    #[command(flatten)]
+    pub(super) description: DescriptionArgs,
+    /// Parts the samples are dealt into for cross-validation
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=1000))]
+    pub(super) folds: u16,
+    /// How often to cross-validate, each time dealt anew
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(super) repeats: u16,
+    /// How often to do all again with labels dealt out anew among the samples, as a control
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    pub(super) permutations: u16,
+    /// Nominal coverage of intervals and prediction sets, above 0 and below 1
+    #[arg(long, value_name = "SHARE", default_value_t = CONFIDENCE, value_parser = parse_share)]
+    pub(super) confidence: f64,
+    /// Fits at a time; the result does not depend on it [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) threads: Option<u16>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum AbscissaName {
+    /// Raman shift or wavenumber in cm-1
+    PerCm,
+    /// Wavelength in nm: shifts from --laser-nm, or wavenumbers without a laser
+    Nm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ChannelsName {
+    /// What the pipeline says
+    Identity,
+    /// Background removed, and first derivative: for raw spectra with strong fluorescence
+    Two,
+    /// What is better on held-out training samples
+    Auto,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SkipName {
+    /// PLS and a network that learns what PLS leaves over
+    Pls,
+    /// A network alone
+    None,
+    /// What is better on held-out training samples
+    Auto,
+}
