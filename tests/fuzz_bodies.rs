@@ -12,8 +12,6 @@ mod bodies;
 
 /// Mutations of every corpus entry, and random inputs: a second of work in the dev profile.
 const ROUNDS: usize = 2_000;
-/// A network takes longer than a frame.
-const NETWORK_ROUNDS: usize = 500;
 /// A conversation is a few hundred frames.
 const CONVERSATION_ROUNDS: usize = 1_000;
 /// Longer than any frame the corpus holds.
@@ -54,11 +52,6 @@ fn frame() {
 #[test]
 fn framer() {
     check("framer", ROUNDS, bodies::framer);
-}
-
-#[test]
-fn attach() {
-    check("attach", NETWORK_ROUNDS, bodies::attach);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::io::Read;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use onnx_gradient::external::{side_files, take_in};
+use onnx_gradient::external::{self, side_files};
 use onnx_gradient::onnx::ModelProto;
 use onnx_gradient::{GradientError, proto};
 use ramand_model::{GradientFailure, ONNX_BYTES_MAX};
@@ -105,7 +105,7 @@ pub(in crate::cli) fn load(path: &Path) -> Result<Loaded, CommandError> {
         left = left.saturating_sub(content.len() as u64);
         files.insert(name.clone(), content);
     }
-    take_in(&mut model, &files).map_err(named)?;
+    external::load(&mut model, &files).map_err(named)?;
     Ok(Loaded { model, bytes, gathered: !names.is_empty() })
 }
 

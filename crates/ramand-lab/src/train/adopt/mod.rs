@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use onnx_gradient::geometry::reaches;
 use onnx_gradient::{
     ACTIVATION, Explained, GRADIENT, GradientError, Graph, Positions, Tensor, auto_layer, find_layer, fix_shape,
-    layers, proto, score_of, whole_axis,
+    has_global_receptive_field, layers, proto, score_of,
 };
 use ramand_core::cam::maps_by_cell;
 use ramand_core::npy::Table;
@@ -150,7 +150,7 @@ pub fn adopt(bytes: &[u8], recording: &Recording, adoption: &Adoption) -> Result
             first_cell: reach.first_cell(),
             stride: reach.stride() as f64,
             receptive_field: reach.receptive_field(),
-            whole_axis: whole_axis(&grown, &formed.input, &cut.tensor, &looks),
+            whole_axis: has_global_receptive_field(&grown, &formed.input, &cut.tensor, &looks),
             linear,
             reference,
             reference_sha256: String::new(),
