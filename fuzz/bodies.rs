@@ -1,19 +1,11 @@
 //! What the fuzz targets do with their bytes: shared by libFuzzer and by the ordinary test.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use onnx_gradient::{
-    Graph, MapOf, Seed, Target, Tensor, attach as attach_to, attach_map, auto_layer, dropped, earlier_layer, explained,
-    proto,
-};
 use ramand::acquire::capture::{self, Conversation};
 use ramand::update::{Keyring, Package};
 use ramand_core::archive;
 use ramand_recording::{self as recording, Curve};
-
-#[path = "networks.rs"]
-mod networks;
 
 /// Any text is a spectrum of finite numbers or is refused.
 pub(crate) fn jcamp(bytes: &[u8]) {
@@ -73,60 +65,4 @@ fn read_archive(bytes: &[u8]) {
 fn is_a_spectrum(curve: &Curve) {
     assert!(curve.abscissae.len() >= 2 && curve.abscissae.len() == curve.ordinates.len());
     assert!(curve.abscissae.iter().all(|x| x.is_finite()) && curve.ordinates.iter().all(|y| y.is_finite()));
-}
-
-/// Any bytes are refused or give a network; what can be attached to it is a valid graph again that computes the same outputs.
-/// Bytes that begin as ONNX files do are taken as one; others describe a small network, and how its file is damaged.
-pub(crate) fn attach(bytes: &[u8]) {
-    match bytes.split_first() {
-        Some((&ONNX_BEGINS, _)) => attach_to_file(bytes),
-        Some((&damage, rest)) => {
-            let (changes, description) = rest.split_at((usize::from(damage) % 4 * 3).min(rest.len()));
-            let mut file = proto::encode(&networks::network(description));
-            for change in changes.as_chunks::<3>().0 {
-                let place = usize::from(u16::from_le_bytes([change[0], change[1]])) % file.len();
-                file[place] = change[2];
-            }
-            attach_to_file(&file);
-        }
-        None => {}
-    }
-}
-
-/// The tag of the first field, `ir_version`.
-const ONNX_BEGINS: u8 = 0x08;
-/// Of two evaluations in f64 of the same nodes.
-const SAME: f64 = 1e-9;
-
-fn attach_to_file(bytes: &[u8]) {
-    dropped(bytes);
-    let Ok(model) = proto::decode(bytes) else { return };
-    let Ok(graph) = Graph::new(&model) else { return };
-    let Ok(output) = explained(&graph, None) else { return };
-    let Ok(layer) = auto_layer(&graph, &output.value) else { return };
-    let _ = earlier_layer(&graph, &output.value, &layer.value);
-    let target = Target { tensor: &layer.value, activation: "grad/activation", gradient: "grad/gradient" };
-    let seeds = [Seed::ArgMax, Seed::All, Seed::ClassIndex, Seed::Cotangent];
-    let walked = seeds.map(|seed| attach_to(&model, &output.value, seed, &[target]));
-    let mapped = [MapOf::Winner, MapOf::All].map(|of| attach_map(&model, &output.value, of, &layer.value, "grad/map"));
-    for attached in walked.into_iter().chain(mapped).flatten() {
-        let again = proto::decode(&proto::encode(&attached.model)).expect("what was written can be read");
-        let grown = Graph::new(&again).expect("what was attached is a valid graph");
-        let added = grown.outputs().last().expect("more outputs than before").clone();
-        assert!(["grad/gradient", "grad/map"].contains(&added.as_str()));
-        let mut given = HashMap::new();
-        for input in grown.inputs() {
-            let shape = grown.shape(input).expect("inputs are declared").to_vec();
-            let count = shape.iter().product();
-            given.insert(input.clone(), Tensor::new(shape, (0..count).map(|at| (at as f64).sin()).collect()));
-        }
-        let Ok(before) = graph.evaluate(&given, &[&output.value]) else { continue };
-        let after = grown.evaluate(&given, &[&output.value, &added]).expect("what was attached can be computed");
-        assert_eq!(Ok(after[&added].shape()), grown.shape(&added), "{added} is as it was declared");
-        let pairs = before[&output.value].data().iter().zip(after[&output.value].data());
-        let alike = |(own, found): (&f64, &f64)| {
-            (own - found).abs() <= SAME * own.abs() || own.to_bits() == found.to_bits() || own.is_nan()
-        };
-        assert!(pairs.into_iter().all(alike), "the outputs are what they were");
-    }
 }

@@ -12,8 +12,6 @@ mod bodies;
 
 /// Mutations of every corpus entry, and random inputs: a second of work in the dev profile.
 const ROUNDS: usize = 2_000;
-/// A network takes longer than a file.
-const NETWORK_ROUNDS: usize = 500;
 /// A conversation is a few hundred frames.
 const CONVERSATION_ROUNDS: usize = 1_000;
 /// Several lines, headers or blocks of what is parsed.
@@ -44,11 +42,6 @@ fn check(target: &str, rounds: usize, body: fn(&[u8])) {
         random.fill_bytes(&mut bytes);
         body(&bytes);
     }
-}
-
-#[test]
-fn attach() {
-    check("attach", NETWORK_ROUNDS, bodies::attach);
 }
 
 #[test]

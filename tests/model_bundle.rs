@@ -296,8 +296,8 @@ fn inspect_says_what_each_layer_is_worth_and_costs() {
     assert!(all["layers"].as_array().map(Vec::len) > Some(layers.len()));
     // An operator nobody knows is named, and what lies behind it is still listed.
     let mut strange = network();
-    strange.graph.as_mut().expect("a graph").node[1].op_type = "Fancy".into();
-    strange.graph.as_mut().expect("a graph").value_info.push(value("first.relu", &[1, 4, 32]));
+    strange.graph.as_option_mut().expect("a graph").node[1].op_type = "Fancy".into();
+    strange.graph.as_option_mut().expect("a graph").value_info.push(value("first.relu", &[1, 4, 32]));
     let strange = bench.put_network("strange.onnx", &strange);
     let output = ramand(&["model", "inspect", &strange, "--all"]);
     let said = text(&output.stdout);
@@ -366,7 +366,7 @@ fn refusals_say_what_to_mend_and_leave_nothing_behind() {
 /// The same with one output and no softmax.
 fn quantity() -> ModelProto {
     let mut model = network();
-    let graph = model.graph.as_mut().expect("a graph");
+    let graph = model.graph.as_option_mut().expect("a graph");
     graph.node.truncate(6);
     let weights = (0..96).map(|index| (index as f32 * 0.7).sin()).collect::<Vec<f32>>();
     *graph.initializer.last_mut().expect("the head") = floats("head.weight", &[1, 96], &weights);

@@ -110,7 +110,7 @@ fn sizes_without_measure() {
     let named = |shape: &[i64]| TensorProto {
         name: "large".into(),
         dims: shape.to_vec(),
-        data_type: DataType::Float.into(),
+        data_type: DataType::Float as i32,
         ..TensorProto::default()
     };
     let with = |shape: &[i64]| model(vec![conv("x", "v0")], vec![named(shape)], "v0");
@@ -153,7 +153,7 @@ fn more_of_everything_than_anybody_needs() {
     let truths = |index: usize| TensorProto {
         name: format!("t{index}"),
         dims: vec![3 << 20],
-        data_type: DataType::Bool.into(),
+        data_type: DataType::Bool as i32,
         raw_data: vec![1; 3 << 20],
         ..TensorProto::default()
     };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -39,11 +38,10 @@ struct Running {
 
 impl Running {
     fn load(path: &str) -> anyhow::Result<Self> {
-        let proto = tract_onnx::onnx().proto_model_for_path(Path::new(path))?;
-        let graph = Graph::new(&proto)?;
+        let graph = Graph::new(&proto::decode(&std::fs::read(path)?)?)?;
         let shape = graph.shape(graph.inputs().first().context("a network has an input")?)?.to_vec();
         let fact = InferenceFact::dt_shape(f32::datum_type(), &shape);
-        let model = tract_onnx::onnx().with_ignore_value_info(true).model_for_proto_model(&proto)?;
+        let model = tract_onnx::onnx().with_ignore_value_info(true).model_for_path(path)?;
         let plan = optimised(model.with_input_fact(0, fact)?)?.into_runnable()?;
         let values: Vec<f32> = (0..shape.iter().product()).map(|at: usize| (at as f32 * 0.37).sin()).collect();
         let mut running = Self { state: plan.spawn()?, input: Tensor::from_shape(&shape, &values)?.into() };

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use onnx_gradient::proto;
 use ramand_core::preprocess::Workspace;
 use ramand_core::spectrum::{RamanShift, RawSpectrum, ShiftAxis};
 use ramand_model::{Model, Network};
 use serde_json::json;
-use tract_onnx::prelude::Framework;
 
 use super::{encode, inspector, measured, on_axis};
 
@@ -40,9 +40,9 @@ pub(super) fn print(spectra: &[Arc<RawSpectrum>], folders: &[&str], models: &[Ar
 /// Medians in µs of the network alone, and of the network with maps, bands and prediction, call by call in turn.
 fn forward_and_cam(folder: &str, model: &Model, spectrum: &RawSpectrum) -> anyhow::Result<(f64, f64)> {
     let manifest = model.manifest();
-    let proto = tract_onnx::onnx().proto_model_for_path(std::path::Path::new(folder).join(&manifest.network.file))?;
+    let file = std::fs::read(std::path::Path::new(folder).join(&manifest.network.file))?;
     let shape = (model.pipeline().channels(), model.pipeline().axis().len());
-    let alone = Network::load(&proto, shape, &manifest.network.output, &[])?;
+    let alone = Network::load(&proto::decode(&file)?, shape, &manifest.network.output, &[])?;
     let prepared = model.pipeline().prepare(spectrum, &mut Workspace::default())?;
     let (mut alone_session, mut session) = (alone.session()?, model.session()?);
     let (mut forward, mut cam) = (Vec::new(), Vec::new());

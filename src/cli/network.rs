@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use onnx_gradient::external::{side_files, take_in};
+use onnx_gradient::external::{self, side_files};
 use onnx_gradient::onnx::ModelProto;
 use onnx_gradient::{GradientError, proto};
 use ramand_model::{GradientFailure, ONNX_BYTES_MAX};
@@ -56,7 +56,7 @@ pub(super) fn load(path: &Path) -> Result<Loaded, CommandError> {
         left = left.saturating_sub(content.len() as u64);
         files.insert(name.clone(), content);
     }
-    take_in(&mut model, &files).map_err(named)?;
+    external::load(&mut model, &files).map_err(named)?;
     Ok(Loaded { model, bytes, gathered: !names.is_empty() })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use onnx_gradient::onnx::ModelProto;
-use onnx_gradient::{Attached, CLASS_INDEX, Graph, Seed, Target, Tensor, attach, fix_shape};
+use onnx_gradient::{Attached, CLASS_INDEX, Graph, Seed, Target, Tensor, attach, fix_shape, proto};
 use ramand_model::optimised;
 use tract_onnx::prelude::{Datum, Framework, InferenceFact, IntoRunnable, Tensor as Engine, TypedSimpleState, tensor0};
 
@@ -39,9 +39,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn new(model: &ModelProto, shape: &[usize]) -> Self {
-        let graph = model.graph.as_ref().expect("a graph");
-        let mut loaded =
-            tract_onnx::onnx().with_ignore_value_info(true).model_for_proto_model(model).expect("tract reads it");
+        let graph = model.graph.as_option().expect("a graph");
+        let mut loaded = tract_onnx::onnx()
+            .with_ignore_value_info(true)
+            .model_for_read(&mut proto::encode(model).as_slice())
+            .expect("tract reads it");
         loaded.set_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), shape)).expect("tract takes the shape");
         let plan = optimised(loaded).and_then(|model| model.into_runnable()).expect("tract optimises it");
         let outputs = graph.output.iter().map(|output| output.name.clone()).collect();

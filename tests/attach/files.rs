@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use onnx_gradient::external::{side_files, take_in};
+use onnx_gradient::external::{self, side_files};
 use onnx_gradient::onnx::ModelProto;
 use onnx_gradient::proto;
 use serde::Deserialize;
@@ -65,7 +65,7 @@ impl File {
         let mut model = self.alone();
         let names = side_files(&model).expect("names of files");
         let content = |name: String| (name.clone(), std::fs::read(folder().join(name)).expect("the file is there"));
-        take_in(&mut model, &names.into_iter().map(content).collect()).expect("the numbers are there");
+        external::load(&mut model, &names.into_iter().map(content).collect()).expect("the numbers are there");
         model
     }
 

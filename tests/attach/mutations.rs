@@ -53,7 +53,7 @@ fn check(what: &str, change: Change) {
 
 /// The numbers that attaching added, of rank 3 or more: kernels.
 fn kernels(model: &mut ModelProto) -> impl Iterator<Item = &mut TensorProto> {
-    let added = model.graph.as_mut().expect("a graph").initializer.iter_mut();
+    let added = model.graph.as_option_mut().expect("a graph").initializer.iter_mut();
     added.filter(|tensor| {
         tensor.name.starts_with("grad/") && tensor.dims.len() >= 3 && tensor.dims.iter().skip(2).any(|&size| size > 1)
     })
@@ -140,7 +140,7 @@ fn swapped_phases_are_seen() {
 
 /// The kernels whose convolution gives phases that are then put side by side.
 fn phased_kernels(model: &ModelProto) -> Vec<String> {
-    let nodes = &model.graph.as_ref().expect("a graph").node;
+    let nodes = &model.graph.as_option().expect("a graph").node;
     let next = |name: &str| nodes.iter().find(|node| node.input.iter().any(|input| input == name));
     let convolutions = nodes.iter().filter(|node| node.name.starts_with("grad/") && node.op_type == "Conv");
     let phased = convolutions.filter(|node| {

@@ -33,7 +33,7 @@ fn case(folder: &Path, file: &File, index: usize, seed: Seed, attached: &Attache
     let name = format!("{}-{index}-{seed:?}.onnx", file.name);
     std::fs::write(folder.join(&name), proto::encode(&attached.model)).expect("written");
     let mut running = Running::new(&attached.model, &file.input);
-    let input = &attached.model.graph.as_ref().expect("a graph").input[0].name;
+    let input = &attached.model.graph.as_option().expect("a graph").input[0].name;
     let runs = file.rows().into_iter().enumerate().map(|(number, row)| {
         let outputs = row.y.len();
         let best = (0..outputs).max_by(|&a, &b| row.y[a].total_cmp(&row.y[b])).expect("an output");

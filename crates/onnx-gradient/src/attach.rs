@@ -2,23 +2,24 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::error::GradientError;
-use super::geometry::{Reach, reaches};
-use super::graph::Graph;
-use super::positions::{Positions, input_axis};
-use super::proto;
-use super::seed::{Seed, winner};
-use super::select::avoiding;
-use super::shapes::pin_all;
-use super::tensor::{Tensor, elements, strides};
-use super::walk::{TRIED_MAX, constant_gradient, depends, first_nonlinear, walk};
-use crate::onnx::ModelProto;
+use crate::error::GradientError;
+use crate::geometry::reaches;
+use crate::graph::Graph;
+use crate::onnx::{ModelProto, ValueInfoProto};
+use crate::positions::{Positions, input_axis};
+use crate::proto;
+use crate::reach::Reach;
+use crate::seed::{Seed, winner};
+use crate::select::avoiding;
+use crate::shapes::{pin, sizes};
+use crate::tensor::{Tensor, strides};
+use crate::walk::{TRIED_MAX, constant_gradient, depends, first_nonlinear, outputs, walk};
 
-/// The name that `ramand model attach` gives to the output that holds the explained layer.
+/// A name for the output that holds the target's own value, [`Target::activation`]. Any other will do as well.
 pub const ACTIVATION: &str = "grad/activation";
-/// To the output that holds the gradient.
+/// A name for the output that holds the gradient, [`Target::gradient`].
 pub const GRADIENT: &str = "grad/gradient";
-/// To the output that holds the map itself, where all behind the layer is linear.
+/// A name for the output of [`attach_map`], the map itself.
 pub const MAP: &str = "grad/map";
 
 /// A tensor to differentiate with respect to, and the names of the outputs that will hold it and the gradient.
@@ -33,6 +34,7 @@ pub struct Target<'a> {
 }
 
 /// A graph with its gradient.
+#[non_exhaustive]
 #[derive(Debug, Clone)]
 pub struct Attached {
     /// The model, with two more outputs for each target, after its own.
@@ -45,15 +47,16 @@ pub struct Attached {
 }
 
 /// What is known about a target before the model runs.
+#[non_exhaustive]
 #[derive(Debug, Clone)]
 pub struct AttachedTarget {
-    /// Outputs of the network.
+    /// How many outputs the network has: the elements of the value that is differentiated.
     pub outputs: usize,
-    /// Channels of the target.
+    /// How many feature maps the target has, its size along [`Positions::map_axis`].
     pub maps: usize,
-    /// Positions of the target.
+    /// How many positions the target has, its size along [`Positions::cell_axis`].
     pub cells: usize,
-    /// The target's own shape.
+    /// The target's own shape, [1, …].
     pub shape: Vec<usize>,
     /// Which of its axes count maps and cells.
     pub positions: Positions,
@@ -72,7 +75,9 @@ impl AttachedTarget {
     }
 }
 
-/// Attaches ∂`output`/∂target for every target, every target held fixed while differentiating by another, so that targets
+/// Attaches ∂`output`/∂target for every target by reverse accumulation: each node on the way turns the cotangents of its
+/// outputs into those of its operands, the vector-Jacobian product, and where a value is read more than once its cotangents are added (Griewank and
+/// Walther, *Evaluating Derivatives*, 2008, chapter 3). Every target is held fixed while differentiating by another, so that targets
 /// may lie behind one another (a skip from the input, and the trunk).
 ///
 /// `output` has a batch of size 1; its other elements are the outputs. Of the new inputs, outputs and nodes, all but the
@@ -80,7 +85,9 @@ impl AttachedTarget {
 /// from then on.
 ///
 /// # Errors
-/// When the graph is not valid, a name unknown, a shape another one, an operator on the way without a rule, or when the
+/// Those of [`Graph::new`]; [`GradientError::NoValue`] and [`GradientError::Shape`] of the output or a target,
+/// [`GradientError::NoRule`] of an operator on the way, [`GradientError::Rows`] where [`Seed::All`] meets an operator that mixes
+/// the batch, [`GradientError::Attached`] when a name for a new output is taken, and [`GradientError::Independent`] when the
 /// output does not depend on a target.
 pub fn attach(model: &ModelProto, output: &str, seed: Seed, targets: &[Target<'_>]) -> Result<Attached, GradientError> {
     let mut graph = Graph::new(model)?;
@@ -104,7 +111,7 @@ pub fn attach(model: &ModelProto, output: &str, seed: Seed, targets: &[Target<'_
     Ok(Attached { model: file.with(graph, &added)?, targets: found, bypassed })
 }
 
-/// Of which outputs a map is attached.
+/// Of which outputs [`attach_map`] attaches a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MapOf {
     /// The greatest output of each run; the first of equals.
@@ -114,10 +121,11 @@ pub enum MapOf {
 }
 
 /// Attaches M\[o, i\] = Σ_k ∂y_o/∂A\[k, i\] · A\[k, i\] itself, as the output `map`, [1, cells] or [outputs, cells]: where all behind
-/// the target is linear, the gradient is a constant and there is nothing to walk through.
+/// the target is linear, the gradient is a constant and there is nothing to walk through. This is the map of HiResCAM (Draelos and
+/// Carin 2020), and CAM (Zhou et al. 2016) where the gradient is the same at every cell.
 ///
 /// # Errors
-/// As [`attach`], and when the gradient depends on the input: the first node that makes it so is named.
+/// As [`attach`], and [`GradientError::NotLinear`] when the gradient depends on the input: the first node that makes it so is named.
 pub fn attach_map(
     model: &ModelProto,
     output: &str,
@@ -200,8 +208,7 @@ struct File<'m> {
 
 impl<'m> File<'m> {
     fn of(model: &'m ModelProto, graph: &Graph) -> Self {
-        let protos = model.graph.iter();
-        let names = protos.flat_map(|graph| {
+        let names = model.graph.as_option().into_iter().flat_map(|graph| {
             let nodes = graph.node.iter().flat_map(|node| node.output.iter().cloned());
             nodes.chain(graph.initializer.iter().map(|initializer| initializer.name.clone()))
         });
@@ -212,7 +219,7 @@ impl<'m> File<'m> {
     fn with(self, graph: Graph, outputs: &[&str]) -> Result<ModelProto, GradientError> {
         let mut model = self.model.clone();
         pin_all(&mut model, &graph);
-        let proto = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
+        let proto = model.graph.as_option_mut().ok_or(GradientError::NoGraph)?;
         for name in graph.inputs().iter().skip(self.inputs) {
             proto.input.push(proto::typed_value(name, graph.fact(name)?));
         }
@@ -225,18 +232,6 @@ impl<'m> File<'m> {
         proto.node.extend(nodes);
         proto.initializer.extend(initializers);
         Ok(model)
-    }
-}
-
-/// How many outputs the network has.
-pub(super) fn outputs(graph: &Graph, output: &str) -> Result<usize, GradientError> {
-    let found = graph.shape(output)?;
-    match found.first() {
-        None | Some(1) => elements(found),
-        Some(_) => {
-            let (name, found) = (output.to_owned(), found.to_vec());
-            Err(GradientError::Shape { name, found, expected: "[1, outputs]" })
-        }
     }
 }
 
@@ -276,4 +271,17 @@ fn describe(
         found.push(AttachedTarget { outputs, maps, cells, shape, positions, constant, reach });
     }
     Ok(found)
+}
+
+/// Writes into inputs and outputs the sizes that the graph was analysed with, and drops what is declared with open ones:
+/// the gradient holds for these sizes only.
+fn pin_all(model: &mut ModelProto, graph: &Graph) {
+    let Some(proto) = model.graph.as_option_mut() else { return };
+    let open = |info: &ValueInfoProto| sizes(info).is_none_or(|sizes| sizes.contains(&None));
+    for info in proto.input.iter_mut().chain(&mut proto.output).filter(|info| open(info)) {
+        if let Ok(shape) = graph.shape(&info.name) {
+            pin(info, shape);
+        }
+    }
+    proto.value_info.retain(|info| !open(info));
 }

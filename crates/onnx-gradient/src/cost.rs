@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::geometry::Reach;
-use super::graph::{Graph, operator};
-use super::node::Node;
-use super::tensor::Element;
-use super::walk::{dependents, sources};
+use crate::fact::Element;
+use crate::graph::Graph;
+use crate::node::Node;
+use crate::reach::Reach;
+use crate::walk::{dependents, sources};
 
 /// About how many multiplications it takes to calculate `wanted` where `given` is there already: a convolution or a matrix
 /// product counts its terms, any other operator the elements it gives. What is constant costs nothing, nor does what only
@@ -21,7 +21,7 @@ pub fn multiplications(graph: &Graph, wanted: &[&str], given: &[&str]) -> u64 {
         }
         needed.extend(node.reads().filter(|name| !given.contains(name)));
         let facts = node.outputs.iter().map(|output| graph.fact(output).cloned());
-        let (Ok(rule), Ok(facts)) = (operator(node), facts.collect::<Result<Vec<_>, _>>()) else { continue };
+        let (Ok(rule), Ok(facts)) = (graph.rule(node), facts.collect::<Result<Vec<_>, _>>()) else { continue };
         if !MOVES.contains(&node.op.as_str()) {
             total = total.saturating_add(rule.work(graph, node, &facts));
         }
@@ -49,15 +49,15 @@ const MOVES: &[&str] = &[
 ];
 
 /// The nodes whose operator is not understood: name and operator, in order.
-pub fn unruled(graph: &Graph) -> Vec<(&str, &str)> {
-    let unknown = graph.nodes().iter().filter(|node| node.op != "Constant" && operator(node).is_err());
+pub fn unsupported_nodes(graph: &Graph) -> Vec<(&str, &str)> {
+    let unknown = graph.nodes().iter().filter(|node| node.op != "Constant" && graph.rule(node).is_err());
     unknown.map(|node| (node.name.as_str(), node.op.as_str())).collect()
 }
 
 /// Whether a value depends on `input` also along a way on which position is lost (a global average, a dense layer, an
 /// attention) or through a normalisation over the positions, so that each of its cells depends on the whole axis; `reaches`
 /// are those of [`super::geometry::reaches`].
-pub fn whole_axis(graph: &Graph, input: &str, value: &str, reaches: &HashMap<String, Reach>) -> bool {
+pub fn has_global_receptive_field(graph: &Graph, input: &str, value: &str, reaches: &HashMap<String, Reach>) -> bool {
     let (behind, before) = (dependents(graph, &[input], &[]), sources(graph, value));
     let lost = |name: &&String| {
         graph.constant(name).is_none()

@@ -1,4 +1,4 @@
-//! Initialisers whose numbers lie in files beside the ONNX file, as PyTorch writes those of larger networks.
+//! External data: initialisers whose numbers lie in files beside the ONNX file, as PyTorch writes those of larger networks.
 //!
 //! Such an initialiser says `location`, the file's name, and where in it its bytes are: `offset`, 0 by default, and `length`,
 //! by default the rest of the file.
@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
-use super::error::GradientError;
+use crate::error::GradientError;
+use crate::onnx::tensor_proto::DataLocation;
 use crate::onnx::{ModelProto, TensorProto};
 
 /// Bytes of all such initialisers together: several may share a stretch of one file, so that the files' sizes limit nothing.
@@ -15,19 +16,22 @@ const BYTES_MAX: usize = 64 << 20;
 /// The names of the files beside the ONNX file that hold numbers of it.
 ///
 /// # Errors
-/// When a location is anything but the name of a file in the same folder.
+/// [`GradientError::Initializer`] when a location is anything but the name of a file in the same folder.
 pub fn side_files(model: &ModelProto) -> Result<BTreeSet<String>, GradientError> {
-    let initializers = model.graph.iter().flat_map(|graph| &graph.initializer);
-    initializers.filter(|tensor| is_outside(tensor)).map(|tensor| location(tensor).map(str::to_owned)).collect()
+    let initializers = &model.graph.initializer;
+    initializers.iter().filter(|tensor| is_outside(tensor)).map(|tensor| location(tensor).map(str::to_owned)).collect()
 }
 
-/// Puts the numbers that lie in `files`, by name, where they belong.
+/// Loads the numbers that lie in `files`, by the files' names, into their initialisers: what `load_external_data_for_model` of
+/// the Python package does.
 ///
 /// # Errors
-/// When a file is missing or shorter than an initialiser says, or when there are too many numbers.
-pub fn take_in(model: &mut ModelProto, files: &BTreeMap<String, Vec<u8>>) -> Result<(), GradientError> {
+/// [`GradientError::Initializer`] when a file is missing or shorter than an initialiser says, [`GradientError::TooMany`] when
+/// all of them have more than 64 MiB.
+pub fn load(model: &mut ModelProto, files: &BTreeMap<String, Vec<u8>>) -> Result<(), GradientError> {
     let mut taken = 0_usize;
-    for tensor in model.graph.iter_mut().flat_map(|graph| &mut graph.initializer) {
+    let initializers = model.graph.as_option_mut().into_iter().flat_map(|graph| &mut graph.initializer);
+    for tensor in initializers {
         if !is_outside(tensor) {
             continue;
         }
@@ -45,14 +49,14 @@ pub fn take_in(model: &mut ModelProto, files: &BTreeMap<String, Vec<u8>>) -> Res
         }
         tensor.raw_data = bytes.to_vec();
         tensor.external_data.clear();
-        tensor.data_location = None;
+        tensor.data_location = DataLocation::Default.into();
     }
     Ok(())
 }
 
 /// Whether an initialiser's numbers are not in the ONNX file.
 pub(super) fn is_outside(tensor: &TensorProto) -> bool {
-    !tensor.external_data.is_empty() || tensor.data_location.is_some_and(|place| place != 0)
+    !tensor.external_data.is_empty() || tensor.data_location != DataLocation::Default
 }
 
 /// What an initialiser is refused with whose numbers were not brought along.

@@ -2,34 +2,21 @@
 
 mod emit;
 mod grow;
-mod read;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::error::GradientError;
-use super::node::Node;
-use super::ops::{self, Rule};
-use super::tensor::{Element, Tensor};
-use crate::onnx::{ModelProto, NodeProto, ValueInfoProto};
-
-/// Nodes of a file, those that were attached included. The largest networks for spectra have a few hundred.
-const NODES_MAX: usize = 20_000;
-/// The oldest operator set whose Slice, Pad and Clip take operands as the ones written here.
-const OPERATOR_SET_OLDEST: i64 = 11;
-/// The newest one these operators were checked against.
-const OPERATOR_SET_NEWEST: i64 = 23;
-
-/// What is known of a value before the graph runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fact {
-    pub(super) shape: Vec<usize>,
-    pub(super) element: Element,
-}
+use crate::error::GradientError;
+use crate::fact::{Element, Fact};
+use crate::node::Node;
+use crate::onnx::NodeProto;
+use crate::reach::Reach;
+use crate::tensor::Tensor;
 
 /// A validated graph: sorted, every name produced once, every shape known or known to be unknown.
 #[derive(Debug, Clone)]
 pub struct Graph {
+    rules: Rules,
     operator_set: i64,
     inputs: Vec<String>,
     outputs: Vec<String>,
@@ -52,6 +39,43 @@ pub struct Graph {
     winner: Option<Winner>,
 }
 
+/// One ONNX operator, as the graph sees it: any number of outputs.
+///
+/// A cotangent has the shape of its value; with [`Graph::rows`] above one it counts the outputs that are differentiated
+/// on the first axis, the batch, which is of size 1 in the value.
+pub(crate) trait Rule: Sync {
+    /// Shape and element type of the outputs. Optional outputs at the end may be missing: nothing is known of them.
+    fn facts(&self, graph: &Graph, node: &Node) -> Result<Vec<Fact>, GradientError>;
+
+    /// The value of the first output, where the shapes alone determine it.
+    fn known(&self, _graph: &Graph, _node: &Node) -> Option<Tensor> {
+        None
+    }
+
+    /// The outputs in f64. An operand is `None` where it is left out.
+    fn values(&self, graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Vec<Tensor>, GradientError>;
+
+    /// Appends the nodes that turn the cotangents of the outputs into the one of operand `index`, whose name they return.
+    /// `None` stands for zero, for what is given as for what is returned.
+    fn cotangent(
+        &self,
+        graph: &mut Graph,
+        node: &Node,
+        index: usize,
+        cotangents: &[Option<String>],
+    ) -> Result<Option<String>, GradientError>;
+
+    /// Where the outputs' cells look on the input axis, from where the operands' do; `None` where position is lost.
+    fn reaches(&self, graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Vec<Option<Reach>>;
+
+    /// About how many multiplications [`Rule::values`] takes.
+    fn work(&self, graph: &Graph, node: &Node, outputs: &[Fact]) -> u64;
+}
+
+/// The rule for the operator of that name; `None` where there is none. The operators lie above the graph, which is given
+/// them when it is made.
+pub(crate) type Rules = fn(&str) -> Option<&'static dyn Rule>;
+
 /// The cotangent that is 1 at the greatest output, and that output's index.
 #[derive(Debug, Clone)]
 struct Winner {
@@ -60,24 +84,13 @@ struct Winner {
 }
 
 impl Graph {
-    /// Checks the graph of a model, and finds the shape of each value. A batch dimension without a size is 1.
-    ///
-    /// # Errors
-    /// When a name is missing, produced twice or used before it is produced, when a shape is impossible or too large,
-    /// or when a known operator is used in a way that is not supported.
-    pub fn new(model: &ModelProto) -> Result<Self, GradientError> {
-        let proto = model.graph.as_ref().ok_or(GradientError::NoGraph)?;
-        let set = model.opset_import.iter().find(|set| set.domain.is_empty() || set.domain == "ai.onnx");
-        let operator_set = set.map_or(0, |set| set.version);
-        if !(OPERATOR_SET_OLDEST..=OPERATOR_SET_NEWEST).contains(&operator_set) {
-            let (oldest, newest) = (OPERATOR_SET_OLDEST, OPERATOR_SET_NEWEST);
-            return Err(GradientError::OperatorSet { found: operator_set, oldest, newest });
-        }
-        limited("nodes", proto.node.len(), NODES_MAX)?;
-        let mut graph = Self {
+    /// A graph of nothing yet, for nodes of that operator set.
+    pub(crate) fn empty(operator_set: i64, outputs: Vec<String>, rules: Rules) -> Self {
+        Self {
+            rules,
             operator_set,
             inputs: Vec::new(),
-            outputs: proto.output.iter().map(|output| output.name.clone()).collect(),
+            outputs,
             nodes: Vec::new(),
             facts: HashMap::new(),
             constants: HashMap::new(),
@@ -90,56 +103,23 @@ impl Graph {
             folding: 0,
             rows: 1,
             winner: None,
-        };
-        for initializer in &proto.initializer {
-            graph.provide(&initializer.name)?;
-            if let Some(constant) = Tensor::read(initializer)? {
-                graph.set_constant(&initializer.name, constant)?;
-            }
         }
-        for input in &proto.input {
-            // Old files list their initialisers among the inputs.
-            if !graph.names.contains(&input.name) {
-                graph.provide(&input.name)?;
-                graph.set_fact(&input.name, read::input(input)?)?;
-                graph.inputs.push(input.name.clone());
-            }
-        }
-        let declared: HashMap<&str, &ValueInfoProto> =
-            proto.value_info.iter().chain(&proto.output).map(|info| (info.name.as_str(), info)).collect();
-        for node in &proto.node {
-            graph.add(Node::new(node))?;
-            for output in &node.output {
-                let known = graph.facts.contains_key(output) || output.is_empty();
-                if let (false, Some(fact)) =
-                    (known, declared.get(output.as_str()).and_then(|info| read::declared(info)))
-                {
-                    graph.set_fact(output, fact)?;
-                }
-            }
-        }
-        for output in &proto.output {
-            if !graph.names.contains(&output.name) {
-                return Err(GradientError::NoValue { name: output.name.clone() });
-            }
-        }
-        Ok(graph)
     }
 
-    /// The inputs that are no initialisers, in order.
+    /// The names of the inputs that are no initialisers, in the file's order.
     pub fn inputs(&self) -> &[String] {
         &self.inputs
     }
 
-    /// The outputs, in order.
+    /// The names of the outputs, in the file's order, those that were attached last.
     pub fn outputs(&self) -> &[String] {
         &self.outputs
     }
 
-    /// The shape of a value.
+    /// The sizes of a value's axes.
     ///
     /// # Errors
-    /// When there is no such value, or its shape is not known.
+    /// [`GradientError::NoValue`] when there is no such value, [`GradientError::NoShape`] when its shape is not known.
     pub fn shape(&self, name: &str) -> Result<&[usize], GradientError> {
         self.fact(name).map(|fact| fact.shape.as_slice())
     }
@@ -169,7 +149,7 @@ impl Graph {
     /// Refuses graphs with an operator whose shapes and values are not understood here.
     ///
     /// # Errors
-    /// Names the first such node.
+    /// [`GradientError::NoRule`] of the first such node.
     pub fn understood(&self) -> Result<(), GradientError> {
         match self.unknown.first() {
             None => Ok(()),
@@ -181,7 +161,8 @@ impl Graph {
     /// `given` are the inputs; a value inside the graph can be given too, and its producer is then left out.
     ///
     /// # Errors
-    /// When a value needed is neither given nor constant, or an operator is not understood.
+    /// [`GradientError::NoValue`] when a value needed is neither given nor constant, [`GradientError::NoRule`] when an operator
+    /// is not understood.
     pub fn evaluate(
         &self,
         given: &HashMap<String, Tensor>,
@@ -198,13 +179,13 @@ impl Graph {
         }
         let mut values = given.clone();
         for node in run.into_iter().rev() {
-            let operator = operator(node)?;
+            let rule = self.rule(node)?;
             let tensors = (0..node.inputs.len()).map(|index| {
                 let name = node.input(index)?;
                 values.get(name).or(self.constant(name))
             });
             let tensors: Vec<Option<&Tensor>> = tensors.collect();
-            for (name, value) in node.outputs.iter().zip(operator.values(self, node, &tensors)?) {
+            for (name, value) in node.outputs.iter().zip(rule.values(self, node, &tensors)?) {
                 // What was given stays, though its producer runs for another output.
                 if let (false, Some(element)) = (given.contains_key(name), self.element(name)) {
                     values.insert(name.clone(), value.with_element(element));
@@ -218,37 +199,50 @@ impl Graph {
         found.collect()
     }
 
-    pub(super) fn nodes(&self) -> &[Arc<Node>] {
+    /// Whether something gives a value of that name.
+    pub(crate) fn provides(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// The rule for the operator of a node.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn rule(&self, node: &Node) -> Result<&'static dyn Rule, GradientError> {
+        (self.rules)(&node.op).ok_or_else(|| node.no_rule())
+    }
+
+    pub(crate) fn nodes(&self) -> &[Arc<Node>] {
         &self.nodes
     }
 
     /// The node that gives a value; `None` for inputs and initialisers.
-    pub(super) fn producer(&self, name: &str) -> Option<&Arc<Node>> {
+    pub(crate) fn producer(&self, name: &str) -> Option<&Arc<Node>> {
         self.producers.get(name).and_then(|&place| self.nodes.get(place))
     }
 
     /// The place of the node that gives a value, in the order they are computed.
-    pub(super) fn place(&self, name: &str) -> Option<usize> {
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
         self.producers.get(name).copied()
     }
 
     /// The nodes that read a value.
-    pub(super) fn consumers(&self, name: &str) -> impl Iterator<Item = &Node> {
+    pub(crate) fn consumers(&self, name: &str) -> impl Iterator<Item = &Node> {
         let places = self.consumers.get(name).map_or(&[] as &[usize], Vec::as_slice);
         places.iter().filter_map(|&place| self.nodes.get(place)).map(AsRef::as_ref)
     }
 
     /// Rows that cotangents have on the batch axis: one for each output that is differentiated. With one row, a cotangent
     /// has the shape of its value.
-    pub(super) fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
-    pub(super) fn set_rows(&mut self, rows: usize) {
+    pub(crate) fn set_rows(&mut self, rows: usize) {
         self.rows = rows;
     }
 
-    pub(super) fn operator_set(&self) -> i64 {
+    pub(crate) fn operator_set(&self) -> i64 {
         self.operator_set
     }
 
@@ -259,7 +253,7 @@ impl Graph {
         for node in self.nodes.iter().rev() {
             if node.outputs.iter().any(|output| needed.contains(output.as_str()) && !self.facts.contains_key(output)) {
                 needed.extend(node.reads());
-                if ops::operator(&node.op).is_none() {
+                if (self.rules)(&node.op).is_none() {
                     blamed = Some(node);
                 }
             }
@@ -267,7 +261,7 @@ impl Graph {
         blamed
     }
 
-    pub(super) fn fact(&self, name: &str) -> Result<&Fact, GradientError> {
+    pub(crate) fn fact(&self, name: &str) -> Result<&Fact, GradientError> {
         match self.facts.get(name) {
             Some(fact) => Ok(fact),
             None if self.names.contains(name) => {
@@ -280,30 +274,30 @@ impl Graph {
     }
 
     /// The shape of an operand.
-    pub(super) fn operand_shape(&self, node: &Node, index: usize) -> Result<&[usize], GradientError> {
+    pub(crate) fn operand_shape(&self, node: &Node, index: usize) -> Result<&[usize], GradientError> {
         self.shape(node.input(index).ok_or_else(|| node.fault(format!("operand {index} is missing")))?)
     }
 
     /// What the element type of an operand is.
-    pub(super) fn operand_element(&self, node: &Node, index: usize) -> Result<Element, GradientError> {
+    pub(crate) fn operand_element(&self, node: &Node, index: usize) -> Result<Element, GradientError> {
         let name = node.input(index).ok_or_else(|| node.fault(format!("operand {index} is missing")))?;
         self.fact(name).map(|fact| fact.element)
     }
 
     /// The constant of that name.
-    pub(super) fn constant(&self, name: &str) -> Option<&Tensor> {
+    pub(crate) fn constant(&self, name: &str) -> Option<&Tensor> {
         self.constants.get(name).map(Arc::as_ref)
     }
 
     /// An operand that must be a floating-point constant.
-    pub(super) fn constant_operand(&self, node: &Node, index: usize) -> Result<&Tensor, GradientError> {
+    pub(crate) fn constant_operand(&self, node: &Node, index: usize) -> Result<&Tensor, GradientError> {
         let constant = node.input(index).and_then(|name| self.constant(name));
         let numbers = constant.filter(|constant| constant.element() == Element::Float);
         numbers.ok_or_else(|| node.fault(format!("operand {index} is not a constant")))
     }
 
     /// An operand that must be a constant list of integers, or one integer; `None` where it is left out.
-    pub(super) fn integers(&self, node: &Node, index: usize) -> Result<Option<Vec<i64>>, GradientError> {
+    pub(crate) fn integers(&self, node: &Node, index: usize) -> Result<Option<Vec<i64>>, GradientError> {
         let Some(name) = node.input(index) else { return Ok(None) };
         let listed = |constant: &&Tensor| constant.element() == Element::Integer && constant.shape().len() <= 1;
         match self.constant(name).filter(listed) {
@@ -313,21 +307,8 @@ impl Graph {
     }
 
     /// Axes, which newer operator sets give as an operand and older ones as an attribute.
-    pub(super) fn axes(&self, node: &Node) -> Result<Option<Vec<i64>>, GradientError> {
+    pub(crate) fn axes(&self, node: &Node) -> Result<Option<Vec<i64>>, GradientError> {
         let operand = self.integers(node, 1)?;
         Ok(operand.or(node.ints("axes")?.map(<[i64]>::to_vec)))
     }
-}
-
-/// The operator of a node.
-///
-/// # Errors
-/// When there is no rule for it.
-pub(super) fn operator(node: &Node) -> Result<&'static dyn Rule, GradientError> {
-    ops::operator(&node.op).ok_or_else(|| node.no_rule())
-}
-
-fn limited(what: &'static str, found: usize, limit: usize) -> Result<(), GradientError> {
-    let (found, limit) = (found as u64, limit as u64);
-    if found <= limit { Ok(()) } else { Err(GradientError::TooMany { what, found, limit }) }
 }

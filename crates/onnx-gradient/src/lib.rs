@@ -1,23 +1,29 @@
-//! Reverse-mode differentiation over ONNX graphs: attaches the gradient subgraph as plain ONNX operators.
+//! Reverse-mode differentiation over ONNX graphs, attached as plain ONNX operators.
 //!
-//! [`attach`] walks the graph backwards from an output to one or more target tensors. Every operator knows its own
-//! vector-Jacobian product and appends the nodes that compute it; what depends on constants alone is computed here, so
-//! that a linear head's gradient costs nothing at run time. The result is an ordinary ONNX file.
+#![doc = include_str!("../README.md")]
 //!
-//! A new operator is one `impl` in `ops`: its shape, its value, its vector-Jacobian product.
+//! # In the source
+//!
+//! A new operator is one `impl` in `ops`: its shape, its value in f64, its vector-Jacobian product. `graph` holds what is known
+//! of every value and grows node by node; `walk` takes the cotangents from the output back to the targets.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 mod attach;
 mod cost;
-mod dropped;
+mod declared;
 mod error;
 pub mod external;
+mod fact;
 pub mod geometry;
 mod graph;
 mod node;
+pub mod onnx;
 mod ops;
 mod positions;
 pub mod proto;
-pub use tract_onnx::pb as onnx;
+mod reach;
+mod read;
 mod seed;
 mod select;
 mod shapes;
@@ -25,12 +31,12 @@ mod tensor;
 mod walk;
 
 pub use attach::{ACTIVATION, Attached, AttachedTarget, GRADIENT, MAP, MapOf, Target, attach, attach_map};
-pub use cost::{multiplications, unruled, whole_axis};
-pub use dropped::dropped;
+pub use cost::{has_global_receptive_field, multiplications, unsupported_nodes};
 pub use error::GradientError;
+pub use fact::Element;
 pub use graph::Graph;
 pub use positions::Positions;
 pub use seed::{CLASS_INDEX, COTANGENT, Seed};
 pub use select::{Explained, Layer, Role, auto_layer, earlier_layer, explained, find_layer, layers, score_of};
-pub use shapes::{fix_shape, open_shape, sizes};
-pub use tensor::{Element, Tensor};
+pub use shapes::{fix_shape, sizes};
+pub use tensor::Tensor;

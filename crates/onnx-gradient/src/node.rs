@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::error::GradientError;
-use super::tensor::{Element, Tensor};
+use crate::error::GradientError;
+use crate::fact::Element;
 use crate::onnx::attribute_proto::AttributeType;
-use crate::onnx::{AttributeProto, GraphProto, NodeProto};
+use crate::onnx::{AttributeProto, Enumeration, GraphProto, NodeProto};
+use crate::tensor::Tensor;
 
 /// An operator with its operands and attributes.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +69,7 @@ impl Node {
 
     /// The value of a Constant node; `None` where it is of a type no gradient is computed with.
     pub(super) fn constant(&self) -> Result<Option<Tensor>, GradientError> {
-        if let Some(tensor) = self.attribute("value").and_then(|attribute| attribute.t.as_ref()) {
+        if let Some(tensor) = self.attribute("value").and_then(|attribute| attribute.t.as_option()) {
             return Tensor::read(tensor);
         }
         let scalar = |value: f64| Tensor::new(Vec::new(), vec![value]);
@@ -104,8 +105,8 @@ impl Node {
 
     fn typed(&self, name: &str, expected: AttributeType) -> Result<Option<&AttributeProto>, GradientError> {
         match self.attribute(name) {
-            Some(attribute) if attribute.r#type != i32::from(expected) => {
-                Err(self.fault(format!("attribute '{name}' is not of type {}", expected.as_str_name())))
+            Some(attribute) if attribute.r#type != expected => {
+                Err(self.fault(format!("attribute '{name}' is not of type {}", expected.proto_name())))
             }
             found => Ok(found),
         }
@@ -121,7 +122,7 @@ impl Node {
 }
 
 fn subgraphs(attribute: &AttributeProto) -> impl Iterator<Item = &GraphProto> {
-    attribute.g.iter().chain(&attribute.graphs)
+    attribute.g.as_option().into_iter().chain(&attribute.graphs)
 }
 
 /// The names that a subgraph reads and does not provide itself. The protobuf reader limits how deep they nest.

@@ -6,10 +6,10 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::error::GradientError;
-use super::graph::Graph;
-use super::node::Node;
-use super::tensor::strides;
+use crate::error::GradientError;
+use crate::graph::Graph;
+use crate::node::Node;
+use crate::tensor::strides;
 
 /// Values looked at on the way to an operator that knows.
 const VISITED_MAX: usize = 200;
@@ -17,9 +17,9 @@ const VISITED_MAX: usize = 200;
 /// The axes of a value of shape [1, maps, cells], [1, cells, maps], or an image whose height or width is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Positions {
-    /// The axis of the feature maps.
+    /// The axis of the feature maps, from 0; the batch is axis 0.
     pub map_axis: usize,
-    /// The axis of the positions.
+    /// The axis of the positions, from 0.
     pub cell_axis: usize,
 }
 
@@ -27,7 +27,8 @@ impl Positions {
     /// Of a value of the graph.
     ///
     /// # Errors
-    /// When there is no such value, when its batch is not of size 1, or when it is laid out in more than one dimension.
+    /// [`GradientError::NoValue`] and [`GradientError::NoShape`] when there is no such value or its shape is not known,
+    /// [`GradientError::Shape`] when its batch is not of size 1, or when it is laid out in more than one dimension.
     pub fn of(graph: &Graph, value: &str) -> Result<Self, GradientError> {
         let shape = graph.shape(value)?;
         let failed = || GradientError::Shape { name: value.to_owned(), found: shape.to_vec(), expected: EXPECTED };

@@ -1,13 +1,9 @@
-//! ONNX's protobuf records: reading and writing bytes, and short ways to make the records a network needs.
-//!
-//! Fields newer than the protobuf definitions of `crate::onnx` are dropped on the way through.
+//! Reading and writing ONNX files, and short ways to make the messages a network needs.
 
-use prost::Message;
+use buffa::{DecodeError, DecodeOptions, Message};
 
-use super::GradientError;
-use super::dropped::records;
-use super::graph::Fact;
-use super::tensor::Element;
+use crate::error::GradientError;
+use crate::fact::{Element, Fact};
 use crate::onnx::attribute_proto::AttributeType;
 use crate::onnx::tensor_proto::DataType;
 use crate::onnx::tensor_shape_proto::{Dimension, dimension};
@@ -23,24 +19,34 @@ pub(super) const FLOAT: i64 = DataType::Float as i64;
 /// The file format version that goes with [`OPERATOR_SET`].
 const IR_VERSION: i64 = 8;
 
-/// Nodes, names, attributes, tensors, dimensions of a file together: each takes memory once it is decoded, however few bytes it has in the
-/// file.
-const RECORDS_MAX: usize = 1 << 18;
+/// How deep messages may nest in a file, subgraphs in subgraphs above all: what reads them calls itself as deep.
+const DEPTH_MAX: u32 = 100;
+/// Bytes that the nodes, names, attributes, tensors and dimensions of a file may take once they are decoded, without their numbers:
+/// two bytes of a file can be a message of some hundred. The largest networks for spectra have a hundredth of it.
+const RECORD_BYTES_MAX: usize = 32 << 20;
+/// Fields of a file that the definition of the format does not have. Each takes some 40 bytes.
+const UNKNOWN_FIELDS_MAX: usize = 1 << 18;
 
-/// Reads an ONNX file.
+/// Reads an ONNX file. What the format's definition does not have is kept, and written again by [`encode`].
 ///
 /// # Errors
-/// When the bytes are no protobuf message of that kind, or one of more records than a network has.
+/// [`GradientError::Decode`] when the bytes are no message of that kind or nest too deep, and
+/// [`GradientError::TooManyRecords`] when its messages take more memory than those of a network do.
 pub fn decode(bytes: &[u8]) -> Result<ModelProto, GradientError> {
-    let records = records(bytes);
-    if records > RECORDS_MAX {
-        let (found, limit) = (records as u64, RECORDS_MAX as u64);
-        return Err(GradientError::TooMany { what: "records in the file", found, limit });
-    }
-    ModelProto::decode(bytes).map_err(GradientError::Decode)
+    let options = DecodeOptions::new()
+        .with_recursion_limit(DEPTH_MAX)
+        .with_element_memory_limit(RECORD_BYTES_MAX)
+        .with_unknown_field_limit(UNKNOWN_FIELDS_MAX);
+    options.decode_from_slice(bytes).map_err(|error| match error {
+        DecodeError::ElementMemoryLimitExceeded => GradientError::TooManyRecords { bytes_max: RECORD_BYTES_MAX },
+        error => GradientError::Decode(error),
+    })
 }
 
-/// Writes an ONNX file.
+/// Writes an ONNX file: known fields in the order of their numbers, then those the definition does not have.
+///
+/// # Panics
+/// When the file would be longer than the 2 GiB that protobuf allows.
 pub fn encode(model: &ModelProto) -> Vec<u8> {
     model.encode_to_vec()
 }
@@ -49,10 +55,10 @@ pub fn encode(model: &ModelProto) -> Vec<u8> {
 pub fn model(graph: GraphProto) -> ModelProto {
     ModelProto {
         ir_version: IR_VERSION,
-        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPERATOR_SET }],
+        opset_import: vec![OperatorSetIdProto { version: OPERATOR_SET, ..OperatorSetIdProto::default() }],
         producer_name: env!("CARGO_PKG_NAME").into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(graph),
+        graph: graph.into(),
         ..ModelProto::default()
     }
 }
@@ -97,13 +103,13 @@ pub fn integers(name: &str, data: &[i64]) -> TensorProto {
 }
 
 /// An i64 initialiser, row-major.
-pub fn shaped_integers(name: &str, shape: &[usize], data: &[i64]) -> TensorProto {
+pub(super) fn shaped_integers(name: &str, shape: &[usize], data: &[i64]) -> TensorProto {
     let raw_data = data.iter().flat_map(|value| value.to_le_bytes()).collect();
     tensor(name, shape, DataType::Int64, raw_data)
 }
 
 /// A boolean initialiser, row-major, a byte a value.
-pub fn booleans(name: &str, shape: &[usize], raw_data: Vec<u8>) -> TensorProto {
+pub(super) fn booleans(name: &str, shape: &[usize], raw_data: Vec<u8>) -> TensorProto {
     tensor(name, shape, DataType::Bool, raw_data)
 }
 
@@ -116,18 +122,22 @@ pub fn value(name: &str, shape: &[usize]) -> ValueInfoProto {
 pub(super) fn typed_value(name: &str, fact: &Fact) -> ValueInfoProto {
     let dimension =
         |&size: &usize| Dimension { value: Some(dimension::Value::DimValue(size as i64)), ..Dimension::default() };
-    let shape = TensorShapeProto { dim: fact.shape.iter().map(dimension).collect() };
+    let dim = fact.shape.iter().map(dimension).collect();
     let elem_type = match fact.element {
         Element::Float => DataType::Float,
         Element::Integer => DataType::Int64,
         Element::Boolean => DataType::Bool,
     };
-    let tensor = type_proto::Tensor { elem_type: elem_type.into(), shape: Some(shape) };
-    let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
-    ValueInfoProto { name: name.into(), r#type: Some(r#type), ..ValueInfoProto::default() }
+    let tensor = type_proto::Tensor {
+        elem_type: elem_type as i32,
+        shape: TensorShapeProto { dim, ..TensorShapeProto::default() }.into(),
+        ..type_proto::Tensor::default()
+    };
+    let r#type = TypeProto { value: tensor.into(), ..TypeProto::default() }.into();
+    ValueInfoProto { name: name.into(), r#type, ..ValueInfoProto::default() }
 }
 
 fn tensor(name: &str, shape: &[usize], data_type: DataType, raw_data: Vec<u8>) -> TensorProto {
     let dims = shape.iter().map(|&size| size as i64).collect();
-    TensorProto { name: name.into(), dims, data_type: data_type.into(), raw_data, ..TensorProto::default() }
+    TensorProto { name: name.into(), dims, data_type: data_type as i32, raw_data, ..TensorProto::default() }
 }

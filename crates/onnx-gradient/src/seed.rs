@@ -1,17 +1,19 @@
 //! What the walk starts from: which output, or which mixture of outputs, is differentiated.
 
-use super::error::GradientError;
-use super::graph::{Fact, Graph};
-use super::proto;
-use super::tensor::{Element, Tensor};
-use super::walk::with_rows;
+use crate::error::GradientError;
+use crate::fact::{Element, Fact};
+use crate::graph::Graph;
+use crate::proto;
+use crate::tensor::Tensor;
+use crate::walk::with_rows;
 
 /// Name of the input that [`Seed::ClassIndex`] adds: i64, a scalar. An index that no output has gives a gradient of zero.
 pub const CLASS_INDEX: &str = "class_index";
 /// Name of the input that [`Seed::Cotangent`] adds: f32 [1, outputs].
 pub const COTANGENT: &str = "cotangent";
 
-/// Which outputs are differentiated, as decided when the graph is made or when it runs.
+/// Which outputs are differentiated, as decided when the graph is made or when it runs: the cotangent ȳ, [rows, outputs], of
+/// ȳᵀ ∂y/∂A.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seed {
     /// The greatest output of this very run; the first of equals.
@@ -25,7 +27,7 @@ pub enum Seed {
 }
 
 impl Seed {
-    /// Rows of the gradient.
+    /// The size of the gradient's first axis, for a network of that many outputs.
     pub fn rows(self, outputs: usize) -> usize {
         if self == Self::All { outputs } else { 1 }
     }
@@ -38,7 +40,7 @@ impl Seed {
             Self::ArgMax if outputs == 1 => graph.emit_constant(Tensor::identity(1))?,
             Self::All => graph.emit_constant(Tensor::identity(outputs))?,
             Self::Cotangent => {
-                graph.emit_input(COTANGENT, Fact { shape: vec![1, outputs], element: Element::Float })?;
+                graph.add_input(COTANGENT, Fact { shape: vec![1, outputs], element: Element::Float })?;
                 COTANGENT.to_owned()
             }
             Self::ArgMax => {
@@ -48,7 +50,7 @@ impl Seed {
                 chosen
             }
             Self::ClassIndex => {
-                graph.emit_input(CLASS_INDEX, Fact { shape: Vec::new(), element: Element::Integer })?;
+                graph.add_input(CLASS_INDEX, Fact { shape: Vec::new(), element: Element::Integer })?;
                 one_hot(graph, CLASS_INDEX, outputs)?
             }
         };

@@ -2,14 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::attach::outputs;
-use super::error::GradientError;
-use super::graph::Graph;
-use super::node::Node;
-use super::ops;
-use super::positions::Positions;
-use super::tensor::Element;
-use super::walk::{constant_gradient, dependents, depends, sources};
+use crate::error::GradientError;
+use crate::fact::Element;
+use crate::graph::Graph;
+use crate::node::Node;
+use crate::positions::Positions;
+use crate::walk::{constant_gradient, dependents, depends, outputs, sources};
 
 /// Names that an error proposes.
 const CANDIDATES_MAX: usize = 5;
@@ -62,7 +60,7 @@ const BETWEEN: &[&str] = &[
 pub struct Layer {
     /// The value's name.
     pub value: String,
-    /// Why it is offered.
+    /// What it is in the network, and so why it is offered.
     pub role: Role,
 }
 
@@ -106,7 +104,7 @@ pub struct Explained {
 /// made from: a softmax saturates and couples the classes.
 ///
 /// # Errors
-/// When there is no such output.
+/// [`GradientError::Unknown`] when there is no such output, [`GradientError::NoOutput`] when there is none at all.
 pub fn explained(graph: &Graph, wanted: Option<&str>) -> Result<Explained, GradientError> {
     let outputs = graph.outputs();
     if let Some(wanted) = wanted {
@@ -139,7 +137,7 @@ pub fn score_of(graph: &Graph, output: &str) -> Explained {
 /// `value:`, `node:` or `weight:` says which.
 ///
 /// # Errors
-/// When nothing or more than one thing has that name.
+/// [`GradientError::Unknown`] when nothing has that name, [`GradientError::Ambiguous`] when more than one thing has it.
 pub fn find_layer(graph: &Graph, name: &str) -> Result<String, GradientError> {
     let (kind, bare) = match name.split_once(':') {
         Some((kind @ ("value" | "node" | "weight"), bare)) if graph.producer(name).is_none() => (kind, bare),
@@ -181,7 +179,7 @@ pub fn find_layer(graph: &Graph, name: &str) -> Result<String, GradientError> {
 /// last convolution.
 ///
 /// # Errors
-/// When no value between input and output is laid out along the spectrum.
+/// [`GradientError::NoLayer`] when no convolution or residual sum between input and output keeps its positions.
 pub fn auto_layer(graph: &Graph, output: &str) -> Result<Layer, GradientError> {
     let layers = layers(graph, output);
     let stage = layers.iter().rfind(|layer| layer.role == Role::Stage);
@@ -200,7 +198,7 @@ fn bypassed(graph: &Graph, output: &str, value: &str) -> bool {
 /// `value` is. A layer that everything passes through comes first, a branch only where there is no such layer.
 ///
 /// # Errors
-/// When `output` is no output.
+/// [`GradientError::NoValue`] when there is no value `output`, [`GradientError::Shape`] when its batch is not 1.
 pub fn earlier_layer(graph: &Graph, output: &str, value: &str) -> Result<Option<String>, GradientError> {
     let outputs = outputs(graph, output)?;
     let before = layers(graph, output).into_iter().rev().filter(|layer| graph.place(&layer.value) < graph.place(value));
@@ -306,7 +304,7 @@ pub(super) fn avoiding(graph: &Graph, output: &str, node: &str) -> Option<String
         if !node.outputs.iter().any(leads) {
             continue;
         }
-        let ruled = ops::operator(&node.op).is_some() && node.captured.is_empty();
+        let ruled = graph.rule(node).is_ok() && node.captured.is_empty();
         if !ruled || node.outputs.iter().any(|output| unsafe_values.contains(output.as_str())) {
             unsafe_values.extend(node.reads());
         }

@@ -1,16 +1,16 @@
 //! Fixing what an exporter left open: the sizes of batch and length.
 
-use super::error::GradientError;
-use super::graph::Graph;
+use crate::error::GradientError;
 use crate::onnx::tensor_shape_proto::dimension;
 use crate::onnx::{ModelProto, ValueInfoProto, type_proto};
 
 /// Gives an input the sizes `shape`; `None` is the first input. Sizes that the file fixes must agree.
 ///
 /// # Errors
-/// When there is no such input, or when its rank or a fixed size is another one.
+/// [`GradientError::NoValue`] when there is no such input, [`GradientError::Input`] when its rank or a fixed size is another
+/// one or a size is 0.
 pub fn fix_shape(model: &mut ModelProto, input: Option<&str>, shape: &[usize]) -> Result<(), GradientError> {
-    let graph = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
+    let graph = model.graph.as_option_mut().ok_or(GradientError::NoGraph)?;
     let initializer = |name: &str| graph.initializer.iter().any(|initializer| initializer.name == name);
     let place = graph.input.iter().position(|info| match input {
         Some(name) => info.name == name,
@@ -35,11 +35,11 @@ pub fn fix_shape(model: &mut ModelProto, input: Option<&str>, shape: &[usize]) -
 }
 
 /// The shape of an input as its file states it, with the names of the sizes it leaves open: `[N, 1, length]`.
-pub fn open_shape(info: &ValueInfoProto) -> String {
-    let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref().and_then(|kind| kind.value.as_ref()) else {
+pub(super) fn open_shape(info: &ValueInfoProto) -> String {
+    let Some(type_proto::Value::TensorType(tensor)) = &info.r#type.value else {
         return "no tensor".into();
     };
-    let dimensions = tensor.shape.iter().flat_map(|shape| &shape.dim);
+    let dimensions = tensor.shape.dim.iter();
     let sizes = dimensions.map(|dimension| match &dimension.value {
         Some(dimension::Value::DimValue(size)) => size.to_string(),
         Some(dimension::Value::DimParam(name)) if !name.is_empty() => name.clone(),
@@ -48,35 +48,22 @@ pub fn open_shape(info: &ValueInfoProto) -> String {
     format!("[{}]", sizes.collect::<Vec<_>>().join(", "))
 }
 
-/// The sizes of a declared value; `None` where one is open.
+/// The sizes that a file declares of a value; `None` where one is open, and for what is no tensor or has no shape.
 pub fn sizes(info: &ValueInfoProto) -> Option<Vec<Option<i64>>> {
-    let type_proto::Value::TensorType(tensor) = info.r#type.as_ref()?.value.as_ref()?;
+    let Some(type_proto::Value::TensorType(tensor)) = &info.r#type.value else { return None };
     let size = |dimension: &crate::onnx::tensor_shape_proto::Dimension| match dimension.value {
         Some(dimension::Value::DimValue(size)) => Some(size),
         _ => None,
     };
-    Some(tensor.shape.as_ref()?.dim.iter().map(size).collect())
+    Some(tensor.shape.as_option()?.dim.iter().map(size).collect())
 }
 
 /// Writes the sizes of a declared value that the file left open.
-fn pin(info: &mut ValueInfoProto, shape: &[usize]) {
-    let kind = info.r#type.as_mut().and_then(|kind| kind.value.as_mut());
+pub(super) fn pin(info: &mut ValueInfoProto, shape: &[usize]) {
+    let kind = info.r#type.as_option_mut().and_then(|kind| kind.value.as_mut());
     let Some(type_proto::Value::TensorType(tensor)) = kind else { return };
-    let dimensions = tensor.shape.iter_mut().flat_map(|shape| &mut shape.dim);
+    let dimensions = tensor.shape.as_option_mut().into_iter().flat_map(|shape| &mut shape.dim);
     for (dimension, &size) in dimensions.zip(shape) {
         dimension.value = Some(dimension::Value::DimValue(size as i64));
     }
-}
-
-/// Writes into inputs and outputs the sizes that the graph was analysed with, and drops what is declared with open ones:
-/// the gradient holds for these sizes only.
-pub(super) fn pin_all(model: &mut ModelProto, graph: &Graph) {
-    let Some(proto) = model.graph.as_mut() else { return };
-    let open = |info: &ValueInfoProto| sizes(info).is_none_or(|sizes| sizes.contains(&None));
-    for info in proto.input.iter_mut().chain(&mut proto.output).filter(|info| open(info)) {
-        if let Ok(shape) = graph.shape(&info.name) {
-            pin(info, shape);
-        }
-    }
-    proto.value_info.retain(|info| !open(info));
 }

@@ -1,26 +1,16 @@
 //! Constants and reference values: row-major arrays, calculated in f64 whatever the file holds.
 
-use super::GradientError;
-use super::external::{is_outside, outside};
-use super::proto;
-use crate::onnx::TensorProto;
+use crate::error::GradientError;
+use crate::external::{is_outside, outside};
+use crate::fact::Element;
 use crate::onnx::tensor_proto::DataType;
+use crate::onnx::{Enumeration, TensorProto};
+use crate::proto;
 
 /// Elements of one value: 128 MB of f64, hundreds of times the largest activation of a network for spectra.
 pub(super) const ELEMENTS_MAX: usize = 1 << 24;
 /// No operator of such a network has more dimensions.
 const RANK_MAX: usize = 8;
-
-/// What the numbers of a value stand for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Element {
-    /// f32 in the file: what is differentiated.
-    Float,
-    /// i64 or narrower in the file: shapes, axes, places.
-    Integer,
-    /// True is 1, false is 0.
-    Boolean,
-}
 
 /// A row-major array. Every element is held as an f64, which is exact for integers up to 2⁵³; the two sentinels of the
 /// file format that are larger, the least and the greatest i64, survive the conversion as well.
@@ -52,20 +42,20 @@ impl Tensor {
         Self { element, ..self }
     }
 
-    /// Zeros.
+    /// Floating-point zeros of that shape.
     pub fn zeros(shape: Vec<usize>) -> Self {
         let elements = shape.iter().product();
         Self { shape, data: vec![0.0; elements], element: Element::Float }
     }
 
     /// Ones on the diagonal.
-    pub fn identity(size: usize) -> Self {
+    pub(super) fn identity(size: usize) -> Self {
         let mut identity = Self::zeros(vec![size, size]);
         identity.data.iter_mut().step_by(size + 1).for_each(|value| *value = 1.0);
         identity
     }
 
-    /// Sizes of the dimensions.
+    /// The sizes of the axes; empty for a single number.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -95,7 +85,7 @@ impl Tensor {
         self.data.iter().map(|&value| value as i64).collect()
     }
 
-    /// The values as f32.
+    /// The values, row-major, rounded to f32.
     pub fn to_f32(&self) -> Vec<f32> {
         self.data.iter().map(|&value| value as f32).collect()
     }
@@ -144,20 +134,20 @@ impl Tensor {
         }
         let raw = proto.raw_data.as_slice();
         let narrow = || proto.int32_data.iter().map(|&value| f64::from(value)).collect();
-        let (element, data) = match DataType::try_from(proto.data_type) {
-            Ok(DataType::Float) => {
+        let (element, data) = match DataType::from_i32(proto.data_type) {
+            Some(DataType::Float) => {
                 let typed = || proto.float_data.iter().map(|&value| f64::from(value)).collect();
                 (Element::Float, numbers(raw, |bytes| f64::from(f32::from_le_bytes(bytes)), typed))
             }
-            Ok(DataType::Double) => (Element::Float, numbers(raw, f64::from_le_bytes, || proto.double_data.clone())),
-            Ok(DataType::Int64) => {
+            Some(DataType::Double) => (Element::Float, numbers(raw, f64::from_le_bytes, || proto.double_data.clone())),
+            Some(DataType::Int64) => {
                 let typed = || proto.int64_data.iter().map(|&value| value as f64).collect();
                 (Element::Integer, numbers(raw, |bytes| i64::from_le_bytes(bytes) as f64, typed))
             }
-            Ok(DataType::Int32) => {
+            Some(DataType::Int32) => {
                 (Element::Integer, numbers(raw, |bytes| f64::from(i32::from_le_bytes(bytes)), narrow))
             }
-            Ok(DataType::Bool) => (Element::Boolean, numbers(raw, |[byte]| f64::from(u8::from(byte != 0)), narrow)),
+            Some(DataType::Bool) => (Element::Boolean, numbers(raw, |[byte]| f64::from(u8::from(byte != 0)), narrow)),
             _ => return Ok(None),
         };
         let data = data.ok_or_else(|| failed(format!("{} bytes are no whole number of elements", raw.len())))?;

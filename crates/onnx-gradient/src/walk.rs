@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::error::GradientError;
-use super::graph::{Graph, operator};
-use super::node::Node;
-use super::tensor::{Element, Tensor};
+use crate::error::GradientError;
+use crate::fact::Element;
+use crate::graph::Graph;
+use crate::node::Node;
+use crate::tensor::{Tensor, elements};
 
 /// Whether `output` depends on `source` along a path that leaves every one of `cuts` out.
 pub(super) fn depends(graph: &Graph, source: &str, output: &str, cuts: &[&str]) -> bool {
@@ -62,7 +63,7 @@ pub(super) fn first_nonlinear(graph: &Graph, output: &str, target: &str) -> Resu
             });
         }
         for (index, _) in node.inputs.iter().enumerate().filter(|(_, input)| behind.contains(*input)) {
-            let part = operator(node)?.cotangent(&mut trial, node, index, &given)?;
+            let part = graph.rule(node)?.cotangent(&mut trial, node, index, &given)?;
             if part.is_some_and(|part| trial.constant(&part).is_none()) {
                 return Ok(Some(node.clone()));
             }
@@ -94,7 +95,7 @@ pub(super) fn walk(
         if node.captured.iter().any(|input| dependents.contains(input)) {
             return Err(node.no_rule());
         }
-        let rule = operator(node)?;
+        let rule = graph.rule(node)?;
         for (index, input) in node.inputs.iter().enumerate().filter(|(_, input)| dependents.contains(*input)) {
             let Some(part) = rule.cotangent(graph, node, index, &given)? else { continue };
             if graph.constant(&part).is_some_and(|part| part.data().iter().all(|&value| value == 0.0)) {
@@ -191,5 +192,17 @@ pub(super) fn constant_gradient(
             Ok(rows)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// How many outputs the network has.
+pub(super) fn outputs(graph: &Graph, output: &str) -> Result<usize, GradientError> {
+    let found = graph.shape(output)?;
+    match found.first() {
+        None | Some(1) => elements(found),
+        Some(_) => {
+            let (name, found) = (output.to_owned(), found.to_vec());
+            Err(GradientError::Shape { name, found, expected: "[1, outputs]" })
+        }
     }
 }

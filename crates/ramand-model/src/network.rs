@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use onnx_gradient::onnx::ModelProto;
+use onnx_gradient::proto;
 use ramand_core::cam::LayerValues;
 use ramand_core::failure::{Failure, Kind};
 use tract_onnx::prelude::{
@@ -92,13 +93,12 @@ impl Network {
     /// # Errors
     /// When an output is missing or tract cannot run the graph.
     pub fn load(
-        proto: &ModelProto,
+        model: &ModelProto,
         (channels, points): (usize, usize),
         output: &str,
         targets: &[(&str, &str)],
     ) -> Result<Self, NetworkError> {
-        let names: Vec<&str> =
-            proto.graph.iter().flat_map(|graph| &graph.output).map(|output| output.name.as_str()).collect();
+        let names: Vec<&str> = model.graph.output.iter().map(|output| output.name.as_str()).collect();
         let index = |name: &str| {
             let place = names.iter().position(|known| *known == name);
             place.ok_or_else(|| NetworkError::NoOutput { name: name.to_owned() })
@@ -111,7 +111,8 @@ impl Network {
         let prepare = || -> TractResult<Self> {
             let fact = InferenceFact::dt_shape(f32::datum_type(), tvec!(1, channels, points));
             let onnx = tract_onnx::onnx().with_ignore_value_info(true);
-            let model = optimised(onnx.model_for_proto_model(proto)?.with_input_fact(0, fact)?)?;
+            let model =
+                optimised(onnx.model_for_read(&mut proto::encode(model).as_slice())?.with_input_fact(0, fact)?)?;
             let outlets = model.output_outlets()?.to_vec();
             let mut kept = vec![outlets[output]];
             let mut targets = Vec::new();

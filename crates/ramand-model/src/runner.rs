@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use onnx_gradient::onnx::ModelProto;
-use onnx_gradient::{Element, Graph, Tensor};
+use onnx_gradient::{Element, Graph, Tensor, proto};
 use tract_onnx::prelude::{
     Datum, Framework, InferenceFact, IntoRunnable, TValue, TVec, Tensor as Value, TractResult, TypedRunnableModel,
     TypedSimpleState, tvec,
@@ -30,7 +30,7 @@ impl Runner {
     pub fn new(model: &ModelProto, graph: &Graph, given: &HashMap<String, Tensor>) -> Result<Self, NetworkError> {
         let prepare = || -> TractResult<Self> {
             let onnx = tract_onnx::onnx().with_ignore_value_info(true);
-            let mut typed = onnx.model_for_proto_model(model)?;
+            let mut typed = onnx.model_for_read(&mut proto::encode(model).as_slice())?;
             let mut inputs = tvec!();
             for (index, name) in graph.inputs().iter().enumerate() {
                 let Some(tensor) = given.get(name) else { continue };

@@ -1,6 +1,5 @@
 //! `ramand model attach`: gives an exported network its gradient.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use clap::{Args, ValueEnum};
 use onnx_gradient::onnx::ModelProto;
 use onnx_gradient::{
     ACTIVATION, AttachedTarget, Explained, GRADIENT, Graph, MAP, MapOf, Seed, Target, attach, attach_map, auto_layer,
-    dropped, earlier_layer, explained, find_layer, fix_shape, proto,
+    earlier_layer, explained, find_layer, fix_shape, proto,
 };
 use ramand_model::GradientFailure;
 use serde::Serialize;
@@ -98,8 +97,6 @@ struct AttachReport {
     outputs: Vec<Named>,
     /// Bytes that the network grew by, its numbers in other files included.
     bytes_added: u64,
-    /// What the file held that is not written again, with how often.
-    dropped: BTreeMap<&'static str, usize>,
 }
 
 #[derive(Debug, Serialize)]
@@ -238,7 +235,6 @@ fn attached(args: &AttachArgs, model: &mut ModelProto, bytes: &[u8]) -> Result<(
         inputs: named(grown.inputs()),
         outputs: named(grown.outputs()),
         bytes_added: (written.len() as u64).saturating_sub(own),
-        dropped: dropped(bytes),
     };
     Ok((written, report))
 }
@@ -281,9 +277,6 @@ fn explain(report: &AttachReport, out: &Path) {
             eprintln!("completeness: the map misses the offsets of the layers behind it");
         }
         (false, _) => eprintln!("completeness: the map adds up to the output less its offset"),
-    }
-    for (what, count) in &report.dropped {
-        eprintln!("warning: {count} {what} are not written again: newer than the ONNX records this program knows");
     }
     let list = |values: &[Named]| {
         let value = |Named { name, shape }: &Named| match shape {

@@ -10,7 +10,7 @@ use onnx_gradient::onnx::ModelProto;
 use onnx_gradient::onnx::tensor_proto::DataType;
 use onnx_gradient::{
     Attached, Explained, GradientError, Graph, Layer, Positions, Role, Seed, Target, Tensor, attach, auto_layer,
-    explained, fix_shape, layers, multiplications, proto, unruled, whole_axis,
+    explained, fix_shape, has_global_receptive_field, layers, multiplications, proto, unsupported_nodes,
 };
 use ramand_model::{Bundle, GradientFailure, NetworkError, Runner};
 
@@ -120,7 +120,7 @@ fn report(args: &InspectArgs) -> Result<InspectReport, CommandError> {
         parameters,
         multiplications: forward,
         forward_us,
-        unruled: unruled(graph)
+        unruled: unsupported_nodes(graph)
             .into_iter()
             .map(|(node, op)| Unruled { node: node.into(), operator: op.into() })
             .collect(),
@@ -195,7 +195,7 @@ fn lines(
             stride: reach.map(|reach| reach.stride()),
             receptive_field: reach.map(|reach| reach.receptive_field()),
             first_cell: reach.map(|reach| reach.first_cell()),
-            whole_axis: reach.map(|_: &Reach| whole_axis(graph, input, name, &found)),
+            whole_axis: reach.map(|_: &Reach| has_global_receptive_field(graph, input, name, &found)),
             multiplications_before: before,
             multiplications_behind: behind,
             multiplications_with_gradient: cost,
@@ -247,8 +247,8 @@ fn behaviour(attached: &Result<Attached, GradientError>, others_held: bool) -> S
 fn parameters(model: &ModelProto) -> usize {
     let own = model
         .graph
+        .initializer
         .iter()
-        .flat_map(|graph| &graph.initializer)
         .filter(|tensor| tensor.data_type == DataType::Float as i32 && !tensor.name.starts_with("grad/"));
     own.map(|tensor| tensor.dims.iter().map(|&size| usize::try_from(size).unwrap_or(0)).product::<usize>()).sum()
 }
@@ -264,7 +264,7 @@ fn time(network: &Network, lines: &mut [LayerLine]) -> Result<Option<f64>, Comma
         given.insert(name.clone(), Tensor::new(shape, (0..count).map(|place| (place % 7) as f64 - 3.0).collect()));
     }
     let mut forward = network.model.clone();
-    if let Some(graph) = forward.graph.as_mut() {
+    if let Some(graph) = forward.graph.as_option_mut() {
         graph.output.retain(|output| output.name == network.output);
         if graph.output.is_empty() {
             graph.output.push(proto::value(
@@ -276,7 +276,7 @@ fn time(network: &Network, lines: &mut [LayerLine]) -> Result<Option<f64>, Comma
     let mut runners = vec![(usize::MAX, runner(&forward, &given)?)];
     for (place, line) in lines.iter().enumerate() {
         let Ok(mut attached) = attached(network, &line.name) else { continue };
-        if let Some(graph) = attached.model.graph.as_mut() {
+        if let Some(graph) = attached.model.graph.as_option_mut() {
             let wanted = [network.output.as_str(), TRIED[0], TRIED[1]];
             graph.output.retain(|output| wanted.contains(&output.name.as_str()));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::{Fact, Graph, Winner};
+use super::{Graph, Winner};
 use crate::error::GradientError;
 use crate::node::Node;
 use crate::onnx::{AttributeProto, NodeProto, TensorProto};
@@ -40,14 +40,6 @@ impl Graph {
         self.set_fact(output, fact)?;
         self.emitted.push(proto::node("Identity", &[input], output, Vec::new()));
         self.outputs.push(output.to_owned());
-        Ok(())
-    }
-
-    /// A new input of the graph, which the gradient reads.
-    pub(crate) fn emit_input(&mut self, name: &str, fact: Fact) -> Result<(), GradientError> {
-        self.provide(name)?;
-        self.set_fact(name, fact)?;
-        self.inputs.push(name.to_owned());
         Ok(())
     }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Fact, Graph, limited};
-use crate::error::GradientError;
+use super::Graph;
+use crate::error::{GradientError, limited};
+use crate::fact::Fact;
 use crate::node::Node;
-use crate::ops;
 use crate::tensor::{Tensor, elements};
 
 /// Elements of all values together, weights included: 256 MB of f32 is no network for the edge.
@@ -16,7 +16,7 @@ const FOLDING_MAX: u64 = 1 << 28;
 impl Graph {
     /// Takes in a node whose operands are there already: finds what its outputs are, and calculates them where all
     /// operands are constant.
-    pub(super) fn add(&mut self, node: Node) -> Result<(), GradientError> {
+    pub(crate) fn add(&mut self, node: Node) -> Result<(), GradientError> {
         for name in node.inputs.iter().chain(&node.captured).filter(|name| !name.is_empty()) {
             if !self.names.contains(name) {
                 return Err(GradientError::Unresolved { node: node.name.clone(), value: name.clone() });
@@ -41,7 +41,7 @@ impl Graph {
                 None => Ok(()),
             };
         }
-        let Some(operator) = ops::operator(&node.op) else {
+        let Ok(rule) = self.rule(&node) else {
             self.unknown.push(node);
             return Ok(());
         };
@@ -49,12 +49,12 @@ impl Graph {
         if !node.inputs.iter().all(|name| name.is_empty() || self.facts.contains_key(name)) {
             return Ok(());
         }
-        let facts = operator.facts(self, &node)?;
-        let work = operator.work(self, &node, &facts);
+        let facts = rule.facts(self, &node)?;
+        let work = rule.work(self, &node, &facts);
         for (name, fact) in node.outputs.iter().zip(&facts).filter(|(name, _)| !name.is_empty()) {
             self.set_fact(name, fact.clone())?;
         }
-        let values = match operator.known(self, &node) {
+        let values = match rule.known(self, &node) {
             Some(value) => vec![value],
             None => {
                 let operands = (0..node.inputs.len()).map(|index| match node.input(index) {
@@ -66,7 +66,7 @@ impl Graph {
                 let Some(operands) = operands.filter(|operands| affordable && !operands.is_empty()) else {
                     return Ok(());
                 };
-                let values = operator.values(self, &node, &operands)?;
+                let values = rule.values(self, &node, &operands)?;
                 self.folding += work;
                 values
             }
@@ -79,17 +79,25 @@ impl Graph {
         Ok(())
     }
 
-    pub(super) fn provide(&mut self, name: &str) -> Result<(), GradientError> {
+    /// A new input.
+    pub(crate) fn add_input(&mut self, name: &str, fact: Fact) -> Result<(), GradientError> {
+        self.provide(name)?;
+        self.set_fact(name, fact)?;
+        self.inputs.push(name.to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn provide(&mut self, name: &str) -> Result<(), GradientError> {
         if self.names.insert(name.to_owned()) { Ok(()) } else { Err(GradientError::Twice { value: name.to_owned() }) }
     }
 
-    pub(super) fn set_constant(&mut self, name: &str, constant: Tensor) -> Result<(), GradientError> {
+    pub(crate) fn set_constant(&mut self, name: &str, constant: Tensor) -> Result<(), GradientError> {
         self.set_fact(name, Fact { shape: constant.shape().to_vec(), element: constant.element() })?;
         self.constants.insert(name.to_owned(), Arc::new(constant));
         Ok(())
     }
 
-    pub(super) fn set_fact(&mut self, name: &str, fact: Fact) -> Result<(), GradientError> {
+    pub(crate) fn set_fact(&mut self, name: &str, fact: Fact) -> Result<(), GradientError> {
         self.total_elements += elements(&fact.shape)?;
         limited("elements of all tensors together", self.total_elements, TOTAL_ELEMENTS_MAX)?;
         self.facts.insert(name.to_owned(), fact);

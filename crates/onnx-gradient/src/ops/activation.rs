@@ -5,7 +5,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 
-use super::{Operator, operand};
+use super::operator::{Operator, operand};
 use crate::error::GradientError;
 use crate::graph::Graph;
 use crate::node::Node;

@@ -3,11 +3,11 @@
 //! A tie goes to the first operand.
 
 use super::elementwise::{broadcast, broadcast_shape, common_shape, gather, join};
-use super::{Operator, operand};
+use super::operator::{Operator, operand};
 use crate::error::GradientError;
-use crate::geometry::Reach;
 use crate::graph::Graph;
 use crate::node::Node;
+use crate::reach::Reach;
 use crate::tensor::Tensor;
 
 /// The greatest or the least of any number of operands.

@@ -1,12 +1,12 @@
 //! Convolutions along one, two or three axes.
 
+use super::operator::{Operator, operand};
 use super::phases;
 use super::window::{self, SPATIAL, Slide, slides};
-use super::{Operator, operand};
 use crate::error::GradientError;
-use crate::geometry::Reach;
 use crate::graph::Graph;
 use crate::node::Node;
+use crate::reach::Reach;
 use crate::tensor::Tensor;
 
 /// Cross-correlation: y[o, i] = b[o] + Σ_c Σ_t W[o, c, t] · x[c, s·i + d·t − p], with i and t along every spatial axis.

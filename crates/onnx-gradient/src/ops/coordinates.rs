@@ -1,10 +1,10 @@
 //! Elements by their coordinates, as exporters write adaptive pooling.
 
-use super::{Operator, cotangent_shape, operand, whole_batch};
+use super::operator::{Operator, cotangent_shape, operand, whole_batch};
 use crate::error::GradientError;
-use crate::geometry::Reach;
 use crate::graph::Graph;
 use crate::node::Node;
+use crate::reach::Reach;
 use crate::tensor::{Tensor, elements, strides};
 
 /// Blocks of the first axes, by their coordinates.

@@ -1,11 +1,13 @@
 //! Operators that treat every element alike, with the shorter operand broadcast.
 
-use super::{Operator, cotangent_shape, operand};
+use super::emission::padded;
+use super::operator::{Operator, cotangent_shape, operand};
 use crate::error::GradientError;
-use crate::geometry::Reach;
+use crate::fact::Element;
 use crate::graph::Graph;
 use crate::node::Node;
-use crate::tensor::{Element, Tensor, strides};
+use crate::reach::Reach;
+use crate::tensor::{Tensor, strides};
 
 pub(super) struct Add;
 pub(super) struct Sub;
@@ -146,13 +148,6 @@ impl Operator for Identity {
     ) -> Result<String, GradientError> {
         Ok(cotangent.to_owned())
     }
-}
-
-/// The shape with 1s before it, up to a rank.
-pub(super) fn padded(shape: &[usize], rank: usize) -> Vec<usize> {
-    let mut padded = vec![1; rank.saturating_sub(shape.len())];
-    padded.extend(shape);
-    padded
 }
 
 /// NumPy's rule: sizes agree, or one of them is 1.

@@ -1,6 +1,5 @@
 //! Short ways to append the nodes that derivatives are made of.
 
-use super::elementwise::padded;
 use crate::error::GradientError;
 use crate::graph::Graph;
 use crate::proto;
@@ -135,4 +134,11 @@ impl Graph {
         let summed = if repeated.is_empty() { value.to_owned() } else { self.emit_sum(value, &repeated)? };
         self.emit_reshape(&summed, own)
     }
+}
+
+/// The shape with 1s before it, up to a rank.
+pub(super) fn padded(shape: &[usize], rank: usize) -> Vec<usize> {
+    let mut padded = vec![1; rank.saturating_sub(shape.len())];
+    padded.extend(shape);
+    padded
 }

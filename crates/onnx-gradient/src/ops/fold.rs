@@ -1,15 +1,18 @@
 //! Operators of the shape arithmetic that exporters write: counted, compared and looked up before anything runs.
 
 use super::elementwise::{broadcast, broadcast_shape};
-use super::{Operator, Rule, cotangent_shape, operand};
+use super::operator::{Operator, cotangent_shape, operand};
 use crate::error::GradientError;
-use crate::geometry::Reach;
-use crate::graph::Graph;
+use crate::fact::Element;
+use crate::graph::{Graph, Rule};
 use crate::node::Node;
-use crate::tensor::{Element, Tensor, elements, size, strides};
+use crate::onnx::Enumeration;
+use crate::onnx::tensor_proto::DataType;
+use crate::reach::Reach;
+use crate::tensor::{Tensor, elements, size, strides};
 
-/// The operator of that name.
-pub(super) fn operator(op: &str) -> Option<&'static dyn Rule> {
+/// The rule for the operator of that name.
+pub(super) fn rule(op: &str) -> Option<&'static dyn Rule> {
     Some(match op {
         "Shape" => &Shape,
         "Size" => &Size,
@@ -125,7 +128,8 @@ impl Operator for Size {
 
 impl ConstantOfShape {
     fn value(node: &Node) -> Result<Tensor, GradientError> {
-        let value = node.attribute("value").and_then(|attribute| attribute.t.as_ref()).map(Tensor::read).transpose()?;
+        let value =
+            node.attribute("value").and_then(|attribute| attribute.t.as_option()).map(Tensor::read).transpose()?;
         match value {
             None => Ok(Tensor::zeros(vec![1])),
             Some(Some(value)) if value.data().len() == 1 => Ok(value),
@@ -279,13 +283,12 @@ impl Operator for ArgMax {
 
 /// ONNX's numbers for the element types that are understood.
 fn element_of(node: &Node, data_type: i64) -> Result<Element, GradientError> {
-    use crate::onnx::tensor_proto::DataType;
-    let known = i32::try_from(data_type).ok().and_then(|data_type| DataType::try_from(data_type).ok());
+    let known = i32::try_from(data_type).ok().and_then(|data_type| DataType::from_i32(data_type));
     match known {
         Some(DataType::Float | DataType::Double) => Ok(Element::Float),
         Some(DataType::Int32 | DataType::Int64) => Ok(Element::Integer),
         Some(DataType::Bool) => Ok(Element::Boolean),
-        Some(other) => Err(node.fault(format!("elements of type {} are not supported", other.as_str_name()))),
+        Some(other) => Err(node.fault(format!("elements of type {} are not supported", other.proto_name()))),
         None => Err(node.fault(format!("there is no element type {data_type}"))),
     }
 }

@@ -1,11 +1,11 @@
 //! Operators that move elements without changing them.
 
-use super::{Operator, cotangent_shape, operand, whole_batch};
+use super::operator::{Operator, cotangent_shape, operand, whole_batch};
 use crate::error::GradientError;
-use crate::geometry::Reach;
 use crate::graph::Graph;
 use crate::node::Node;
 use crate::proto;
+use crate::reach::Reach;
 use crate::tensor::{Tensor, elements, size, strides};
 
 pub(super) struct Flatten;

@@ -1,12 +1,12 @@
 //! Matrix products.
 
 use super::elementwise::{common_shape, gather};
-use super::{Operator, cotangent_shape, operand, whole_batch};
+use super::operator::{Operator, cotangent_shape, operand, whole_batch};
 use crate::error::GradientError;
-use crate::geometry::Reach;
 use crate::graph::Graph;
 use crate::node::Node;
 use crate::proto;
+use crate::reach::Reach;
 use crate::tensor::{Tensor, elements, strides};
 
 /// α · A · B + β · C, with A and B possibly transposed.

@@ -1,11 +1,11 @@
 //! Operators that divide by a spread or a sum: normalisations and softmax.
 
 use super::elementwise::common_shape;
-use super::{Operator, operand};
+use super::operator::{Operator, operand};
 use crate::error::GradientError;
-use crate::geometry::Reach;
 use crate::graph::Graph;
 use crate::node::Node;
+use crate::reach::Reach;
 use crate::tensor::{Tensor, strides};
 
 /// eˣ divided by its sum over some axes, or the logarithm of that.

@@ -1,10 +1,10 @@
 //! Points added at the ends of axes, or cut off.
 
-use super::{Operator, cotangent_shape, operand, whole_batch};
+use super::operator::{Operator, cotangent_shape, operand, whole_batch};
 use crate::error::GradientError;
-use crate::geometry::Reach;
 use crate::graph::Graph;
 use crate::node::Node;
+use crate::reach::Reach;
 use crate::tensor::{Tensor, elements, strides};
 
 /// Adds points at both ends of each axis; a negative number cuts points off.

@@ -1,12 +1,13 @@
 //! Operators that cut a value into parts or leave some of it out.
 
-use super::{Fact, Operator, Rule, cotangent_shape, operand, whole_batch};
+use super::operator::{Operator, cotangent_shape, operand, whole_batch};
 use crate::error::GradientError;
-use crate::geometry::Reach;
-use crate::graph::Graph;
+use crate::fact::{Element, Fact};
+use crate::graph::{Graph, Rule};
 use crate::node::Node;
 use crate::proto;
-use crate::tensor::{Element, Tensor, elements, strides};
+use crate::reach::Reach;
+use crate::tensor::{Tensor, elements, strides};
 
 /// A range of places of some axes, in steps that may lead backwards.
 pub(super) struct Slice;

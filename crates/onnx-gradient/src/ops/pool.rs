@@ -1,13 +1,13 @@
 //! Windows that keep the mean or the greatest of what they see.
 
+use super::operator::{Operator, operand};
 use super::phases;
 use super::window::{self, SPATIAL, Slide, slides};
-use super::{Operator, operand};
 use crate::error::GradientError;
-use crate::geometry::Reach;
 use crate::graph::Graph;
 use crate::node::Node;
 use crate::proto;
+use crate::reach::Reach;
 use crate::tensor::{Tensor, elements};
 
 pub(super) struct AveragePool;

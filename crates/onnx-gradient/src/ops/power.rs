@@ -1,12 +1,12 @@
 //! Powers, and sums of any number of operands.
 
-use super::Operator;
 use super::choice::{common_shape_of_all, fold};
 use super::elementwise::{broadcast, broadcast_shape, gather, join};
+use super::operator::Operator;
 use crate::error::GradientError;
-use crate::geometry::Reach;
 use crate::graph::Graph;
 use crate::node::Node;
+use crate::reach::Reach;
 use crate::tensor::Tensor;
 
 /// The base to the power of the exponent.

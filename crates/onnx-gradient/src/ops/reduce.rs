@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Operator, cotangent_shape, operand, whole_batch};
+use super::operator::{Operator, cotangent_shape, operand, whole_batch};
 use crate::error::GradientError;
-use crate::geometry::Reach;
 use crate::graph::Graph;
 use crate::node::Node;
 use crate::proto;
+use crate::reach::Reach;
 use crate::tensor::{Tensor, elements, strides};
 
 /// What becomes of the elements, and how each of them counts.

@@ -4,12 +4,13 @@ use std::cmp::Ordering;
 
 use super::elementwise::{broadcast, common_shape, gather, join};
 use super::fold::sizes_of;
-use super::{Operator, cotangent_shape, operand, whole_batch};
+use super::operator::{Operator, cotangent_shape, operand, whole_batch};
 use crate::error::GradientError;
-use crate::geometry::Reach;
+use crate::fact::Element;
 use crate::graph::Graph;
 use crate::node::Node;
-use crate::tensor::{Element, Tensor, elements, strides};
+use crate::reach::Reach;
+use crate::tensor::{Tensor, elements, strides};
 
 /// Entries of an axis, by their places.
 pub(super) struct Gather;

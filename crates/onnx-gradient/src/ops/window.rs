@@ -1,11 +1,11 @@
 //! Kernels that slide along the spatial axes: where they stand, what they see, and how their sums are taken back.
 
 use crate::error::GradientError;
-use crate::geometry::Reach;
 use crate::graph::Graph;
 use crate::node::Node;
 use crate::onnx::AttributeProto;
 use crate::proto;
+use crate::reach::Reach;
 
 /// Kernels, strides, dilations and paddings, far below any axis's length: the product of two and the product of two others fit
 /// together into a `usize` of 32 bits.

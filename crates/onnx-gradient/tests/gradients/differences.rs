@@ -42,7 +42,7 @@ fn mutations_do_not_pass() {
     ];
     for (name, mutate) in mutations {
         let mut mutated = attached.clone();
-        let graph = mutated.graph.as_mut().expect("a graph");
+        let graph = mutated.graph.as_option_mut().expect("a graph");
         // Of the gradient's kernels, the one of the convolution k3 s2 24 -> 16 in two phases.
         let kernel = |dims: &[i64]| matches!(dims, [32, 24, 2]);
         let tensor =
@@ -56,7 +56,7 @@ fn mutations_do_not_pass() {
     }
     // The wrong class: the output's rows in another order.
     let mut swapped = model.clone();
-    for tensor in &mut swapped.graph.as_mut().expect("a graph").initializer {
+    for tensor in &mut swapped.graph.as_option_mut().expect("a graph").initializer {
         if tensor.name.starts_with("head.") {
             let row = tensor.raw_data.len() / 3;
             tensor.raw_data.rotate_left(row);

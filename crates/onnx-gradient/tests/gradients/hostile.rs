@@ -53,7 +53,7 @@ fn every_fault_names_its_place() {
     ];
     for (expected, damage) in cases {
         let mut model = small();
-        damage(model.graph.as_mut().expect("a graph"));
+        damage(model.graph.as_option_mut().expect("a graph"));
         let message = attach(&model, "y", Seed::All, &[TARGET]).expect_err(expected).to_string();
         assert!(message.contains(expected), "{expected}: {message}");
     }
@@ -74,7 +74,7 @@ fn every_fault_names_its_place() {
 #[test]
 fn an_operator_before_the_target_may_be_unknown() {
     let mut model = small();
-    let graph = model.graph.as_mut().expect("a graph");
+    let graph = model.graph.as_option_mut().expect("a graph");
     graph.node.iter_mut().find(|node| node.name == "stem").expect("the stem").op_type = "Det".into();
     // Without a declared shape, ignorance reaches the target.
     let error = attach(&model, "y", Seed::All, &[TARGET]).expect_err("unknown shape");
@@ -82,7 +82,7 @@ fn an_operator_before_the_target_may_be_unknown() {
         matches!(&error, GradientError::NoShape { name, node, .. } if name == "stage" && node == "stem"),
         "{error}"
     );
-    let graph = model.graph.as_mut().expect("a graph");
+    let graph = model.graph.as_option_mut().expect("a graph");
     graph.value_info.push(value("stem", &[1, 16, 6]));
     attach(&model, "y", Seed::All, &[TARGET]).expect("the gradient needs no rule for it");
     assert!(matches!(Graph::new(&model).expect("valid").understood(), Err(GradientError::NoRule { .. })));
@@ -106,7 +106,7 @@ proptest! {
     #[test]
     fn no_number_makes_it_panic(node in any::<prop::sample::Index>(), attribute in any::<prop::sample::Index>(), number: i64, value: f32) {
         let mut model = small();
-        let graph = model.graph.as_mut().expect("a graph");
+        let graph = model.graph.as_option_mut().expect("a graph");
         let node = node.index(graph.node.len());
         let attributes = &mut graph.node[node].attribute;
         if !attributes.is_empty() {

@@ -34,7 +34,7 @@ fn maps(model: &ModelProto, given: &HashMap<String, Tensor>) -> (Vec<f64>, Tenso
 /// The numbers of an initialiser after a change.
 fn changed(model: &ModelProto, name: &str, change: impl Fn(&mut [f32])) -> ModelProto {
     let mut model = model.clone();
-    let initializers = &mut model.graph.as_mut().expect("a graph").initializer;
+    let initializers = &mut model.graph.as_option_mut().expect("a graph").initializer;
     let tensor = initializers.iter_mut().find(|tensor| tensor.name == name).expect("the initialiser");
     let mut data: Vec<f32> = tensor.raw_data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
     change(&mut data);
@@ -98,7 +98,7 @@ fn two_inputs_have_two_maps_and_a_head_that_is_not_linear_two_gradients() {
 #[test]
 fn behind_the_target_all_is_linear_so_nothing_is_left_to_compute() {
     let model = residual(SMALL, 5);
-    let nodes = |model: &ModelProto| model.graph.as_ref().expect("a graph").node.len();
+    let nodes = |model: &ModelProto| model.graph.as_option().expect("a graph").node.len();
     let attached = with_gradient(&model, Seed::All, &["stage", "scaled"]).expect("differentiable");
     assert!(!attached.bypassed);
     assert_eq!(nodes(&attached.model), nodes(&model) + 4, "two activations and two constants are named, no more");

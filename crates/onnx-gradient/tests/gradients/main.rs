@@ -12,4 +12,5 @@ mod onnxruntime;
 mod operators;
 mod random;
 mod seeds;
+mod unknown_fields;
 mod unsupported;

@@ -6,13 +6,13 @@ use rand::{RngExt, SeedableRng};
 use onnx_gradient::onnx::attribute_proto::AttributeType;
 use onnx_gradient::onnx::tensor_shape_proto::dimension;
 use onnx_gradient::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
-use onnx_gradient::proto::{self, floats, int, integers, ints, node, shaped_integers, value};
+use onnx_gradient::proto::{self, floats, int, integers, ints, node, value};
 
 /// States another size of a value's last axis, be it one that no value could have.
 pub(crate) fn enlarge(info: &mut ValueInfoProto, size: i64) {
-    let kind = info.r#type.as_mut().and_then(|kind| kind.value.as_mut());
+    let kind = info.r#type.as_option_mut().and_then(|kind| kind.value.as_mut());
     let Some(type_proto::Value::TensorType(tensor)) = kind else { return };
-    if let Some(last) = tensor.shape.as_mut().and_then(|shape| shape.dim.last_mut()) {
+    if let Some(last) = tensor.shape.as_option_mut().and_then(|shape| shape.dim.last_mut()) {
         last.value = Some(dimension::Value::DimValue(size));
     }
 }
@@ -52,7 +52,8 @@ impl Network {
     }
 
     pub(crate) fn shaped_integers(&mut self, name: &str, shape: &[usize], data: &[i64]) -> &mut Self {
-        self.initializers.push(shaped_integers(name, shape, data));
+        let dims = shape.iter().map(|&size| size as i64).collect();
+        self.initializers.push(TensorProto { dims, ..integers(name, data) });
         self
     }
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::networks::{Convolution, Head, Network, Residual, residual};
 use onnx_gradient::onnx::ModelProto;
-use onnx_gradient::proto::{self, int, ints};
+use onnx_gradient::proto::{int, ints};
 use onnx_gradient::{
     Attached, CLASS_INDEX, COTANGENT, GradientError, Graph, MapOf, Positions, Role, Seed, Target, Tensor, attach,
-    attach_map, auto_layer, dropped, earlier_layer, explained, find_layer, fix_shape, layers,
+    attach_map, auto_layer, earlier_layer, explained, find_layer, fix_shape, layers,
 };
 
 /// Everything is calculated in f64; the gradient's constants are rounded to f32 where they are written.
@@ -71,7 +71,7 @@ fn one_row_is_a_row_of_all() {
 fn the_file_s_own_outputs_stay_first() {
     let model = residual(SMALL, 1);
     let attached = attach(&model, "y", Seed::ClassIndex, &[target("stem")]).expect("differentiable").model;
-    let graph = attached.graph.as_ref().expect("a graph");
+    let graph = attached.graph.as_option().expect("a graph");
     let names = |values: &[onnx_gradient::onnx::ValueInfoProto]| -> Vec<String> {
         values.iter().map(|value| value.name.clone()).collect()
     };
@@ -93,7 +93,7 @@ fn products(attached: &Attached, given: &HashMap<String, Tensor>) -> Vec<f64> {
 /// The model whose output of that index is the greatest for every input.
 fn lifted(model: &ModelProto, index: usize) -> ModelProto {
     let mut model = model.clone();
-    let initializers = &mut model.graph.as_mut().expect("a graph").initializer;
+    let initializers = &mut model.graph.as_option_mut().expect("a graph").initializer;
     let bias = initializers.iter_mut().find(|tensor| ["head.bias", "y.bias"].contains(&tensor.name.as_str()));
     let bias = &mut bias.expect("the head's offsets").raw_data;
     bias[4 * index..][..4].copy_from_slice(&1e3_f32.to_le_bytes());
@@ -184,8 +184,8 @@ fn layers_have_many_names() {
     assert_eq!(candidates[0], "first");
 
     let mut twin = model.clone();
-    twin.graph.as_mut().expect("a graph").node[3].name = "stem_linear".into();
-    twin.graph.as_mut().expect("a graph").node[2].name = "stage".into();
+    twin.graph.as_option_mut().expect("a graph").node[3].name = "stem_linear".into();
+    twin.graph.as_option_mut().expect("a graph").node[2].name = "stage".into();
     graph = Graph::new(&twin).expect("valid");
     assert!(matches!(find_layer(&graph, "stage"), Err(GradientError::Ambiguous { .. })));
     assert_eq!(find_layer(&graph, "value:stage").expect("clear"), "stage");
@@ -223,11 +223,12 @@ fn open_sizes_are_fixed_or_asked_for() {
     use onnx_gradient::onnx::tensor_shape_proto::dimension::Value;
     use onnx_gradient::onnx::type_proto;
     let mut model = residual(SMALL, 1);
-    let input = &mut model.graph.as_mut().expect("a graph").input[0];
-    let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_mut().and_then(|kind| kind.value.as_mut()) else {
+    let input = &mut model.graph.as_option_mut().expect("a graph").input[0];
+    let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_option_mut().and_then(|kind| kind.value.as_mut())
+    else {
         panic!("a tensor");
     };
-    let dimensions = &mut tensor.shape.as_mut().expect("a shape").dim;
+    let dimensions = &mut tensor.shape.as_option_mut().expect("a shape").dim;
     dimensions[0].value = Some(Value::DimParam("N".into()));
     dimensions[2].value = Some(Value::DimParam("length".into()));
     let message = Graph::new(&model).expect_err("no length").to_string();
@@ -239,18 +240,4 @@ fn open_sizes_are_fixed_or_asked_for() {
     fix_shape(&mut model, Some("x"), &[1, 2, 30]).expect("it fits");
     let attached = attach(&model, "y", Seed::ArgMax, &[target("stem")]).expect("differentiable");
     assert_eq!(Graph::new(&attached.model).expect("valid").shape("x"), Ok(&[1, 2, 30][..]));
-}
-
-#[test]
-fn what_is_dropped_is_said() {
-    let bytes = proto::encode(&residual(SMALL, 1));
-    assert!(dropped(&bytes).is_empty());
-    // Field 9 of a node, inside field 1 of the graph, inside field 7 of the model: a second graph merges with the first.
-    let node = [&[0x4a, 2, 0x0a, 0][..]].concat();
-    let graph = [&[0x0a, node.len() as u8][..], &node].concat();
-    let more = [&bytes[..], &[0x3a, graph.len() as u8], &graph].concat();
-    assert_eq!(dropped(&more).into_iter().collect::<Vec<_>>(), [("metadata_props of nodes", 1)]);
-    for end in 0..bytes.len().min(400) {
-        let _ = dropped(&bytes[..end]);
-    }
 }

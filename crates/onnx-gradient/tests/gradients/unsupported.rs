@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::networks::{Convolution, Head, Network, Residual, residual};
 use onnx_gradient::onnx::attribute_proto::AttributeType;
-use onnx_gradient::onnx::{AttributeProto, GraphProto, ModelProto};
+use onnx_gradient::onnx::tensor_proto::DataType;
+use onnx_gradient::onnx::{AttributeProto, GraphProto, ModelProto, TensorProto};
 use onnx_gradient::proto::{self, int, ints, value};
 use onnx_gradient::{CLASS_INDEX, GradientError, Graph, Seed, Target, Tensor, attach};
 
@@ -59,18 +60,24 @@ fn one_row_goes_where_several_cannot() {
 #[test]
 fn a_subgraph_is_named_with_what_it_reads() {
     let mut model = residual(Residual { channels: 1, points: 12, outputs: 1, head: Head::TwoLayers }, 1);
-    let graph = model.graph.as_mut().expect("a graph");
+    let graph = model.graph.as_option_mut().expect("a graph");
     let branch = |name: &str| AttributeProto {
         name: name.into(),
         r#type: AttributeType::Graph.into(),
-        g: Some(GraphProto {
+        g: GraphProto {
             node: vec![proto::node("Identity", &["hidden"], "chosen", vec![])],
             output: vec![value("chosen", &[1, 10])],
             ..GraphProto::default()
-        }),
+        }
+        .into(),
         ..AttributeProto::default()
     };
-    graph.initializer.push(proto::booleans("condition", &[], vec![1]));
+    graph.initializer.push(TensorProto {
+        name: "condition".into(),
+        data_type: DataType::Bool as i32,
+        raw_data: vec![1],
+        ..TensorProto::default()
+    });
     let place = graph.node.iter().position(|node| node.name == "y").expect("the last layer");
     graph.node[place].input[0] = "either".into();
     let branches = vec![branch("then_branch"), branch("else_branch")];
@@ -92,7 +99,7 @@ fn an_operator_without_a_rule_comes_with_the_nearest_layer_behind_it() {
         .op("Relu", &["d"], "later", vec![])
         .op("Flatten", &["later"], "f", vec![]);
     let mut model = network.dense("f", "y", 16, 1).build(&[1, 1, 8], 1);
-    model.graph.as_mut().expect("a graph").value_info.push(value("odd", &[1, 2, 8]));
+    model.graph.as_option_mut().expect("a graph").value_info.push(value("odd", &[1, 2, 8]));
     let error = attach(&model, "y", Seed::ArgMax, &[TARGET]).expect_err("no rule");
     let GradientError::NoRule { node, instead: Some(instead), .. } = &error else { panic!("{error}") };
     assert_eq!((node.as_str(), instead.as_str()), ("odd", "later"));

@@ -32,8 +32,12 @@ pub(super) fn controls(subject: &Subject, cut: &Cut, differences: &Differences) 
         Ok(said) => said,
         Err(error) => return vec![failed("self-test", &error)],
     };
-    let weights =
-        subject.model.graph.as_ref().map(|graph| weights(graph, &subject.graph, cut.holds.name())).unwrap_or_default();
+    let weights = subject
+        .model
+        .graph
+        .as_option()
+        .map(|graph| weights(graph, &subject.graph, cut.holds.name()))
+        .unwrap_or_default();
     let convolves = |weight: &&Weight| ["Conv", "ConvTranspose"].contains(&weight.op.as_str());
     let mut checks = Vec::new();
     let mut add = |fault: &str, outcome: Result<String, String>| {
@@ -173,7 +177,7 @@ fn floats(tensor: &TensorProto) -> Option<Vec<f32>> {
 /// The graph with other numbers for a weight, where the gradient reads it and nowhere else.
 fn mutated(subject: &Subject, weight: &Weight, data: &[f32]) -> Result<Graph, GradientError> {
     let mut model = subject.model.clone();
-    let graph = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
+    let graph = model.graph.as_option_mut().ok_or(GradientError::NoGraph)?;
     let name = "self-test";
     graph.initializer.push(proto::floats(name, &weight.dims, data));
     if let Some(input) = graph.node.get_mut(weight.node).and_then(|node| node.input.get_mut(weight.operand)) {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use onnx_gradient::geometry::reaches;
 use onnx_gradient::onnx::ModelProto;
 use onnx_gradient::{
-    ACTIVATION, CLASS_INDEX, COTANGENT, GRADIENT, GradientError, Graph, MAP, Positions, Tensor, whole_axis,
+    ACTIVATION, CLASS_INDEX, COTANGENT, GRADIENT, GradientError, Graph, MAP, Positions, Tensor,
+    has_global_receptive_field,
 };
 
 use crate::bundle::Bundle;
@@ -168,7 +169,7 @@ impl Subject {
                 stride: reach.stride() as f64,
                 receptive_field: reach.receptive_field(),
             }),
-            whole_axis: whole_axis(&graph, &input, &tensor, &looks),
+            whole_axis: has_global_receptive_field(&graph, &input, &tensor, &looks),
             tensor,
         };
         Ok(Some(Self { model, input, point_axis, output: output.to_owned(), cuts: vec![cut], rows, graph }))
@@ -222,7 +223,7 @@ impl Subject {
 /// The layer that `name` shows in another layout: a bundle of a network that was trained elsewhere renames the layer's axes
 /// behind the layer itself.
 fn origin(model: &ModelProto, name: &str) -> String {
-    let nodes = model.graph.iter().flat_map(|graph| graph.node.iter().rev());
+    let nodes = model.graph.node.iter().rev();
     let mut origin = name.to_owned();
     // Nodes are sorted, so one pass from the end meets every step.
     for node in nodes.filter(|node| node.op_type == "Identity" || node.name.starts_with(FORMED)) {

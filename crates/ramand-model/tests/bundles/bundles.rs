@@ -200,5 +200,5 @@ pub(crate) fn limits() -> InstrumentLimits {
 
 /// The graph of a model that may be changed.
 pub(crate) fn graph(model: &mut ModelProto) -> &mut onnx_gradient::onnx::GraphProto {
-    model.graph.as_mut().expect("a graph")
+    model.graph.as_option_mut().expect("a graph")
 }

@@ -1,7 +1,7 @@
 //! The direct convolution gives what tract's matrix product gives, with every setting, at every length.
 
 use super::networks::Network;
-use onnx_gradient::proto::{int, ints};
+use onnx_gradient::proto::{self, int, ints};
 use tract_onnx::prelude::{
     Datum, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, Tensor, TractResult, TypedModel,
     tvec,
@@ -38,7 +38,7 @@ impl Case {
         network.op("Conv", inputs, "z", steps.into_iter().chain([int("group", groups as i64)]).collect());
         let fact = InferenceFact::dt_shape(f32::datum_type(), [1, channels, points]);
         let onnx = tract_onnx::onnx().with_ignore_value_info(true);
-        let model = onnx.model_for_proto_model(&network.draft(&[1, channels, points]));
+        let model = onnx.model_for_read(&mut proto::encode(&network.draft(&[1, channels, points])).as_slice());
         model.and_then(|model| model.with_input_fact(0, fact)).expect("a graph")
     }
 

@@ -2,7 +2,7 @@
 
 use super::networks::{Convolution, Head, Network, Residual, residual};
 use onnx_gradient::onnx::ModelProto;
-use onnx_gradient::proto::{int, ints};
+use onnx_gradient::proto::{self, int, ints};
 use onnx_gradient::{MapOf, Seed, Target, attach, attach_map};
 use tract_onnx::prelude::{
     Datum, Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, Tensor, TractResult, TypedModel,
@@ -50,7 +50,9 @@ impl Case {
     fn inference(&self, model: &ModelProto) -> InferenceModel {
         let fact = InferenceFact::dt_shape(f32::datum_type(), [1, CHANNELS, self.points]);
         let onnx = tract_onnx::onnx().with_ignore_value_info(true);
-        onnx.model_for_proto_model(model).and_then(|model| model.with_input_fact(0, fact)).expect("a graph")
+        onnx.model_for_read(&mut proto::encode(model).as_slice())
+            .and_then(|model| model.with_input_fact(0, fact))
+            .expect("a graph")
     }
 
     fn run(&self, model: TractResult<TypedModel>, input: &Tensor) -> Vec<(Vec<usize>, Vec<f32>)> {

@@ -104,3 +104,17 @@ fn the_maps_are_gradient_times_activation() {
         }
     }
 }
+
+/// What is written is what the exporter before wrote: no bundle's hash changes because its network was read and written again.
+#[test]
+fn networks_are_written_as_they_were_read() {
+    let models = crate::root::root().join("models");
+    let folders = std::fs::read_dir(models).expect("the folder").map(|entry| entry.expect("an entry").path());
+    let files: Vec<_> = folders.map(|folder| folder.join("model.onnx")).filter(|path| path.exists()).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for path in files {
+        let bytes = std::fs::read(&path).expect("readable");
+        let model = onnx_gradient::proto::decode(&bytes).expect("an ONNX file");
+        assert!(onnx_gradient::proto::encode(&model) == bytes, "{} is written otherwise", path.display());
+    }
+}

@@ -11,7 +11,7 @@ use crate::train::Fitted;
 /// together: a head over means still sees means.
 pub(super) fn shuffled(fitted: &Fitted, random: &mut ChaCha8Rng) -> ModelProto {
     let mut model = fitted.graph.clone();
-    let constants = model.graph.iter_mut().flat_map(|graph| &mut graph.initializer);
+    let constants = model.graph.as_option_mut().into_iter().flat_map(|graph| &mut graph.initializer);
     for constant in constants {
         let Some(&(_, tied)) = fitted.heads.iter().find(|(name, _)| *name == constant.name) else { continue };
         let values: Vec<f32> = constant.raw_data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();

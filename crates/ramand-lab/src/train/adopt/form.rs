@@ -46,7 +46,7 @@ pub(super) enum ScoreForm {
 
 /// Fixes the one size that an input leaves open besides the batch: it is the axis.
 pub(super) fn close(model: &mut ModelProto, points: usize) -> Result<(), AdoptError> {
-    let Some(graph) = &model.graph else { return Ok(()) };
+    let Some(graph) = model.graph.as_option() else { return Ok(()) };
     let initializer = |name: &str| graph.initializer.iter().any(|initializer| initializer.name == name);
     let Some(input) = graph.input.iter().find(|info| !initializer(&info.name)) else { return Ok(()) };
     let Some(found) = sizes(input) else { return Ok(()) };
@@ -65,11 +65,11 @@ pub(super) fn close(model: &mut ModelProto, points: usize) -> Result<(), AdoptEr
 
 /// Leaves out what `wanted` does not need: a softmax behind the scores, other outputs.
 pub(super) fn prune(model: &mut ModelProto, graph: &Graph, wanted: &[&str]) -> Result<(), AdoptError> {
-    let proto = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
+    let proto = model.graph.as_option_mut().ok_or(GradientError::NoGraph)?;
     let mut needed: HashSet<String> = wanted.iter().map(ToString::to_string).collect();
     let mut kept: Vec<NodeProto> = Vec::new();
     for node in proto.node.drain(..).rev() {
-        let holds_graphs = node.attribute.iter().any(|attribute| attribute.g.is_some() || !attribute.graphs.is_empty());
+        let holds_graphs = node.attribute.iter().any(|attribute| attribute.g.is_set() || !attribute.graphs.is_empty());
         if node.output.iter().any(|output| needed.contains(output)) || holds_graphs {
             needed.extend(node.input.iter().cloned());
             kept.push(node);
@@ -96,7 +96,7 @@ pub(super) fn form(
     let [own] = &own[..] else { return Err(AdoptError::Inputs { found: own }) };
     let shape = graph.shape(own)?.to_vec();
     let channels_last = arrangement(graph, own, &shape, channels, points)?;
-    let proto = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
+    let proto = model.graph.as_option_mut().ok_or(GradientError::NoGraph)?;
     let expected = [1, channels, points];
     let mut input = own.clone();
     if shape != expected {
@@ -194,7 +194,7 @@ pub(super) fn cut(formed: &mut Formed, outputs: usize, layers: &[String]) -> Res
     for (index, ((facts, tensor), (activation, gradient))) in
         attached.targets.into_iter().zip(layers).zip(&raw).enumerate()
     {
-        let proto = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
+        let proto = model.graph.as_option_mut().ok_or(GradientError::NoGraph)?;
         cuts.push(lay_out(proto, index, outputs, tensor, (activation, gradient), facts));
     }
     formed.model = model;
@@ -207,7 +207,7 @@ fn one_by_one(formed: &Formed, outputs: usize, targets: &[Target<'_>]) -> Result
     let mut model = formed.model.clone();
     let mut found: Option<Attached> = None;
     for output in 0..outputs {
-        let proto = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
+        let proto = model.graph.as_option_mut().ok_or(GradientError::NoGraph)?;
         let own = format!("{FORMED}y-{output}");
         let chosen = format!("{own}-chosen");
         let column: Vec<f32> = (0..outputs).map(|row| f32::from(u8::from(row == output))).collect();
@@ -221,21 +221,20 @@ fn one_by_one(formed: &Formed, outputs: usize, targets: &[Target<'_>]) -> Result
         let parts: Vec<Target<'_>> = parts
             .map(|(target, [activation, gradient])| Target { tensor: target.tensor, activation, gradient })
             .collect();
-        let part = attach(&model, &own, Seed::All, &parts)?;
-        model = part.model;
-        let whole = found.get_or_insert_with(|| Attached { model: ModelProto::default(), targets: Vec::new(), ..part });
-        whole.bypassed |= part.bypassed;
-        if output == 0 {
-            whole.targets = part.targets;
+        let mut part = attach(&model, &own, Seed::All, &parts)?;
+        model = std::mem::take(&mut part.model);
+        let Some(whole) = &mut found else {
+            found = Some(part);
             continue;
-        }
+        };
+        whole.bypassed |= part.bypassed;
         for (whole, part) in whole.targets.iter_mut().zip(part.targets) {
             whole.outputs += 1;
             whole.constant = whole.constant.take().zip(part.constant).map(|(whole, part)| [whole, part].concat());
         }
     }
     let mut found = found.ok_or(GradientError::NoOutput)?;
-    let proto = model.graph.as_mut().ok_or(GradientError::NoGraph)?;
+    let proto = model.graph.as_option_mut().ok_or(GradientError::NoGraph)?;
     for target in targets {
         let rows: Vec<String> = (0..outputs).map(|output| format!("{}-of-{output}", target.gradient)).collect();
         let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
@@ -267,7 +266,7 @@ pub(super) fn cut_attached(formed: &mut Formed, outputs: usize) -> Result<(Vec<L
     let attached = attach(&formed.model, &formed.output, Seed::All, &[target])?;
     let facts = attached.targets.into_iter().next().expect("one target was asked for");
     debug_assert_eq!(facts.shape, shape);
-    let proto = formed.model.graph.as_mut().ok_or(GradientError::NoGraph)?;
+    let proto = formed.model.graph.as_option_mut().ok_or(GradientError::NoGraph)?;
     let cut = lay_out(proto, 0, outputs, &tensor, (ACTIVATION, GRADIENT), facts);
     Ok((vec![cut], attached.bypassed))
 }

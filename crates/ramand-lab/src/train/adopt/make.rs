@@ -1,7 +1,7 @@
 //! From the file of a network to the files of a bundle.
 
 use onnx_gradient::geometry::reaches;
-use onnx_gradient::{Graph, proto, whole_axis};
+use onnx_gradient::{Graph, has_global_receptive_field, proto};
 use ramand_core::hex::hex;
 use ramand_model::manifest::{
     AdoptedRecord, CompletenessRecord, GateRecord, Manifest, NetworkRecord, ReferenceRecord, TargetRecord,
@@ -118,7 +118,7 @@ fn targets(
             gradient: &cut.gradient,
             cells: cut.facts.cells,
             reach: cut.facts.reach.ok_or_else(|| AdoptError::NoPlace { layer: cut.tensor.clone() })?,
-            whole_axis: whole_axis(graph, input, &cut.tensor, &looks),
+            whole_axis: has_global_receptive_field(graph, input, &cut.tensor, &looks),
             linear,
         };
         Ok(layer.record(index, map, files))

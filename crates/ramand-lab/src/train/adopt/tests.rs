@@ -76,7 +76,7 @@ fn adoption(labels: &[&str], points: usize, channels: usize) -> Adoption {
 }
 
 fn graph(model: &mut ModelProto) -> &mut GraphProto {
-    model.graph.as_mut().expect("a graph")
+    model.graph.as_option_mut().expect("a graph")
 }
 
 fn network(head: Head, channels: usize, outputs: usize) -> ModelProto {

@@ -1,5 +1,6 @@
 //! Small ONNX networks out of arbitrary bytes: nodes that fit one another as often as not, with attributes that may be absurd.
 
+use onnx_gradient::onnx::attribute_proto::AttributeType;
 use onnx_gradient::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 use onnx_gradient::{Graph, proto};
 
@@ -157,7 +158,7 @@ pub(crate) fn network(bytes: &[u8]) -> ModelProto {
     for index in 0..choices.below(NODES_MAX) + 1 {
         let (node, initializers) = proposed(&mut choices, &model, &values, index);
         let mut grown = model.clone();
-        let graph = grown.graph.as_mut().expect("it was given one");
+        let graph = grown.graph.as_option_mut().expect("it was given one");
         let outputs = node.output.clone();
         graph.node.push(node);
         graph.initializer.extend(initializers);
@@ -169,13 +170,13 @@ pub(crate) fn network(bytes: &[u8]) -> ModelProto {
         }
     }
     let last = values.last().expect("the input at least").clone();
-    let graph = model.graph.as_mut().expect("it was given one");
+    let graph = model.graph.as_option_mut().expect("it was given one");
     graph.node.push(proto::node("Flatten", &[&last], "features", Vec::new()));
     graph.output[0].name = "features".into();
     let Some(features) = shape_of(&model, "features").and_then(|shape| shape.last().copied()) else { return model };
     let outputs = choices.below(3) + 1;
     let weights: Vec<f32> = (0..outputs * features).map(|_| choices.number()).collect();
-    let graph = model.graph.as_mut().expect("it was given one");
+    let graph = model.graph.as_option_mut().expect("it was given one");
     graph.initializer.push(proto::floats("head", &[features, outputs], &weights));
     graph.node.push(proto::node("MatMul", &["features", "head"], "y", Vec::new()));
     graph.output[0] = proto::value("y", &[1, outputs]);
@@ -258,5 +259,5 @@ fn attribute(choices: &mut Choices<'_>, name: &str) -> AttributeProto {
 }
 
 fn text(name: &str, value: &str) -> AttributeProto {
-    AttributeProto { s: value.as_bytes().to_vec(), r#type: 3, ..proto::int(name, 0) }
+    AttributeProto { s: value.as_bytes().to_vec(), r#type: AttributeType::String.into(), ..proto::int(name, 0) }
 }

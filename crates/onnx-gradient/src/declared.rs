@@ -1,15 +1,17 @@
 //! What a file declares of its values.
 
-use super::Fact;
 use crate::error::GradientError;
+use crate::fact::{Element, Fact};
 use crate::onnx::tensor_proto::DataType;
-use crate::onnx::{ValueInfoProto, type_proto};
+use crate::onnx::{Enumeration, ValueInfoProto, type_proto};
 use crate::shapes::{open_shape, sizes};
-use crate::tensor::{Element, size};
+use crate::tensor::size;
 
 fn tensor_of(info: &ValueInfoProto) -> Option<&type_proto::Tensor> {
-    let type_proto::Value::TensorType(tensor) = info.r#type.as_ref()?.value.as_ref()?;
-    Some(tensor)
+    match info.r#type.value.as_ref()? {
+        type_proto::Value::TensorType(tensor) => Some(tensor),
+        _ => None,
+    }
 }
 
 /// The sizes of a declared value; the batch, where it has none, is 1.
@@ -22,7 +24,7 @@ fn declared_shape(info: &ValueInfoProto) -> Option<Vec<Option<i64>>> {
 }
 
 fn declared_element(info: &ValueInfoProto) -> Result<Element, DataType> {
-    let found = tensor_of(info).and_then(|tensor| DataType::try_from(tensor.elem_type).ok());
+    let found = tensor_of(info).and_then(|tensor| DataType::from_i32(tensor.elem_type));
     match found.unwrap_or(DataType::Undefined) {
         DataType::Float => Ok(Element::Float),
         DataType::Int32 | DataType::Int64 => Ok(Element::Integer),
@@ -44,9 +46,8 @@ pub(super) fn declared(info: &ValueInfoProto) -> Option<Fact> {
 pub(super) fn input(info: &ValueInfoProto) -> Result<Fact, GradientError> {
     let failed = |problem: String| GradientError::Input { name: info.name.clone(), problem };
     let sizes = declared_shape(info).ok_or_else(|| failed("it has no shape".into()))?;
-    let element = declared_element(info).map_err(|found| {
-        failed(format!("its elements are {}: export the model in FLOAT (f32)", found.as_str_name()))
-    })?;
+    let element = declared_element(info)
+        .map_err(|found| failed(format!("its elements are {}: export the model in FLOAT (f32)", found.proto_name())))?;
     let sized = |stated: Option<i64>| {
         let stated = stated.ok_or_else(|| {
             let (open, example) = (open_shape(info), example(&sizes));
