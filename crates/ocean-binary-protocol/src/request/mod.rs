@@ -59,7 +59,7 @@ impl Timing {
 /// A message that this crate does not know is one more implementation:
 ///
 /// ```
-/// use ocean_binary_protocol::{AnswerKindKind, MessageType, Request, ResponseError};
+/// use ocean_binary_protocol::{AnswerKind, MessageType, Request, ResponseError};
 ///
 /// /// Asks for the revision of the board, u8.
 /// struct HardwareRevision;
