@@ -395,8 +395,8 @@ impl Frame {
         })
     }
 
-    /// What the device says went wrong; `None` for a frame that reports nothing. A frame with [`Flags::NACK`] carries no answer; one
-    /// with [`Flags::EXCEPTION`] does, which may be spoilt.
+    /// What the device says went wrong; `None` for a frame that reports nothing. A frame with [`Flags::NACK`] carries no
+    /// answer; one with [`Flags::EXCEPTION`] does, which may be spoilt.
     pub fn device_error(&self) -> Option<DeviceError> {
         (self.error_number != 0 || self.flags.contains(Flags::NACK))
             .then(|| DeviceError::from_number(self.error_number))

@@ -95,7 +95,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).expect("a file");
         let events: Vec<&str> = text.lines().skip(2).filter_map(|line| Some(line.split_once(' ')?.1)).collect();
         let sent = format!("> {}", "C1".repeat(30));
-        assert_eq!(events, [&sent, &sent, "full"]);
+        assert_eq!(events, [&sent, &sent, &sent, "full"]);
     }
 
     #[test]

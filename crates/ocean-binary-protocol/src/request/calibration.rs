@@ -16,7 +16,7 @@ queries! {
 indexed_queries! {
     /// Asks for cᵢ of λ(p) = Σ cᵢ pⁱ, in nm per pixelⁱ; p is the pixel's index from 0, λ its wavelength.
     WavelengthCoefficient: WAVELENGTH_COEFFICIENT -> f32;
-    /// Asks for nᵢ of true = measured / Σ nᵢ measuredⁱ, in counts⁻ⁱ, ascending powers; counts are those above darkness. A device that
-    /// was never calibrated may hold zeros, which must not be divided by.
+    /// Asks for nᵢ of true = measured / Σ nᵢ measuredⁱ, in counts⁻ⁱ, ascending powers; counts are those above darkness. A
+    /// device that was never calibrated may hold zeros, which must not be divided by.
     NonlinearityCoefficient: NONLINEARITY_COEFFICIENT -> f32;
 }

@@ -4,6 +4,7 @@
 //! those of the Ventana Data Sheet, pages 12-16, and of SeaBreeze's exchanges.
 
 pub mod calibration;
+mod error;
 pub mod exposure;
 pub mod identity;
 pub mod light;
@@ -19,33 +20,7 @@ use crate::frame::{Checksum, FRAME_LEN_MIN, Flags, Frame, IMMEDIATE_LEN_MAX, Pro
 use crate::message_type::MessageType;
 use crate::units::IntegrationTime;
 
-/// Why the data of an answer cannot be what was asked for, although its frame is undamaged.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ResponseError {
-    /// The answer has too few or too many bytes of data: another model, or another firmware, than was believed.
-    #[error("the answer to {message_type} has {found} bytes of data, expected {expected}")]
-    Length {
-        /// The message type of the request and of the answer.
-        message_type: MessageType,
-        /// Bytes of data the answer should have.
-        expected: usize,
-        /// Bytes of data it has.
-        found: usize,
-    },
-    /// A text holds bytes that are not printable ASCII.
-    #[error("the answer to {message_type} is not printable ASCII")]
-    Text {
-        /// The message type of the request and of the answer.
-        message_type: MessageType,
-    },
-    /// A quantity is NaN or infinite.
-    #[error("the answer to {message_type} is not a finite number")]
-    NotFinite {
-        /// The message type of the request and of the answer.
-        message_type: MessageType,
-    },
-}
+pub use error::ResponseError;
 
 /// What the device sends back when a request went well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +59,7 @@ impl Timing {
 /// A message that this crate does not know is one more implementation:
 ///
 /// ```
-/// use ocean_binary_protocol::{AnswerKindKind, MessageType, Request, ResponseError};
+/// use ocean_binary_protocol::{AnswerKind, MessageType, Request, ResponseError};
 ///
 /// /// Asks for the revision of the board, u8.
 /// struct HardwareRevision;

@@ -28,8 +28,8 @@ commands! {
 
 /// Exposes at once and asks for the spectrum, corrected on board for temperature drift and fixed pattern.
 ///
-/// The answer is u16 counts, one a pixel: 2048 bytes of payload from an STS. An exposure in free run may have begun before the request,
-/// so that the first spectrum after a change of exposure or light may still be of the old state.
+/// The answer is u16 counts, one a pixel: 2048 bytes of payload from an STS. An exposure in free run may have begun before
+/// the request, so that the first spectrum after a change of exposure or light may still be of the old state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CorrectedSpectrum {
     /// Pixels the answer must have; [`Profile::pixels`](crate::Profile::pixels) as a rule.

@@ -1,6 +1,6 @@
 //! The plain values that travel as a message's data.
 
-use super::ResponseError;
+use super::error::ResponseError;
 use crate::message_type::MessageType;
 use crate::units::{Celsius, IntegrationTime};
 
