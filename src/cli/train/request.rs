@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ramand_core::preprocess::{Pipeline, Step};
+use ramand_core::preprocess::{Pipeline, PipelineStep};
 use ramand_core::spectrum::{RamanShift, ShiftAxis, Wavelength};
-use ramand_lab::train::{Preparation, Reference, Request, Skip, Split};
+use ramand_lab::train::{Preparation, Reference, Skip, Split, TrainingRequest};
 use ramand_model::manifest::{BandRecord, ChannelRecord, NormaliseMethod, StepRecord, Task};
-use ramand_recording::{Abscissa, Recording, Source, Unit};
+use ramand_recording::{Abscissa, AbscissaUnit, Recording, Source};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -20,8 +20,8 @@ const CROSS_VALIDATED: &str = "cross-validated on its own training data only";
 /// The spectra, with the laser that wavelengths are shifts from.
 pub(super) fn recording(arguments: &TrainArgs) -> Result<Recording, CommandError> {
     let unit = match arguments.abscissa {
-        AbscissaName::PerCm => Unit::PerCm,
-        AbscissaName::Nm => Unit::Nm,
+        AbscissaName::PerCm => AbscissaUnit::PerCm,
+        AbscissaName::Nm => AbscissaUnit::Nm,
     };
     let laser = (arguments.description.laser_nm > 0.0).then(|| Wavelength::from_nm(arguments.description.laser_nm));
     let (labels, shifts) = (arguments.labels.as_deref(), arguments.shifts.as_deref());
@@ -29,12 +29,12 @@ pub(super) fn recording(arguments: &TrainArgs) -> Result<Recording, CommandError
     Ok(source.read()?)
 }
 
-pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Request, CommandError> {
+pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<TrainingRequest, CommandError> {
     let task = Task::from(arguments.task);
     if matches!(task, Task::Regression) == arguments.unit.is_empty() {
         return Err(CommandError::operator("--unit goes with a regression, and a regression needs one"));
     }
-    Ok(Request {
+    Ok(TrainingRequest {
         name: arguments.description.name(&arguments.out)?,
         version: arguments.description.version.clone(),
         task,
@@ -123,9 +123,9 @@ fn preparations(arguments: &TrainArgs) -> Result<Vec<Preparation>, CommandError>
 }
 
 pub(in crate::cli) fn pipeline(axis: &Arc<ShiftAxis>, file: &PipelineFile) -> Result<Pipeline, String> {
-    let steps = |records: &[StepRecord]| -> Result<Vec<Step>, String> {
+    let steps = |records: &[StepRecord]| -> Result<Vec<PipelineStep>, String> {
         let step = |(index, record): (usize, &StepRecord)| {
-            Step::try_from(record).map_err(|problem| format!("step {}: {problem}", index + 1))
+            PipelineStep::try_from(record).map_err(|problem| format!("step {}: {problem}", index + 1))
         };
         records.iter().enumerate().map(step).collect()
     };

@@ -25,4 +25,4 @@ mod whittaker;
 
 pub use error::{PipelineError, PrepareError};
 pub use pipeline::{CHANNELS_MAX, POINTS_MAX, Pipeline, STEPS_MAX, Workspace};
-pub use step::{Baseline, Despike, LAMBDA_RANGE, Normalise, Smooth, Step, Whittaker};
+pub use step::{Baseline, Despike, LAMBDA_RANGE, Normalise, PipelineStep, Smooth, Whittaker};

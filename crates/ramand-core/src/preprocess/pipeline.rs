@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::orthogonal::OrthonormalPolynomials;
 use super::smooth::Filter;
-use super::step::{Baseline, Despike, Normalise, Step, Whittaker};
+use super::step::{Baseline, Despike, Normalise, PipelineStep, Whittaker};
 use super::{PipelineError, PrepareError, baseline, despike, normalise, resample, whittaker};
 use crate::spectrum::{PreparedSpectrum, RawSpectrum, ShiftAxis};
 
@@ -21,19 +21,19 @@ pub const POINTS_MAX: usize = 8192;
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     axis: Arc<ShiftAxis>,
-    steps: Vec<Step>,
-    channel_steps: Vec<Vec<Step>>,
+    steps: Vec<PipelineStep>,
+    channel_steps: Vec<Vec<PipelineStep>>,
     /// Shared steps up to the first normalisation after the resampling, or to their end.
-    head: Vec<Stage>,
+    head: Vec<PipelineStage>,
     /// The shared steps from there on.
-    rest: Vec<Stage>,
+    rest: Vec<PipelineStage>,
     /// What each channel does on top; empty where there is one channel.
-    branches: Vec<Vec<Stage>>,
+    branches: Vec<Vec<PipelineStage>>,
 }
 
 /// A step with everything that can be computed before a spectrum is there.
 #[derive(Debug, Clone)]
-enum Stage {
+enum PipelineStage {
     Dark,
     Despike(Despike),
     Resample,
@@ -51,8 +51,8 @@ pub struct Workspace {
     values: Vec<f64>,
     other: Vec<f64>,
     shared: Vec<f64>,
-    despike: despike::Scratch,
-    baseline: baseline::Scratch,
+    despike: despike::DespikeScratch,
+    baseline: baseline::BaselineScratch,
 }
 
 impl Pipeline {
@@ -64,28 +64,33 @@ impl Pipeline {
     ///
     /// # Errors
     /// When a setting, the order of the steps or a number of things is outside what is stated there.
-    pub fn new(axis: Arc<ShiftAxis>, steps: Vec<Step>, channel_steps: Vec<Vec<Step>>) -> Result<Self, PipelineError> {
+    pub fn new(
+        axis: Arc<ShiftAxis>,
+        steps: Vec<PipelineStep>,
+        channel_steps: Vec<Vec<PipelineStep>>,
+    ) -> Result<Self, PipelineError> {
         at_most("channels", channel_steps.len(), CHANNELS_MAX)?;
         at_most("points on the axis", axis.len(), POINTS_MAX)?;
         for list in std::iter::once(&steps).chain(&channel_steps) {
             at_most("steps in one list", list.len(), STEPS_MAX)?;
-            list.iter().try_for_each(Step::validate)?;
+            list.iter().try_for_each(PipelineStep::validate)?;
         }
-        let found = steps.iter().filter(|step| matches!(step, Step::Resample)).count();
+        let found = steps.iter().filter(|step| matches!(step, PipelineStep::Resample)).count();
         if found != 1 {
             return Err(PipelineError::Resamples { found });
         }
         check_order(&steps, &channel_steps)?;
 
-        let resample = steps.iter().position(|step| matches!(step, Step::Resample)).unwrap_or(steps.len());
+        let resample = steps.iter().position(|step| matches!(step, PipelineStep::Resample)).unwrap_or(steps.len());
         let mut head = steps
             .iter()
             .enumerate()
-            .map(|(index, step)| Stage::new(step, (index > resample).then_some(axis.len())))
+            .map(|(index, step)| PipelineStage::new(step, (index > resample).then_some(axis.len())))
             .collect::<Result<Vec<_>, _>>()?;
-        let split = steps.iter().position(|step| matches!(step, Step::Normalise(_))).unwrap_or(steps.len());
+        let split = steps.iter().position(|step| matches!(step, PipelineStep::Normalise(_))).unwrap_or(steps.len());
         let rest = head.split_off(split);
-        let on_axis = |list: &Vec<Step>| list.iter().map(|step| Stage::new(step, Some(axis.len()))).collect();
+        let on_axis =
+            |list: &Vec<PipelineStep>| list.iter().map(|step| PipelineStage::new(step, Some(axis.len()))).collect();
         let branches = channel_steps.iter().map(on_axis).collect::<Result<_, _>>()?;
         Ok(Self { axis, steps, channel_steps, head, rest, branches })
     }
@@ -96,12 +101,12 @@ impl Pipeline {
     }
 
     /// The shared steps, as given.
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[PipelineStep] {
         &self.steps
     }
 
     /// Every channel's own steps, as given; empty where there is one channel without any.
-    pub fn channel_steps(&self) -> &[Vec<Step>] {
+    pub fn channel_steps(&self) -> &[Vec<PipelineStep>] {
         &self.channel_steps
     }
 
@@ -159,7 +164,7 @@ impl Pipeline {
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), &value| (value.min(least), value.max(most)));
         if extremes.1 - extremes.0 <= normalise::FLATNESS * largest {
-            return Err(PrepareError::Flat { step: self.head.last().map_or("resample", Stage::name) });
+            return Err(PrepareError::Flat { step: self.head.last().map_or("resample", PipelineStage::name) });
         }
         Ok(())
     }
@@ -170,7 +175,7 @@ impl Pipeline {
         for stage in &self.rest {
             stage.run(None, &self.axis, largest, workspace)?;
         }
-        let last = |stages: &[Stage]| stages.last().map(Stage::name);
+        let last = |stages: &[PipelineStage]| stages.last().map(PipelineStage::name);
         let shared_last = last(&self.rest).or_else(|| last(&self.head)).unwrap_or("resample");
         if self.branches.is_empty() {
             return write(&workspace.values, shared_last, prepared);
@@ -188,34 +193,34 @@ impl Pipeline {
     }
 }
 
-impl Stage {
+impl PipelineStage {
     /// `points` is the length of the model's axis for a step that works on it.
-    fn new(step: &Step, points: Option<usize>) -> Result<Self, PipelineError> {
+    fn new(step: &PipelineStep, points: Option<usize>) -> Result<Self, PipelineError> {
         let long_enough = |needed: usize| match points {
             Some(points) if points < needed => Err(PipelineError::AxisTooShort { step: step.name(), needed, points }),
             _ => Ok(()),
         };
         Ok(match step {
-            Step::Dark => Self::Dark,
-            Step::Despike(settings) => Self::Despike(*settings),
-            Step::Resample => Self::Resample,
-            Step::Baseline(Baseline::Arpls(settings)) => {
+            PipelineStep::Dark => Self::Dark,
+            PipelineStep::Despike(settings) => Self::Despike(*settings),
+            PipelineStep::Resample => Self::Resample,
+            PipelineStep::Baseline(Baseline::Arpls(settings)) => {
                 long_enough(whittaker::POINTS_MIN)?;
                 Self::Arpls(*settings)
             }
-            Step::Baseline(Baseline::Airpls(settings)) => {
+            PipelineStep::Baseline(Baseline::Airpls(settings)) => {
                 long_enough(whittaker::POINTS_MIN)?;
                 Self::Airpls(*settings)
             }
-            Step::Baseline(Baseline::Polynomial { order }) => {
+            PipelineStep::Baseline(Baseline::Polynomial { order }) => {
                 long_enough(order + 2)?;
                 Self::Polynomial(OrthonormalPolynomials::new(points.unwrap_or(order + 2), *order))
             }
-            Step::Smooth(settings) => {
+            PipelineStep::Smooth(settings) => {
                 long_enough(settings.window)?;
                 Self::Smooth(Filter::new(settings))
             }
-            Step::Normalise(method) => Self::Normalise(*method),
+            PipelineStep::Normalise(method) => Self::Normalise(*method),
         })
     }
 
@@ -281,27 +286,29 @@ impl Stage {
 }
 
 /// A step whose place contradicts its meaning.
-fn check_order(steps: &[Step], channel_steps: &[Vec<Step>]) -> Result<(), PipelineError> {
-    let misplaced = |step: &Step, rule| Err(PipelineError::Misplaced { step: step.name(), rule });
+fn check_order(steps: &[PipelineStep], channel_steps: &[Vec<PipelineStep>]) -> Result<(), PipelineError> {
+    let misplaced = |step: &PipelineStep, rule| Err(PipelineError::Misplaced { step: step.name(), rule });
     let mut resampled = false;
     for (index, step) in steps.iter().enumerate() {
         match step {
-            Step::Dark if index > 0 => return misplaced(step, "must be the first step: it needs the counts as read"),
-            Step::Despike(_) if resampled => {
+            PipelineStep::Dark if index > 0 => {
+                return misplaced(step, "must be the first step: it needs the counts as read");
+            }
+            PipelineStep::Despike(_) if resampled => {
                 return misplaced(step, "must come before 'resample': it needs the detector's pixels");
             }
-            Step::Normalise(_) if !resampled => {
+            PipelineStep::Normalise(_) if !resampled => {
                 return misplaced(step, "must come after 'resample': it has to see what the model sees");
             }
-            Step::Baseline(Baseline::Polynomial { .. }) if !resampled => {
+            PipelineStep::Baseline(Baseline::Polynomial { .. }) if !resampled => {
                 return misplaced(step, "with method 'polynomial' must come after 'resample': it needs an even axis");
             }
-            Step::Resample => resampled = true,
+            PipelineStep::Resample => resampled = true,
             _ => {}
         }
     }
     for step in channel_steps.iter().flatten() {
-        if matches!(step, Step::Dark | Step::Despike(_) | Step::Resample) {
+        if matches!(step, PipelineStep::Dark | PipelineStep::Despike(_) | PipelineStep::Resample) {
             return misplaced(step, "belongs among the shared steps, not into a channel");
         }
     }

@@ -11,7 +11,7 @@ use ramand_recording::Recording;
 use super::effect_map::MapSums;
 use super::error::EvaluateError;
 use super::partition::AxisPartition;
-use super::request::Request;
+use super::request::EvaluationRequest;
 use super::truth::{Known, Truth};
 use crate::train::Progress;
 
@@ -100,7 +100,7 @@ impl Observations {
     pub(super) fn make(
         recording: &Recording,
         model: &Model,
-        request: &Request,
+        request: &EvaluationRequest,
         progress: &Progress,
     ) -> Result<Self, EvaluateError> {
         let manifest = model.manifest();

@@ -6,10 +6,15 @@ use ramand_recording::Recording;
 
 use super::document::{Cell, Content, Section, Table};
 use super::observe::Observations;
-use super::request::{Request, SeenBefore};
+use super::request::{EvaluationRequest, SeenBefore};
 
 /// The first section.
-pub(super) fn section(recording: &Recording, model: &Model, request: &Request, observations: &Observations) -> Section {
+pub(super) fn section(
+    recording: &Recording,
+    model: &Model,
+    request: &EvaluationRequest,
+    observations: &Observations,
+) -> Section {
     let (identity, manifest) = (model.identity(), model.manifest());
     let group = request.group_column(recording, model);
     let assessed = || observations.rows.iter().filter_map(|row| row.applies);

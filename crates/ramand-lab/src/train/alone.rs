@@ -10,7 +10,7 @@ use super::error::TrainError;
 use super::fit::Head;
 use super::network::BLOCK_MAPS;
 use super::progress::Progress;
-use super::request::Request;
+use super::request::TrainingRequest;
 use super::{Skip, bundle, onnx};
 
 /// A network fitted to every row of a recording, with nothing held out.
@@ -41,7 +41,7 @@ pub(crate) struct Fitted {
 /// Names the row or column that cannot be used; [`TrainError::Interrupted`] when `progress` was told to stop.
 pub(crate) fn fit(
     recording: &ramand_recording::Recording,
-    request: &Request,
+    request: &TrainingRequest,
     head: Head,
     progress: &Progress,
 ) -> Result<Fitted, TrainError> {

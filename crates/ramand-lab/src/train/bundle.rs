@@ -28,7 +28,7 @@ use super::merit::metrics;
 use super::out_of_fold::OutOfFold;
 use super::progress::Progress;
 use super::reference::{Means, means};
-use super::request::Request;
+use super::request::TrainingRequest;
 use super::{onnx, tables};
 
 /// The out-of-fold predictions'.
@@ -60,7 +60,7 @@ impl Trained {
 ///
 /// # Errors
 /// Names the row or column that cannot be used; [`TrainError::Interrupted`] when `progress` was told to stop.
-pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> Result<Trained, TrainError> {
+pub fn train(recording: &Recording, request: &TrainingRequest, progress: &Progress) -> Result<Trained, TrainError> {
     let labelled = Labelled::of(recording, request)?;
     let candidates = request.candidates();
     let choices = Choices {
@@ -132,7 +132,7 @@ struct Labelled<'a> {
 impl<'a> Labelled<'a> {
     /// # Errors
     /// Names the row or column that cannot be used.
-    fn of(recording: &Recording, request: &'a Request) -> Result<Self, TrainError> {
+    fn of(recording: &Recording, request: &'a TrainingRequest) -> Result<Self, TrainError> {
         let truth = request.truth(recording)?;
         let (groups, group_names) = request.groups(recording, &truth)?;
         let (reference_rows, population) = request.reference_rows(recording)?;
@@ -144,7 +144,7 @@ impl<'a> Labelled<'a> {
     }
 }
 
-fn plan(request: &Request) -> ValidationPlan {
+fn plan(request: &TrainingRequest) -> ValidationPlan {
     ValidationPlan {
         folds: request.split.folds,
         repeats: request.split.repeats,
@@ -186,7 +186,7 @@ fn tables(names: &tables::Names<'_>, data: &Dataset<'_>, validated: &Validated, 
     }
 }
 
-fn training_record(request: &Request, data: &Dataset<'_>, fit: &Fit) -> TrainingRecord {
+fn training_record(request: &TrainingRequest, data: &Dataset<'_>, fit: &Fit) -> TrainingRecord {
     TrainingRecord {
         split: split_in_words(request),
         seed: request.seed,
@@ -265,7 +265,7 @@ fn reference(skip: Skip, attached: &Attached, data: &Dataset<'_>, rows: &[usize]
     means(&network, &sizes, data.truth.outputs(), &spectra)
 }
 
-fn output(request: &Request, truth: &Truth, held_out: &[OutOfFold]) -> OutputRecord {
+fn output(request: &TrainingRequest, truth: &Truth, held_out: &[OutOfFold]) -> OutputRecord {
     match truth {
         Truth::Values(_) => OutputRecord { unit: Some(request.unit.clone()), labels: None, temperature: None },
         Truth::Classes { labels, indices } => {
@@ -276,7 +276,7 @@ fn output(request: &Request, truth: &Truth, held_out: &[OutOfFold]) -> OutputRec
     }
 }
 
-fn split_in_words(request: &Request) -> String {
+fn split_in_words(request: &TrainingRequest) -> String {
     let split = &request.split;
     let by = split.group.as_ref().map_or("row".to_owned(), |column| format!("column '{column}'"));
     let repeats = if split.repeats == 1 { "1 repeat".to_owned() } else { format!("{} repeats", split.repeats) };

@@ -1,6 +1,6 @@
 //! What a training chooses among: preparations of the spectra, one or two input channels, a linear part or none.
 
-use ramand_core::preprocess::{Baseline, Normalise, Pipeline, PipelineError, Smooth, Step};
+use ramand_core::preprocess::{Baseline, Normalise, Pipeline, PipelineError, PipelineStep, Smooth};
 
 /// Order of the polynomial that the first of two channels subtracts: a fluorescence background is no wigglier.
 const BACKGROUND_ORDER: usize = 6;
@@ -24,11 +24,14 @@ impl Preparation {
     /// When the axis has fewer points than the polynomial or the derivative needs.
     pub fn in_two_channels(&self) -> Result<Self, PipelineError> {
         let mut steps = self.pipeline.steps().to_vec();
-        while matches!(steps.last(), Some(Step::Normalise(_))) {
+        while matches!(steps.last(), Some(PipelineStep::Normalise(_))) {
             steps.pop();
         }
-        let channels = [Step::Baseline(Baseline::Polynomial { order: BACKGROUND_ORDER }), Step::Smooth(DERIVATIVE)];
-        let channels = channels.map(|step| vec![step, Step::Normalise(Normalise::Snv)]).to_vec();
+        let channels = [
+            PipelineStep::Baseline(Baseline::Polynomial { order: BACKGROUND_ORDER }),
+            PipelineStep::Smooth(DERIVATIVE),
+        ];
+        let channels = channels.map(|step| vec![step, PipelineStep::Normalise(Normalise::Snv)]).to_vec();
         let pipeline = Pipeline::new(self.pipeline.axis().clone(), steps, channels)?;
         Ok(Self { name: format!("{} in two channels", self.name), pipeline })
     }
@@ -78,14 +81,14 @@ mod tests {
     #[test]
     fn two_channels_are_the_background_removed_and_the_derivative() {
         let axis = Arc::new(ShiftAxis::new((0..50).map(f64::from).collect()).expect("increasing"));
-        let steps = vec![Step::Dark, Step::Resample, Step::Normalise(Normalise::Area)];
+        let steps = vec![PipelineStep::Dark, PipelineStep::Resample, PipelineStep::Normalise(Normalise::Area)];
         let pipeline = Pipeline::new(axis, steps, Vec::new()).expect("valid");
         let two = Preparation { name: "raw".into(), pipeline }.in_two_channels().expect("long enough");
         assert_eq!(two.name, "raw in two channels");
-        assert_eq!(two.pipeline.steps(), [Step::Dark, Step::Resample]);
-        let snv = Step::Normalise(Normalise::Snv);
-        let background = Step::Baseline(Baseline::Polynomial { order: 6 });
-        let derivative = Step::Smooth(Smooth { window: 7, order: 2, derivative: 1 });
+        assert_eq!(two.pipeline.steps(), [PipelineStep::Dark, PipelineStep::Resample]);
+        let snv = PipelineStep::Normalise(Normalise::Snv);
+        let background = PipelineStep::Baseline(Baseline::Polynomial { order: 6 });
+        let derivative = PipelineStep::Smooth(Smooth { window: 7, order: 2, derivative: 1 });
         assert_eq!(two.pipeline.channel_steps(), [vec![background, snv], vec![derivative, snv]]);
     }
 }

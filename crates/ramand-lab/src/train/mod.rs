@@ -54,4 +54,4 @@ pub(crate) use fit::Head;
 pub(crate) use parallel::in_parallel;
 pub use progress::{Interrupted, Progress};
 pub use reference::Reference;
-pub use request::{CONFIDENCE, Provenance, Request, STEPS, Split};
+pub use request::{CONFIDENCE, Provenance, STEPS, Split, TrainingRequest};

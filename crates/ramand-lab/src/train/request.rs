@@ -26,7 +26,7 @@ const RATE_ALONE: f32 = 3e-3;
 
 /// One training run.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct TrainingRequest {
     /// The bundle's name.
     pub name: String,
     /// The bundle's version.
@@ -94,7 +94,7 @@ pub struct Provenance {
     pub measured: bool,
 }
 
-impl Request {
+impl TrainingRequest {
     /// Steps of gradient descent that [`super::train`] takes altogether: the length of a progress bar.
     pub fn steps_altogether(&self) -> u64 {
         (self.networks_altogether() * self.steps) as u64

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use ramand_core::outcome::Prediction;
-use ramand_core::preprocess::{Normalise, Pipeline, Step, Workspace};
+use ramand_core::preprocess::{Normalise, Pipeline, PipelineStep, Workspace};
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use ramand_model::Model;
 use ramand_model::manifest::{BandRecord, Task};
@@ -55,13 +55,13 @@ pub(crate) fn generated(samples: usize) -> Recording {
 
 fn preparations(first: f64, last: f64, points: usize) -> Vec<Preparation> {
     let axis = ShiftAxis::even(RamanShift::from_per_cm(first), RamanShift::from_per_cm(last), points);
-    let steps = vec![Step::Dark, Step::Resample, Step::Normalise(Normalise::Snv)];
+    let steps = vec![PipelineStep::Dark, PipelineStep::Resample, PipelineStep::Normalise(Normalise::Snv)];
     let pipeline = Pipeline::new(Arc::new(axis.expect("increasing")), steps, Vec::new()).expect("valid");
     vec![Preparation { name: "snv".into(), pipeline }]
 }
 
-pub(crate) fn request(task: Task, target: &str) -> Request {
-    Request {
+pub(crate) fn request(task: Task, target: &str) -> TrainingRequest {
+    TrainingRequest {
         name: "test".into(),
         version: "1.0.0".into(),
         task,
@@ -90,7 +90,7 @@ pub(crate) fn request(task: Task, target: &str) -> Request {
     }
 }
 
-pub(crate) fn trained(recording: &Recording, request: &Request) -> Trained {
+pub(crate) fn trained(recording: &Recording, request: &TrainingRequest) -> Trained {
     train(recording, request, &Progress::default()).expect("trains")
 }
 
@@ -145,7 +145,7 @@ fn kinds_are_learned_and_probabilities_calibrated() {
 #[test]
 fn the_same_seed_gives_the_same_bundle_on_any_number_of_threads() {
     let recording = generated(12);
-    let identity = |change: &dyn Fn(&mut Request)| {
+    let identity = |change: &dyn Fn(&mut TrainingRequest)| {
         let mut request = request(Task::Regression, "fraction");
         change(&mut request);
         opened(&trained(&recording, &request)).2.identity().sha256.clone()
@@ -154,7 +154,7 @@ fn the_same_seed_gives_the_same_bundle_on_any_number_of_threads() {
     assert_eq!(first, identity(&|request| request.threads = 2));
     assert_ne!(first, identity(&|request| request.seed = 6));
     let all = |threads| {
-        move |request: &mut Request| {
+        move |request: &mut TrainingRequest| {
             request.skips = vec![Skip::Pls, Skip::None];
             (request.networks, request.permutations, request.steps, request.threads) = (2, 1, 10, threads);
         }
@@ -359,7 +359,7 @@ fn an_interrupted_training_leaves_nothing() {
 
 #[test]
 fn every_fault_names_its_row_or_column() {
-    let check = |change: &dyn Fn(&mut Recording, &mut Request), expected: &str| {
+    let check = |change: &dyn Fn(&mut Recording, &mut TrainingRequest), expected: &str| {
         let mut recording = generated(6);
         let mut request = request(Task::Classification, "kind");
         change(&mut recording, &mut request);
@@ -478,7 +478,7 @@ fn measured_emulsions_are_learned_and_permuted_labels_are_not() {
         return;
     }
     let mut recording = Recording::read(path).expect("readable");
-    let request = Request {
+    let request = TrainingRequest {
         preparations: preparations(679.0, 1767.0, 137),
         split: Split { group: None, folds: 5, repeats: 1 },
         ..request(Task::Regression, "pufa_pct_of_fat")

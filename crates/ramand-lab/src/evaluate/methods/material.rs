@@ -1,14 +1,14 @@
 //! What the methods are compared on: spectra to train with, others to explain, and where those truly differ.
 
 use ramand_core::outcome::Explained;
-use ramand_core::preprocess::{Pipeline, Step, Workspace};
+use ramand_core::preprocess::{Pipeline, PipelineStep, Workspace};
 use ramand_model::manifest::Task;
 use ramand_recording::Recording;
 use ramand_sim::dataset::Recipe;
 
 use super::error::MethodsError;
 use super::measures::where_different;
-use crate::train::{Request, TrainError};
+use crate::train::{TrainError, TrainingRequest};
 
 /// Share of the squared difference of two noise-free spectra that the points hold where they truly differ.
 pub(super) const TRUTH_SHARE: f64 = 0.9;
@@ -23,7 +23,7 @@ pub struct Material {
     /// Other samples, which are explained.
     pub explained: Recording,
     /// How networks are trained; its seed and its skips are replaced.
-    pub request: Request,
+    pub request: TrainingRequest,
     /// Of simulated spectra: each kind, or both ends of a blend, without noise.
     pub noise_free: Option<Recording>,
 }
@@ -55,7 +55,7 @@ impl Material {
         samples: usize,
         explained: usize,
         seed: u64,
-        request: Request,
+        request: TrainingRequest,
     ) -> Result<Self, MethodsError> {
         recipe.samples = samples + explained;
         let folder = tempfile::tempdir().map_err(MethodsError::Folder)?;
@@ -69,7 +69,12 @@ impl Material {
     ///
     /// # Errors
     /// When there are too few samples.
-    pub fn new(title: String, recording: &Recording, explained: usize, request: Request) -> Result<Self, MethodsError> {
+    pub fn new(
+        title: String,
+        recording: &Recording,
+        explained: usize,
+        request: TrainingRequest,
+    ) -> Result<Self, MethodsError> {
         let samples = recording.samples(request.split.group.as_deref())?;
         let count = samples.iter().max().map_or(0, |last| last + 1);
         if explained == 0 || count < 2 * explained {
@@ -121,7 +126,7 @@ impl Material {
         let Some(noise_free) = &self.noise_free else { return Ok(vec![None; explained.len()]) };
         let given = &self.request.preparations[0].pipeline;
         // What removes cosmic rays takes sharp bands for them where there is no noise to compare with.
-        let steps = given.steps().iter().copied().filter(|step| !matches!(step, Step::Despike(_))).collect();
+        let steps = given.steps().iter().copied().filter(|step| !matches!(step, PipelineStep::Despike(_))).collect();
         let pipeline = Pipeline::new(given.axis().clone(), steps, given.channel_steps().to_vec())
             .map_err(MethodsError::TruthPipeline)?;
         let mut workspace = Workspace::default();

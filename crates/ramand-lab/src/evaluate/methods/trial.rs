@@ -14,7 +14,7 @@ use super::measures::{area, completeness_error, mean, order, rank_correlation, r
 use super::method::Method;
 use super::segments::Segments;
 use super::subject::{Asking, Explanation, Subject};
-use crate::train::{Head, Progress, Request, Skip, fit};
+use crate::train::{Head, Progress, Skip, TrainingRequest, fit};
 
 /// Sizes of the sets of sensitivity-n, evenly between one band and [`SET_MAX`] of all.
 const SET_SIZES: usize = 5;
@@ -23,7 +23,7 @@ const SET_MAX: f64 = 0.8;
 
 /// What kind of network is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kind {
+pub struct NetworkKind {
     /// Name of its table.
     pub key: &'static str,
     /// In words.
@@ -34,7 +34,7 @@ pub struct Kind {
     pub skip: Skip,
 }
 
-impl Kind {
+impl NetworkKind {
     /// In the order of the tables.
     pub const ALL: [Self; 3] = [
         Self { key: "alone", name: "network alone", head: Head::Flat, skip: Skip::None },
@@ -89,7 +89,7 @@ pub(super) struct Trial {
 }
 
 /// Steps that [`trial`] reports to its progress, for this many explained samples.
-pub(super) fn steps(request: &Request, samples: usize) -> usize {
+pub(super) fn steps(request: &TrainingRequest, samples: usize) -> usize {
     request.steps + samples * (Method::ALL.len() + 1)
 }
 
@@ -99,12 +99,12 @@ pub(super) fn steps(request: &Request, samples: usize) -> usize {
 /// When the network cannot be trained or run, or `progress` was told to stop.
 pub(super) fn trial(
     material: &Material,
-    kind: Kind,
+    kind: NetworkKind,
     seed: u64,
     effort: Effort,
     progress: &Progress,
 ) -> Result<Trial, MethodsError> {
-    let request = Request { seed, skips: vec![kind.skip], ..material.request.clone() };
+    let request = TrainingRequest { seed, skips: vec![kind.skip], ..material.request.clone() };
     let fitted = fit(&material.training, &request, kind.head, progress)?;
     let pipeline = &request.preparations[0].pipeline;
     let shape = (pipeline.channels(), pipeline.axis().len());

@@ -7,7 +7,7 @@ use onnx_gradient::onnx::{GraphProto, ModelProto};
 use onnx_gradient::proto::{self, integers, ints, node, value};
 use onnx_gradient::{ACTIVATION, GRADIENT, GradientError, Seed, Target, attach};
 use ramand_core::outcome::{Completeness, Prediction};
-use ramand_core::preprocess::{Normalise, Pipeline, Step, Workspace};
+use ramand_core::preprocess::{Normalise, Pipeline, PipelineStep, Workspace};
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use ramand_model::Model;
 use ramand_model::manifest::{CompletenessRecord, Task};
@@ -46,9 +46,12 @@ fn recording(count: usize) -> Recording {
 
 fn adoption(labels: &[&str], points: usize, channels: usize) -> Adoption {
     let axis = ShiftAxis::even(RamanShift::from_per_cm(800.0), RamanShift::from_per_cm(1800.0), points);
-    let each = if channels == 1 { Vec::new() } else { vec![vec![Step::Normalise(Normalise::Max)]; channels] };
-    let common =
-        if channels == 1 { vec![Step::Resample, Step::Normalise(Normalise::Snv)] } else { vec![Step::Resample] };
+    let each = if channels == 1 { Vec::new() } else { vec![vec![PipelineStep::Normalise(Normalise::Max)]; channels] };
+    let common = if channels == 1 {
+        vec![PipelineStep::Resample, PipelineStep::Normalise(Normalise::Snv)]
+    } else {
+        vec![PipelineStep::Resample]
+    };
     Adoption {
         name: "adopted".into(),
         version: "1.0.0".into(),
@@ -344,7 +347,7 @@ fn what_cannot_be_deployed_says_what_to_do() {
         assert!(error.contains(expected), "{expected}: {error}");
     }
     let axis = ShiftAxis::even(RamanShift::from_per_cm(100.0), RamanShift::from_per_cm(1800.0), POINTS).expect("even");
-    let pipeline = Pipeline::new(Arc::new(axis), vec![Step::Resample], Vec::new()).expect("a pipeline");
+    let pipeline = Pipeline::new(Arc::new(axis), vec![PipelineStep::Resample], Vec::new()).expect("a pipeline");
     let error = adopt(&bytes(&one()), &recording(24), &Adoption { pipeline, ..quantity() }).expect_err("not covered");
     assert!(matches!(error, AdoptError::Reference(TrainError::Prepare { line: 2, .. })), "{error}");
     assert!(ramand_core::failure::chain(&error).contains("790"), "{}", ramand_core::failure::chain(&error));
