@@ -33,7 +33,7 @@ fn steps(criterion: &mut Criterion) {
         let pipeline = pipeline(steps);
         let mut workspace = Workspace::default();
         group.bench_function(name, |bencher| {
-            bencher.iter(|| pipeline.prepare(black_box(&spectrum), &mut workspace).expect("a spectrum with bands"));
+            bencher.iter(|| pipeline.preprocess(black_box(&spectrum), &mut workspace).expect("a spectrum with bands"));
         });
     }
 }
@@ -46,7 +46,7 @@ fn pixels(criterion: &mut Criterion) {
         let pipeline = pipeline(vec![DESPIKE, ARPLS, SMOOTH, PipelineStep::Resample, SNV]);
         let mut workspace = Workspace::default();
         group.bench_with_input(BenchmarkId::from_parameter(pixels), &spectrum, |bencher, spectrum| {
-            bencher.iter(|| pipeline.prepare(black_box(spectrum), &mut workspace).expect("a spectrum with bands"));
+            bencher.iter(|| pipeline.preprocess(black_box(spectrum), &mut workspace).expect("a spectrum with bands"));
         });
     }
 }

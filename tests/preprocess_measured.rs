@@ -29,8 +29,8 @@ fn measured_bands_are_no_spikes() {
             .expect("valid");
         let mut workspace = Workspace::default();
         for (row, raw) in recording.spectra.iter().zip(recording.raw_spectra()) {
-            let prepared = pipeline.prepare(&raw, &mut workspace).expect("the axis is its own");
-            assert_eq!(prepared.values(), raw.light(), "{file}, {}", row.id);
+            let preprocessed = pipeline.preprocess(&raw, &mut workspace).expect("the axis is its own");
+            assert_eq!(preprocessed.values(), raw.light(), "{file}, {}", row.id);
         }
     }
 }

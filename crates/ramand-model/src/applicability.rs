@@ -62,7 +62,7 @@ pub struct ScoresRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VariatesRecord {
-    /// `.npy` file, [variates, channels · points]: from a prepared spectrum less the gate's mean to its variates.
+    /// `.npy` file, [variates, channels · points]: from a preprocessed spectrum less the gate's mean to its variates.
     pub file: String,
     /// Its SHA-256, hexadecimal.
     pub sha256: String,

@@ -1,4 +1,4 @@
-//! A bundle made ready: prediction and explanation of prepared spectra.
+//! A bundle made ready: prediction and explanation of preprocessed spectra.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use ramand_core::decide::{Gate, Output};
 use ramand_core::failure::{Failure, Kind};
 use ramand_core::outcome::{Attribution, Explained, Interval, LabelSet, ModelIdentity, Prediction};
 use ramand_core::preprocess::Pipeline;
-use ramand_core::spectrum::PreparedSpectrum;
+use ramand_core::spectrum::PreprocessedSpectrum;
 
 use super::applicability::{ApplicabilityError, Confidence, ConfidenceSpread};
 use super::bundle::{Bundle, BundleError};
@@ -221,14 +221,14 @@ impl Model {
         self.network.session().map_err(|source| self.failed(source))
     }
 
-    /// What the model says about a spectrum its own pipeline prepared, and why: one run of the network.
+    /// What the model says about a spectrum its own pipeline preprocessed, and why: one run of the network.
     ///
     /// A regression explains its value. A classification explains the contrast of the raw scores of the best class and
     /// the runner-up, since softmax saturates and couples the classes.
     ///
     /// # Errors
     /// When the network fails or gives something that is not a finite number.
-    pub fn judge(&self, session: &mut Session, spectrum: &PreparedSpectrum) -> Result<Judgement, ModelError> {
+    pub fn judge(&self, session: &mut Session, spectrum: &PreprocessedSpectrum) -> Result<Judgement, ModelError> {
         let failed = |source| self.failed(source);
         let values = self.network.run(session, spectrum.values()).map_err(failed)?;
         let scores = self.finite(&values)?;
@@ -261,23 +261,27 @@ impl Model {
         Ok(Judgement { prediction, attribution })
     }
 
-    /// y of each output, and M of each, for prepared values \[channels\]\[points\] that need not be a measured spectrum's.
+    /// y of each output, and M of each, for preprocessed values \[channels\]\[points\] that need not be a measured spectrum's.
     ///
     /// # Errors
     /// As [`Model::judge`].
-    pub fn output_maps(&self, session: &mut Session, prepared: &[f32]) -> Result<(Vec<f32>, OutputMaps), ModelError> {
+    pub fn output_maps(
+        &self,
+        session: &mut Session,
+        preprocessed: &[f32],
+    ) -> Result<(Vec<f32>, OutputMaps), ModelError> {
         let failed = |source| self.failed(source);
-        let values = self.network.run(session, prepared).map_err(failed)?;
+        let values = self.network.run(session, preprocessed).map_err(failed)?;
         let scores = self.finite(&values)?.to_vec();
         Ok((scores, self.explainer.maps(&values.layers().map_err(failed)?)))
     }
 
-    /// y of each output for prepared values \[channels\]\[points\] that need not be a measured spectrum's.
+    /// y of each output for preprocessed values \[channels\]\[points\] that need not be a measured spectrum's.
     ///
     /// # Errors
     /// As [`Model::judge`].
-    pub fn scores(&self, session: &mut Session, prepared: &[f32]) -> Result<Vec<f32>, ModelError> {
-        let values = self.network.run(session, prepared).map_err(|source| self.failed(source))?;
+    pub fn scores(&self, session: &mut Session, preprocessed: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let values = self.network.run(session, preprocessed).map_err(|source| self.failed(source))?;
         Ok(self.finite(&values)?.to_vec())
     }
 

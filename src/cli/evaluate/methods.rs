@@ -9,7 +9,7 @@ use ramand_core::spectrum::ShiftAxis;
 use ramand_lab::evaluate::methods::{Compared, ComparisonPlan, Effort, Material, NetworkKind, compare};
 use ramand_lab::evaluate::render;
 use ramand_lab::train::{
-    CONFIDENCE, Preparation, Progress, Provenance, Reference, STEPS, Skip, Split, TrainingRequest,
+    CONFIDENCE, Preprocessing, Progress, Provenance, Reference, STEPS, Skip, Split, TrainingRequest,
 };
 use ramand_model::manifest::Task;
 use ramand_recording::Recording;
@@ -140,10 +140,10 @@ fn made_by(args: &MethodsArgs) -> String {
 /// the scaling decides which bands speak.
 fn simulated(args: &MethodsArgs) -> Result<[Compared; 3], CommandError> {
     let axis = Arc::new(parse_axis(AXIS).expect("the axis is well-formed"));
-    let preparation = |text: &str| {
+    let preprocessing = |text: &str| {
         let file: PipelineFile = toml::from_str(text).expect("the shipped pipelines are well-formed");
         let pipeline = pipeline(&axis, &file).expect("the shipped pipelines are valid");
-        Preparation { name: "as the shipped models".into(), pipeline }
+        Preprocessing { name: "as the shipped models".into(), pipeline }
     };
     let material = |recipe: &str, request| -> Result<Material, CommandError> {
         let (samples, explained) = (args.samples as usize, args.explained as usize);
@@ -151,7 +151,7 @@ fn simulated(args: &MethodsArgs) -> Result<[Compared; 3], CommandError> {
     };
     let kinds = TrainingRequest {
         reference: Reference::All,
-        ..request("Simulated oils of eight kinds", Task::Classification, "oil", "", preparation(PIPELINE_KINDS))
+        ..request("Simulated oils of eight kinds", Task::Classification, "oil", "", preprocessing(PIPELINE_KINDS))
     };
     let quantity = |pipeline| TrainingRequest {
         reference: Reference::Labelled { column: "sunflower_pct".into(), value: "0".into() },
@@ -160,7 +160,7 @@ fn simulated(args: &MethodsArgs) -> Result<[Compared; 3], CommandError> {
             Task::Regression,
             "sunflower_pct",
             "% sunflower oil",
-            preparation(pipeline),
+            preprocessing(pipeline),
         )
     };
     let grouped = |request: TrainingRequest| {
@@ -206,8 +206,8 @@ fn given(args: &MethodsArgs) -> Result<Option<Compared>, CommandError> {
         }
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let preparation = Preparation { name: "as given".into(), pipeline };
-    let request = request(&name, task.into(), target, &args.unit, preparation);
+    let preprocessing = Preprocessing { name: "as given".into(), pipeline };
+    let request = request(&name, task.into(), target, &args.unit, preprocessing);
     let split = Split { group: args.group.clone(), ..request.split };
     let request = TrainingRequest { reference: args.reference.clone(), split, ..request };
     let samples = args.explained as usize;
@@ -221,14 +221,14 @@ fn given(args: &MethodsArgs) -> Result<Option<Compared>, CommandError> {
 }
 
 /// One network a fit, without any cross-validation.
-fn request(title: &str, task: Task, target: &str, unit: &str, preparation: Preparation) -> TrainingRequest {
+fn request(title: &str, task: Task, target: &str, unit: &str, preprocessing: Preprocessing) -> TrainingRequest {
     TrainingRequest {
         name: title.into(),
         version: String::new(),
         task,
         target: target.into(),
         unit: unit.into(),
-        preparations: vec![preparation],
+        preprocessings: vec![preprocessing],
         skips: vec![Skip::None],
         networks: 1,
         bands: Vec::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ramand_core::preprocess::{Pipeline, PipelineStep};
 use ramand_core::spectrum::{RamanShift, ShiftAxis, Wavelength};
-use ramand_lab::train::{Preparation, Reference, Skip, Split, TrainingRequest};
+use ramand_lab::train::{Preprocessing, Reference, Skip, Split, TrainingRequest};
 use ramand_model::manifest::{BandRecord, ChannelRecord, NormaliseMethod, StepRecord, Task};
 use ramand_recording::{Abscissa, AbscissaUnit, Recording, Source};
 use serde::Deserialize;
@@ -40,7 +40,7 @@ pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Tr
         task,
         target: arguments.target.clone(),
         unit: arguments.unit.clone(),
-        preparations: preparations(arguments)?,
+        preprocessings: preprocessings(arguments)?,
         skips: match arguments.skip {
             SkipName::Pls => vec![Skip::Pls],
             SkipName::None => vec![Skip::None],
@@ -85,7 +85,7 @@ pub(in crate::cli) struct PipelineFile {
 }
 
 /// Every pipeline, with the channels that were asked for.
-fn preparations(arguments: &TrainArgs) -> Result<Vec<Preparation>, CommandError> {
+fn preprocessings(arguments: &TrainArgs) -> Result<Vec<Preprocessing>, CommandError> {
     let axis = Arc::new(arguments.axis.clone());
     let mut given = Vec::new();
     for path in &arguments.pipeline {
@@ -98,28 +98,28 @@ fn preparations(arguments: &TrainArgs) -> Result<Vec<Preparation>, CommandError>
         let simple = PipelineFile { pipeline, channel: Vec::new() };
         given.push(("the default pipeline".into(), "dark, resample, snv".into(), simple));
     }
-    let mut preparations: Vec<Preparation> = Vec::new();
+    let mut preprocessings: Vec<Preprocessing> = Vec::new();
     for (place, name, file) in given {
         let failed = |problem: String| CommandError::operator(format!("{place}: {problem}"));
-        if preparations.iter().any(|preparation| preparation.name == name) {
+        if preprocessings.iter().any(|preprocessing| preprocessing.name == name) {
             return Err(failed("another --pipeline has the same name".into()));
         }
         let pipeline = pipeline(&axis, &file).map_err(failed)?;
-        let preparation = Preparation { name, pipeline };
+        let preprocessing = Preprocessing { name, pipeline };
         let two = match arguments.channels {
             ChannelsName::Identity => None,
             ChannelsName::Auto if !file.channel.is_empty() => None,
             ChannelsName::Two if !file.channel.is_empty() => {
                 return Err(failed("it has [[channel]] of its own, so --channels two does not apply".into()));
             }
-            _ => Some(preparation.in_two_channels().map_err(|error| failed(error.to_string()))?),
+            _ => Some(preprocessing.in_two_channels().map_err(|error| failed(error.to_string()))?),
         };
         if arguments.channels != ChannelsName::Two {
-            preparations.push(preparation);
+            preprocessings.push(preprocessing);
         }
-        preparations.extend(two);
+        preprocessings.extend(two);
     }
-    Ok(preparations)
+    Ok(preprocessings)
 }
 
 pub(in crate::cli) fn pipeline(axis: &Arc<ShiftAxis>, file: &PipelineFile) -> Result<Pipeline, String> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::orthogonal::OrthonormalPolynomials;
 use super::smooth::Filter;
 use super::step::{Baseline, Despike, Normalise, PipelineStep, Whittaker};
-use super::{PipelineError, PrepareError, baseline, despike, normalise, resample, whittaker};
-use crate::spectrum::{PreparedSpectrum, RawSpectrum, ShiftAxis};
+use super::{PipelineError, PreprocessError, baseline, despike, normalise, resample, whittaker};
+use crate::spectrum::{PreprocessedSpectrum, RawSpectrum, ShiftAxis};
 
 /// Steps in one list: longer ones are a mistake, and time per spectrum must be bounded.
 pub const STEPS_MAX: usize = 32;
@@ -44,7 +44,7 @@ enum PipelineStage {
     Normalise(Normalise),
 }
 
-/// Buffers for one spectrum on its way. Reused, they make preparing free of allocations except for the result. One
+/// Buffers for one spectrum on its way. Reused, they make preprocessing free of allocations except for the result. One
 /// workspace serves any number of pipelines, one at a time.
 #[derive(Debug, Default)]
 pub struct Workspace {
@@ -110,7 +110,7 @@ impl Pipeline {
         &self.channel_steps
     }
 
-    /// How many channels a prepared spectrum has.
+    /// How many channels a preprocessed spectrum has.
     pub fn channels(&self) -> usize {
         self.branches.len().max(1)
     }
@@ -119,40 +119,49 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the spectrum ends before the model's axis, or leaves nothing to bring to scale.
-    pub fn prepare(&self, raw: &RawSpectrum, workspace: &mut Workspace) -> Result<PreparedSpectrum, PrepareError> {
+    pub fn preprocess(
+        &self,
+        raw: &RawSpectrum,
+        workspace: &mut Workspace,
+    ) -> Result<PreprocessedSpectrum, PreprocessError> {
         self.run_head(raw, workspace)?;
         let mut values = vec![0.0; self.channels() * self.axis.len()];
         self.run_rest(workspace, &mut values)?;
-        Ok(PreparedSpectrum::assemble(self.axis.clone(), self.channels(), values))
+        Ok(PreprocessedSpectrum::assemble(self.axis.clone(), self.channels(), values))
     }
 
     /// The first half: everything before the first "normalise" of the shared steps, or all of them where they have
     /// none. One value per point of the axis, in counts or what became of them. Training augments this row.
     ///
     /// # Errors
-    /// As [`Pipeline::prepare`].
-    pub fn before_normalise(&self, raw: &RawSpectrum, workspace: &mut Workspace) -> Result<Vec<f64>, PrepareError> {
+    /// As [`Pipeline::preprocess`].
+    pub fn before_normalise(&self, raw: &RawSpectrum, workspace: &mut Workspace) -> Result<Vec<f64>, PreprocessError> {
         self.run_head(raw, workspace)?;
         Ok(workspace.values.clone())
     }
 
-    /// The second half: from such a row to what the network sees, `[channels][points]` into `prepared`. Both halves
-    /// together are [`Pipeline::prepare`], bit for bit.
+    /// The second half: from such a row to what the network sees, `[channels][points]` into `preprocessed`. Both halves
+    /// together are [`Pipeline::preprocess`], bit for bit.
     ///
     /// # Errors
     /// When the row leaves nothing to bring to scale.
     ///
     /// # Panics
-    /// When the row has not one value per point, or `prepared` not one per channel and point.
-    pub fn finish(&self, row: &[f64], workspace: &mut Workspace, prepared: &mut [f32]) -> Result<(), PrepareError> {
+    /// When the row has not one value per point, or `preprocessed` not one per channel and point.
+    pub fn finish(
+        &self,
+        row: &[f64],
+        workspace: &mut Workspace,
+        preprocessed: &mut [f32],
+    ) -> Result<(), PreprocessError> {
         assert_eq!(row.len(), self.axis.len(), "one value per point of the axis");
         workspace.values.clear();
         workspace.values.extend_from_slice(row);
-        self.run_rest(workspace, prepared)
+        self.run_rest(workspace, preprocessed)
     }
 
     /// Leaves one value per point of the axis in the workspace.
-    fn run_head(&self, raw: &RawSpectrum, workspace: &mut Workspace) -> Result<(), PrepareError> {
+    fn run_head(&self, raw: &RawSpectrum, workspace: &mut Workspace) -> Result<(), PreprocessError> {
         workspace.values.clear();
         workspace.values.extend(raw.light().iter().map(|&counts| f64::from(counts)));
         let largest = normalise::largest_absolute(&workspace.values);
@@ -164,13 +173,13 @@ impl Pipeline {
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), &value| (value.min(least), value.max(most)));
         if extremes.1 - extremes.0 <= normalise::FLATNESS * largest {
-            return Err(PrepareError::Flat { step: self.head.last().map_or("resample", PipelineStage::name) });
+            return Err(PreprocessError::Flat { step: self.head.last().map_or("resample", PipelineStage::name) });
         }
         Ok(())
     }
 
-    fn run_rest(&self, workspace: &mut Workspace, prepared: &mut [f32]) -> Result<(), PrepareError> {
-        assert_eq!(prepared.len(), self.channels() * self.axis.len(), "one value per channel and point");
+    fn run_rest(&self, workspace: &mut Workspace, preprocessed: &mut [f32]) -> Result<(), PreprocessError> {
+        assert_eq!(preprocessed.len(), self.channels() * self.axis.len(), "one value per channel and point");
         let largest = normalise::largest_absolute(&workspace.values);
         for stage in &self.rest {
             stage.run(None, &self.axis, largest, workspace)?;
@@ -178,11 +187,11 @@ impl Pipeline {
         let last = |stages: &[PipelineStage]| stages.last().map(PipelineStage::name);
         let shared_last = last(&self.rest).or_else(|| last(&self.head)).unwrap_or("resample");
         if self.branches.is_empty() {
-            return write(&workspace.values, shared_last, prepared);
+            return write(&workspace.values, shared_last, preprocessed);
         }
         workspace.shared.clone_from(&workspace.values);
         let largest = normalise::largest_absolute(&workspace.shared);
-        for (branch, channel) in self.branches.iter().zip(prepared.chunks_exact_mut(self.axis.len())) {
+        for (branch, channel) in self.branches.iter().zip(preprocessed.chunks_exact_mut(self.axis.len())) {
             workspace.values.clone_from(&workspace.shared);
             for stage in branch {
                 stage.run(None, &self.axis, largest, workspace)?;
@@ -251,10 +260,10 @@ impl PipelineStage {
         axis: &ShiftAxis,
         largest: f64,
         workspace: &mut Workspace,
-    ) -> Result<(), PrepareError> {
+    ) -> Result<(), PreprocessError> {
         let Workspace { values, other, despike, baseline, .. } = workspace;
         if values.len() < self.points_min() {
-            return Err(PrepareError::TooFewPoints {
+            return Err(PreprocessError::TooFewPoints {
                 step: self.name(),
                 needed: self.points_min(),
                 points: values.len(),
@@ -280,7 +289,7 @@ impl PipelineStage {
         if values.iter().all(|value| value.is_finite()) {
             Ok(())
         } else {
-            Err(PrepareError::NotFinite { step: self.name() })
+            Err(PreprocessError::NotFinite { step: self.name() })
         }
     }
 }
@@ -325,11 +334,11 @@ fn subtract_dark(raw: &RawSpectrum, values: &mut [f64]) {
 }
 
 /// Narrows to f32, which counts of 1e39 do not survive; `step` was the last one.
-fn write(values: &[f64], step: &'static str, prepared: &mut [f32]) -> Result<(), PrepareError> {
-    for (prepared, &value) in prepared.iter_mut().zip(values) {
-        *prepared = value as f32;
-        if !prepared.is_finite() {
-            return Err(PrepareError::NotFinite { step });
+fn write(values: &[f64], step: &'static str, preprocessed: &mut [f32]) -> Result<(), PreprocessError> {
+    for (preprocessed, &value) in preprocessed.iter_mut().zip(values) {
+        *preprocessed = value as f32;
+        if !preprocessed.is_finite() {
+            return Err(PreprocessError::NotFinite { step });
         }
     }
     Ok(())

@@ -43,8 +43,8 @@ pub(super) fn section(
         "The file is not the one the bundle was trained on. Whether it holds samples of the training is for you to know."
     };
     let mut notes = vec![note.to_owned()];
-    if let Some((id, why)) = observations.unprepared.first() {
-        let count = observations.unprepared.len();
+    if let Some((id, why)) = observations.not_preprocessed.first() {
+        let count = observations.not_preprocessed.len();
         notes.push(format!("{count} spectra could not be prepared and are left out, the first being '{id}': {why}."));
     }
     Section {

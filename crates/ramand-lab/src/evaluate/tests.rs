@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde_json::Value;
 
 use super::*;
-use crate::train::{Preparation, Provenance, Reference, Skip, Split, train};
+use crate::train::{Preprocessing, Provenance, Reference, Skip, Split, train};
 
 /// Slopes are sums of f64, of maps that were rounded to f32.
 const IDENTITY_ERROR_MAX: f64 = 1e-6;
@@ -92,7 +92,7 @@ fn model(recording: &Recording, task: Task) -> Model {
             Task::Classification => "kind".into(),
         },
         unit: "%".into(),
-        preparations: vec![Preparation { name: "snv".into(), pipeline }],
+        preprocessings: vec![Preprocessing { name: "snv".into(), pipeline }],
         skips: vec![Skip::Pls],
         networks: 1,
         bands: vec![band("left", 1036.0, 1084.0), band("inner", 1095.0, 1135.0), band("right", 1136.0, 1184.0)],

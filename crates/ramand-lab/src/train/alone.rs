@@ -16,7 +16,7 @@ use super::{Skip, bundle, onnx};
 /// A network fitted to every row of a recording, with nothing held out.
 #[derive(Debug, Clone)]
 pub(crate) struct Fitted {
-    /// From a prepared spectrum to the output, without gradients.
+    /// From a preprocessed spectrum to the output, without gradients.
     pub(crate) graph: ModelProto,
     /// Name of the output in the graph, f32 [1, outputs].
     pub(crate) output: &'static str,
@@ -48,10 +48,10 @@ pub(crate) fn fit(
     let truth = request.truth(recording)?;
     let (groups, _) = request.groups(recording, &truth)?;
     let (reference_rows, _) = request.reference_rows(recording)?;
-    let data = [Dataset::prepare(recording, &request.preparations[0].pipeline, truth, groups)?];
-    let candidates = [Candidate { preparation: 0, skip: request.skips[0] }];
+    let data = [Dataset::preprocess(recording, &request.preprocessings[0].pipeline, truth, groups)?];
+    let candidates = [Candidate { preprocessing: 0, skip: request.skips[0] }];
     let choices = Choices {
-        preparations: &data,
+        preprocessings: &data,
         candidates: &candidates,
         networks: request.networks,
         recipe: &|skip| request.recipe(skip).with_head(head),

@@ -1,4 +1,4 @@
-//! What a training chooses among: preparations of the spectra, one or two input channels, a linear part or none.
+//! What a training chooses among: preprocessings of the spectra, one or two input channels, a linear part or none.
 
 use ramand_core::preprocess::{Baseline, Normalise, Pipeline, PipelineError, PipelineStep, Smooth};
 
@@ -9,14 +9,14 @@ const DERIVATIVE: Smooth = Smooth { window: 7, order: 2, derivative: 1 };
 
 /// One way from raw spectrum to network input.
 #[derive(Debug, Clone)]
-pub struct Preparation {
+pub struct Preprocessing {
     /// What it is called in tables and in the bundle.
     pub name: String,
     /// The way itself.
     pub pipeline: Pipeline,
 }
 
-impl Preparation {
+impl Preprocessing {
     /// The same in two channels, each brought to scale for itself (SNV): without a polynomial background, and the first
     /// derivative. The scaling at the end of the common steps goes, as it would look at the background.
     ///
@@ -49,25 +49,25 @@ pub enum Skip {
 /// One thing to train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidate {
-    /// Index into the preparations.
-    pub(super) preparation: usize,
+    /// Index into the preprocessings.
+    pub(super) preprocessing: usize,
     pub(super) skip: Skip,
 }
 
 impl Candidate {
-    /// Every preparation with every skip, in that order.
-    pub(super) fn all(preparations: usize, skips: &[Skip]) -> Vec<Self> {
-        let of = |preparation| skips.iter().map(move |&skip| Self { preparation, skip });
-        (0..preparations).flat_map(of).collect()
+    /// Every preprocessing with every skip, in that order.
+    pub(super) fn all(preprocessings: usize, skips: &[Skip]) -> Vec<Self> {
+        let of = |preprocessing| skips.iter().map(move |&skip| Self { preprocessing, skip });
+        (0..preprocessings).flat_map(of).collect()
     }
 
     /// For tables and the bundle.
-    pub(super) fn in_words(self, preparations: &[Preparation]) -> String {
+    pub(super) fn in_words(self, preprocessings: &[Preprocessing]) -> String {
         let linear = match self.skip {
             Skip::Pls => "PLS and network",
             Skip::None => "network alone",
         };
-        format!("{}, {linear}", preparations[self.preparation].name)
+        format!("{}, {linear}", preprocessings[self.preprocessing].name)
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
         let axis = Arc::new(ShiftAxis::new((0..50).map(f64::from).collect()).expect("increasing"));
         let steps = vec![PipelineStep::Dark, PipelineStep::Resample, PipelineStep::Normalise(Normalise::Area)];
         let pipeline = Pipeline::new(axis, steps, Vec::new()).expect("valid");
-        let two = Preparation { name: "raw".into(), pipeline }.in_two_channels().expect("long enough");
+        let two = Preprocessing { name: "raw".into(), pipeline }.in_two_channels().expect("long enough");
         assert_eq!(two.name, "raw in two channels");
         assert_eq!(two.pipeline.steps(), [PipelineStep::Dark, PipelineStep::Resample]);
         let snv = PipelineStep::Normalise(Normalise::Snv);

@@ -48,7 +48,7 @@ pub(crate) mod tests;
 pub use adopt::{AdoptError, Adoption, Calibrating, adopt, calibrate};
 pub(crate) use alone::{Fitted, fit};
 pub use bundle::{Trained, train};
-pub use candidate::{Preparation, Skip};
+pub use candidate::{Preprocessing, Skip};
 pub use error::TrainError;
 pub(crate) use fit::Head;
 pub(crate) use parallel::in_parallel;

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use onnx_gradient::onnx::ModelProto;
 use onnx_gradient::{GradientError, Graph, Tensor};
-use ramand_core::spectrum::PreparedSpectrum;
+use ramand_core::spectrum::PreprocessedSpectrum;
 
 pub use self::check::Check;
 use self::check::{GRADIENT_ERROR_MAX, failed, judged, passed};
@@ -280,7 +280,8 @@ fn relative(found: &[f32], expected: &Tensor) -> f64 {
 }
 
 fn completeness(model: &Model, values: Vec<f32>) -> Result<f32, ModelError> {
-    let prepared = PreparedSpectrum::assemble(model.pipeline().axis().clone(), model.pipeline().channels(), values);
-    let judgement = model.judge(&mut model.session()?, &prepared)?;
+    let preprocessed =
+        PreprocessedSpectrum::assemble(model.pipeline().axis().clone(), model.pipeline().channels(), values);
+    let judgement = model.judge(&mut model.session()?, &preprocessed)?;
     Ok(judgement.attribution.completeness_error)
 }

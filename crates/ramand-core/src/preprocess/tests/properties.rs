@@ -12,7 +12,7 @@ use crate::spectrum::{
     RawSpectrum, ShiftAxis, Wavelength, WavelengthCalibration,
 };
 
-/// Of prepared values of order 1, through f32 counts.
+/// Of preprocessed values of order 1, through f32 counts.
 const PREPARED: f32 = 2e-4;
 
 /// cm⁻¹, of a straight line or the centre of a band after resampling.
@@ -44,13 +44,13 @@ fn bands(shift: f64) -> f64 {
     band(1265.0, 800.0) + band(1440.0, 2000.0) + band(1656.0, 1300.0) + 20.0 * (shift / 7.0).sin()
 }
 
-fn prepare(
+fn preprocess(
     steps: Vec<PipelineStep>,
     channels: Vec<Vec<PipelineStep>>,
     raw: &RawSpectrum,
-) -> Result<Vec<f32>, PrepareError> {
+) -> Result<Vec<f32>, PreprocessError> {
     let pipeline = Pipeline::new(model_axis(), steps, channels).expect("valid");
-    Ok(pipeline.prepare(raw, &mut Workspace::default())?.values().to_vec())
+    Ok(pipeline.preprocess(raw, &mut Workspace::default())?.values().to_vec())
 }
 
 #[test]
@@ -84,15 +84,15 @@ fn resampling_moves_no_line_and_no_band() {
 #[test]
 fn a_spectrum_on_the_model_axis_is_not_changed_by_resampling() {
     let raw = recorded(model_axis(), bands);
-    assert_eq!(prepare(vec![PipelineStep::Resample], vec![], &raw).expect("covered"), raw.light());
+    assert_eq!(preprocess(vec![PipelineStep::Resample], vec![], &raw).expect("covered"), raw.light());
 }
 
 #[test]
 fn nothing_is_extrapolated() {
     for (first, last) in [(800.5, 1900.0), (700.0, 1799.5)] {
-        let error =
-            prepare(vec![PipelineStep::Resample], vec![], &recorded(even(first, last, 500), bands)).expect_err("short");
-        assert_eq!(error, PrepareError::AxisNotCovered { measured: (first, last), needed: (800.0, 1800.0) });
+        let error = preprocess(vec![PipelineStep::Resample], vec![], &recorded(even(first, last, 500), bands))
+            .expect_err("short");
+        assert_eq!(error, PreprocessError::AxisNotCovered { measured: (first, last), needed: (800.0, 1800.0) });
     }
 }
 
@@ -111,11 +111,17 @@ fn a_flat_spectrum_is_an_error_and_never_a_number() {
         for method in methods {
             for baseline in &baselines {
                 let steps = [vec![PipelineStep::Resample], baseline.clone(), vec![method]].concat();
-                let found = prepare(steps, vec![], &flat);
-                assert!(matches!(found, Err(PrepareError::Flat { .. })), "{level} {baseline:?} {method:?}: {found:?}");
+                let found = preprocess(steps, vec![], &flat);
+                assert!(
+                    matches!(found, Err(PreprocessError::Flat { .. })),
+                    "{level} {baseline:?} {method:?}: {found:?}"
+                );
                 let channel = [baseline.clone(), vec![method]].concat();
-                let found = prepare(vec![PipelineStep::Resample], vec![channel], &flat);
-                assert!(matches!(found, Err(PrepareError::Flat { .. })), "{level} {baseline:?} {method:?}: {found:?}");
+                let found = preprocess(vec![PipelineStep::Resample], vec![channel], &flat);
+                assert!(
+                    matches!(found, Err(PreprocessError::Flat { .. })),
+                    "{level} {baseline:?} {method:?}: {found:?}"
+                );
             }
         }
     }
@@ -135,7 +141,7 @@ fn both_halves_together_are_the_whole() {
     for channels in [vec![], vec![vec![], slope]] {
         let pipeline = Pipeline::new(model_axis(), steps.clone(), channels).expect("valid");
         let mut workspace = Workspace::default();
-        let whole = pipeline.prepare(&raw, &mut workspace).expect("bands");
+        let whole = pipeline.preprocess(&raw, &mut workspace).expect("bands");
         let row = pipeline.before_normalise(&raw, &mut workspace).expect("bands");
         let mut values = vec![0.0; pipeline.channels() * 251];
         pipeline.finish(&row, &mut workspace, &mut values).expect("bands");
@@ -181,7 +187,7 @@ fn the_dark_frame_and_the_nonlinearity_are_taken_off() {
     let reads = axis.per_cm().iter().map(|&shift| signal(shift) / (1.0 - 1e-5 * signal(shift)));
     let light = reads.zip(&dark).map(|(read, &dark)| read as f32 + dark).collect();
     let raw = RawSpectrum::new(axis, light, Some(dark), Origin::Measured(acquisition)).expect("finite");
-    let found = prepare(vec![PipelineStep::Dark, PipelineStep::Resample], vec![], &raw).expect("covered");
+    let found = preprocess(vec![PipelineStep::Dark, PipelineStep::Resample], vec![], &raw).expect("covered");
     for (found, &shift) in found.iter().zip(model_axis().per_cm()) {
         assert!((f64::from(*found) / signal(shift) - 1.0).abs() < 1e-5, "{found} at {shift}");
     }
@@ -219,8 +225,8 @@ fn settings_and_orders_without_sense_are_refused() {
     let short = Pipeline::new(even(1.0, 5.0, 5), vec![PipelineStep::Resample, smooth(7, 2, 0)], vec![]);
     assert_eq!(short.err(), Some(PipelineError::AxisTooShort { step: "smooth", needed: 7, points: 5 }));
     let few =
-        prepare(vec![smooth(129, 2, 0), PipelineStep::Resample], vec![], &recorded(even(700.0, 1900.0, 100), bands));
-    assert_eq!(few, Err(PrepareError::TooFewPoints { step: "smooth", needed: 129, points: 100 }));
+        preprocess(vec![smooth(129, 2, 0), PipelineStep::Resample], vec![], &recorded(even(700.0, 1900.0, 100), bands));
+    assert_eq!(few, Err(PreprocessError::TooFewPoints { step: "smooth", needed: 129, points: 100 }));
 }
 
 fn close(left: &[f32], right: &[f32]) {
@@ -234,9 +240,9 @@ proptest! {
     fn snv_does_not_see_gain_or_offset(gain in 0.1f64..50.0, offset in -1000.0f64..1000.0) {
         let axis = even(790.0, 1810.0, 540);
         let steps = vec![PipelineStep::Resample, SNV];
-        let plain = prepare(steps.clone(), vec![], &recorded(axis.clone(), bands)).expect("bands");
+        let plain = preprocess(steps.clone(), vec![], &recorded(axis.clone(), bands)).expect("bands");
         let scaled = recorded(axis, |shift| gain * bands(shift) + offset);
-        close(&plain, &prepare(steps, vec![], &scaled).expect("bands"));
+        close(&plain, &preprocess(steps, vec![], &scaled).expect("bands"));
     }
 
     #[test]
@@ -245,9 +251,9 @@ proptest! {
         let method = if polynomial { Baseline::Polynomial { order: 3 } } else { Baseline::Arpls(settings) };
         let steps = vec![PipelineStep::Resample, PipelineStep::Baseline(method), PipelineStep::Normalise(Normalise::Max)];
         let axis = even(790.0, 1810.0, 540);
-        let plain = prepare(steps.clone(), vec![], &recorded(axis.clone(), bands)).expect("bands");
+        let plain = preprocess(steps.clone(), vec![], &recorded(axis.clone(), bands)).expect("bands");
         let tilted = recorded(axis, |shift| bands(shift) + offset + slope * shift);
-        close(&plain, &prepare(steps, vec![], &tilted).expect("bands"));
+        close(&plain, &preprocess(steps, vec![], &tilted).expect("bands"));
     }
 
     #[test]
@@ -274,7 +280,7 @@ proptest! {
         for baseline in [Baseline::Arpls(whittaker()), Baseline::Airpls(whittaker()), Baseline::Polynomial { order: 4 }] {
             let despike = PipelineStep::Despike(Despike { threshold: 7.0, window: 3 });
             let steps = vec![despike, PipelineStep::Resample, PipelineStep::Baseline(baseline), SNV];
-            if let Ok(values) = prepare(steps, vec![], &raw) {
+            if let Ok(values) = preprocess(steps, vec![], &raw) {
                 prop_assert!(values.iter().all(|value| value.is_finite()));
             }
         }

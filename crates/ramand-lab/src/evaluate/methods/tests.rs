@@ -5,13 +5,13 @@ use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use ramand_model::manifest::Task;
 use ramand_sim::dataset::Recipe;
 
-use super::material::Prepared;
+use super::material::Preprocessed;
 use super::method::Method;
 use super::trial::{Effort, NetworkKind, Trial, trial};
 use super::*;
 use crate::evaluate::document::{Cell, Document};
 use crate::train::{
-    CONFIDENCE, Fitted, Head, Preparation, Progress, Provenance, Reference, Skip, Split, TrainError, TrainingRequest,
+    CONFIDENCE, Fitted, Head, Preprocessing, Progress, Provenance, Reference, Skip, Split, TrainError, TrainingRequest,
     fit,
 };
 
@@ -36,7 +36,7 @@ fn request(task: Task, target: &str, normalise: Normalise, reference: Reference)
         task,
         target: target.into(),
         unit: "%".into(),
-        preparations: vec![Preparation { name: "test".into(), pipeline }],
+        preprocessings: vec![Preprocessing { name: "test".into(), pipeline }],
         skips: vec![Skip::None],
         networks: 1,
         bands: Vec::new(),
@@ -76,11 +76,11 @@ fn kinds() -> Material {
 }
 
 /// A network after so many steps, and the spectra to explain.
-pub(super) fn fitted(material: &Material, skip: Skip, head: Head, steps: usize) -> (Fitted, Prepared) {
+pub(super) fn fitted(material: &Material, skip: Skip, head: Head, steps: usize) -> (Fitted, Preprocessed) {
     let request = TrainingRequest { skips: vec![skip], steps, ..material.request.clone() };
     let fitted = fit(&material.training, &request, head, &Progress::default()).expect("it trains");
-    let prepared = material.prepare(&fitted.labels, &fitted.reference_rows).expect("it prepares");
-    (fitted, prepared)
+    let preprocessed = material.preprocess(&fitted.labels, &fitted.reference_rows).expect("it prepares");
+    (fitted, preprocessed)
 }
 
 fn tried(material: &Material, kind: NetworkKind) -> Trial {
