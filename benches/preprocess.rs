@@ -5,35 +5,35 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use ramand_core::preprocess::{Baseline, Despike, Normalise, Pipeline, Smooth, Step, Whittaker, Workspace};
+use ramand_core::preprocess::{Baseline, Despike, Normalise, Pipeline, PipelineStep, Smooth, Whittaker, Workspace};
 use ramand_core::spectrum::{Origin, RamanShift, RawSpectrum, ShiftAxis};
 
 const WHITTAKER: Whittaker = Whittaker { lambda: 1e4, tolerance: 1e-3, iterations_max: 50 };
-const DESPIKE: Step = Step::Despike(Despike { threshold: 7.0, window: 3 });
-const ARPLS: Step = Step::Baseline(Baseline::Arpls(WHITTAKER));
-const AIRPLS: Step = Step::Baseline(Baseline::Airpls(WHITTAKER));
-const POLYNOMIAL: Step = Step::Baseline(Baseline::Polynomial { order: 6 });
-const SMOOTH: Step = Step::Smooth(Smooth { window: 7, order: 2, derivative: 0 });
-const SNV: Step = Step::Normalise(Normalise::Snv);
+const DESPIKE: PipelineStep = PipelineStep::Despike(Despike { threshold: 7.0, window: 3 });
+const ARPLS: PipelineStep = PipelineStep::Baseline(Baseline::Arpls(WHITTAKER));
+const AIRPLS: PipelineStep = PipelineStep::Baseline(Baseline::Airpls(WHITTAKER));
+const POLYNOMIAL: PipelineStep = PipelineStep::Baseline(Baseline::Polynomial { order: 6 });
+const SMOOTH: PipelineStep = PipelineStep::Smooth(Smooth { window: 7, order: 2, derivative: 0 });
+const SNV: PipelineStep = PipelineStep::Normalise(Normalise::Snv);
 
 fn steps(criterion: &mut Criterion) {
     let spectrum = spectrum(1024);
     let cases = [
-        ("resample", vec![Step::Resample]),
-        ("despike, resample", vec![DESPIKE, Step::Resample]),
-        ("resample, arpls", vec![Step::Resample, ARPLS]),
-        ("resample, airpls", vec![Step::Resample, AIRPLS]),
-        ("resample, polynomial", vec![Step::Resample, POLYNOMIAL]),
-        ("resample, smooth", vec![Step::Resample, SMOOTH]),
-        ("resample, snv", vec![Step::Resample, SNV]),
-        ("all", vec![Step::Dark, DESPIKE, Step::Resample, ARPLS, SMOOTH, SNV]),
+        ("resample", vec![PipelineStep::Resample]),
+        ("despike, resample", vec![DESPIKE, PipelineStep::Resample]),
+        ("resample, arpls", vec![PipelineStep::Resample, ARPLS]),
+        ("resample, airpls", vec![PipelineStep::Resample, AIRPLS]),
+        ("resample, polynomial", vec![PipelineStep::Resample, POLYNOMIAL]),
+        ("resample, smooth", vec![PipelineStep::Resample, SMOOTH]),
+        ("resample, snv", vec![PipelineStep::Resample, SNV]),
+        ("all", vec![PipelineStep::Dark, DESPIKE, PipelineStep::Resample, ARPLS, SMOOTH, SNV]),
     ];
     let mut group = criterion.benchmark_group("preprocess");
     for (name, steps) in cases {
         let pipeline = pipeline(steps);
         let mut workspace = Workspace::default();
         group.bench_function(name, |bencher| {
-            bencher.iter(|| pipeline.prepare(black_box(&spectrum), &mut workspace).expect("a spectrum with bands"));
+            bencher.iter(|| pipeline.preprocess(black_box(&spectrum), &mut workspace).expect("a spectrum with bands"));
         });
     }
 }
@@ -43,15 +43,15 @@ fn pixels(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pixels");
     for pixels in [512, 1024, 2048, 4096] {
         let spectrum = spectrum(pixels);
-        let pipeline = pipeline(vec![DESPIKE, ARPLS, SMOOTH, Step::Resample, SNV]);
+        let pipeline = pipeline(vec![DESPIKE, ARPLS, SMOOTH, PipelineStep::Resample, SNV]);
         let mut workspace = Workspace::default();
         group.bench_with_input(BenchmarkId::from_parameter(pixels), &spectrum, |bencher, spectrum| {
-            bencher.iter(|| pipeline.prepare(black_box(spectrum), &mut workspace).expect("a spectrum with bands"));
+            bencher.iter(|| pipeline.preprocess(black_box(spectrum), &mut workspace).expect("a spectrum with bands"));
         });
     }
 }
 
-fn pipeline(steps: Vec<Step>) -> Pipeline {
+fn pipeline(steps: Vec<PipelineStep>) -> Pipeline {
     let [first, last] = [800.0, 1800.0].map(RamanShift::from_per_cm);
     let axis = ShiftAxis::even(first, last, 251).expect("increasing");
     Pipeline::new(Arc::new(axis), steps, vec![]).expect("a valid pipeline")

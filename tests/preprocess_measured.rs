@@ -8,7 +8,7 @@ mod root;
 use std::path::PathBuf;
 
 use missing::missing;
-use ramand_core::preprocess::{Despike, Pipeline, Step, Workspace};
+use ramand_core::preprocess::{Despike, Pipeline, PipelineStep, Workspace};
 use ramand_recording::Recording;
 use root::root;
 
@@ -27,13 +27,13 @@ fn measured_bands_are_no_spikes() {
             continue;
         }
         let recording = Recording::read(&path).expect("the file is well-formed");
-        let despike = Step::Despike(Despike { threshold: 7.0, window: 3 });
-        let pipeline =
-            Pipeline::new(recording.spectra[0].axis.clone(), vec![despike, Step::Resample], vec![]).expect("valid");
+        let despike = PipelineStep::Despike(Despike { threshold: 7.0, window: 3 });
+        let pipeline = Pipeline::new(recording.spectra[0].axis.clone(), vec![despike, PipelineStep::Resample], vec![])
+            .expect("valid");
         let mut workspace = Workspace::default();
         for (row, raw) in recording.spectra.iter().zip(recording.raw_spectra()) {
-            let prepared = pipeline.prepare(&raw, &mut workspace).expect("the axis is its own");
-            assert_eq!(prepared.values(), raw.light(), "{file}, {}", row.id);
+            let preprocessed = pipeline.preprocess(&raw, &mut workspace).expect("the axis is its own");
+            assert_eq!(preprocessed.values(), raw.light(), "{file}, {}", row.id);
         }
     }
 }

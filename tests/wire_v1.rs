@@ -156,7 +156,7 @@ fn inspection() -> Inspection {
         ],
         timings: Timings {
             acquire: Duration::from_micros(120_000),
-            prepare: Duration::from_micros(300),
+            preprocess: Duration::from_micros(300),
             infer: Duration::from_micros(90),
             decide: Duration::from_micros(10),
         },
@@ -172,7 +172,7 @@ fn every_reason() -> Inspection {
         Reason::LaserNotOn { laser: Laser::Unknown },
         Reason::DeviceException { number: 7 },
         Reason::AxisNotCovered { measured: (800.0, 1700.0), needed: (800.0, 1800.0) },
-        Reason::NotPrepared { why: "the baseline did not converge".into() },
+        Reason::NotPreprocessed { why: "the baseline did not converge".into() },
         Reason::UnusualSample { t2: 30.0, limit: 21.0 },
         Reason::UnknownSample { q: 1.5, limit: 0.8 },
         Reason::NotGated,

@@ -43,15 +43,15 @@ fn forward_and_cam(folder: &str, model: &Model, spectrum: &RawSpectrum) -> anyho
     let file = std::fs::read(std::path::Path::new(folder).join(&manifest.network.file))?;
     let shape = (model.pipeline().channels(), model.pipeline().axis().len());
     let alone = Network::load(&proto::decode(&file)?, shape, &manifest.network.output, &[])?;
-    let prepared = model.pipeline().prepare(spectrum, &mut Workspace::default())?;
+    let preprocessed = model.pipeline().preprocess(spectrum, &mut Workspace::default())?;
     let (mut alone_session, mut session) = (alone.session()?, model.session()?);
     let (mut forward, mut cam) = (Vec::new(), Vec::new());
     for _ in 0..ALTERNATIONS {
         let start = Instant::now();
-        black_box(alone.run(&mut alone_session, prepared.values())?.y()?);
+        black_box(alone.run(&mut alone_session, preprocessed.values())?.y()?);
         forward.push(start.elapsed());
         let start = Instant::now();
-        black_box(model.judge(&mut session, &prepared)?);
+        black_box(model.judge(&mut session, &preprocessed)?);
         cam.push(start.elapsed());
     }
     Ok((median_us(forward)?, median_us(cam)?))
@@ -62,10 +62,10 @@ type Rows = Vec<(String, f64)>;
 
 fn parts(spectra: &[Arc<RawSpectrum>], models: &[Arc<Model>]) -> anyhow::Result<Rows> {
     let mut inspector = inspector(models)?;
-    let [mut prepare, mut infer, mut decide, mut encoding] = [const { Vec::new() }; 4];
+    let [mut preprocess, mut infer, mut decide, mut encoding] = [const { Vec::new() }; 4];
     for (number, spectrum) in spectra.iter().cycle().take(SPECTRA).enumerate() {
         let inspection = inspector.inspect(spectrum.clone());
-        prepare.push(inspection.timings.prepare);
+        preprocess.push(inspection.timings.preprocess);
         infer.push(inspection.timings.infer);
         decide.push(inspection.timings.decide);
         let start = Instant::now();
@@ -73,7 +73,7 @@ fn parts(spectra: &[Arc<RawSpectrum>], models: &[Arc<Model>]) -> anyhow::Result<
         encoding.push(start.elapsed());
     }
     Ok(vec![
-        ("prepare, all bundles".into(), median_us(prepare)?),
+        ("prepare, all bundles".into(), median_us(preprocess)?),
         ("network and maps, all bundles".into(), median_us(infer)?),
         ("instrument gate, applicability, verdicts".into(), median_us(decide)?),
         ("encode result, cam and spectrum".into(), median_us(encoding)?),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use ramand_lab::evaluate::{Request, evaluate, render, shift, steps};
+use ramand_lab::evaluate::{EvaluationRequest, evaluate, render, shift, steps};
 use ramand_lab::train::Progress;
 use ramand_model::Model;
 use ramand_recording::Recording;
@@ -89,8 +89,11 @@ fn evaluate_model(args: &EvaluateArgs) -> Result<(), CommandError> {
     }
     let model = Model::open(&args.model)?;
     let recording = Recording::read(&args.spectra)?;
-    let request =
-        Request { label: args.label.clone(), group: args.group.clone(), data_sha256: data_sha256(&recording)? };
+    let request = EvaluationRequest {
+        label: args.label.clone(),
+        group: args.group.clone(),
+        data_sha256: data_sha256(&recording)?,
+    };
     let progress = Arc::new(Progress::default());
     interrupt_on_request(&progress);
     eprintln!("testing on {} spectra; Ctrl-C ends it and leaves nothing", recording.spectra.len());

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use ramand_core::preprocess::{Pipeline, Step};
+use ramand_core::preprocess::{Pipeline, PipelineStep};
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use ramand_lab::train::Reference;
 use ramand_model::manifest::{BandRecord, ChannelRecord, StepRecord, Task};
@@ -46,9 +46,9 @@ pub(super) struct PipelineFile {
 }
 
 pub(super) fn pipeline(axis: &Arc<ShiftAxis>, file: &PipelineFile) -> Result<Pipeline, String> {
-    let steps = |records: &[StepRecord]| -> Result<Vec<Step>, String> {
+    let steps = |records: &[StepRecord]| -> Result<Vec<PipelineStep>, String> {
         let step = |(index, record): (usize, &StepRecord)| {
-            Step::try_from(record).map_err(|problem| format!("step {}: {problem}", index + 1))
+            PipelineStep::try_from(record).map_err(|problem| format!("step {}: {problem}", index + 1))
         };
         records.iter().enumerate().map(step).collect()
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use ramand_core::axis_check::{AxisCheck, Limits, Material};
+use ramand_core::axis_check::{AxisCheck, AxisLimits, ReferenceMaterial};
 use ramand_core::failure::Kind;
 use ramand_core::hex::hex;
 use ramand_core::spectrum::{Acquisition, RawSpectrum, ShiftAxis};
@@ -83,15 +83,15 @@ pub(super) struct AxisArgs {
     /// Check the axis: polystyrene, acetaminophen or cyclohexane lies on the stage. Prints each band's residual; nothing is
     /// fitted
     #[arg(long, value_name = "MATERIAL", value_parser = material)]
-    axis_check: Option<Material>,
+    axis_check: Option<ReferenceMaterial>,
     /// The root mean square of the residuals may be this, in cm-1
     #[arg(long, value_name = "CM-1", default_value_t = 1.5, requires = "axis_check")]
     axis_rms_max: f64,
 }
 
-fn material(name: &str) -> Result<Material, String> {
-    let known = Material::ALL.map(Material::name).join(", ");
-    Material::named(name).ok_or_else(|| format!("there is no such material; there are: {known}"))
+fn material(name: &str) -> Result<ReferenceMaterial, String> {
+    let known = ReferenceMaterial::ALL.map(ReferenceMaterial::name).join(", ");
+    ReferenceMaterial::named(name).ok_or_else(|| format!("there is no such material; there are: {known}"))
 }
 
 /// Light frames on one axis, for its check.
@@ -129,7 +129,7 @@ impl Frames {
         let counts: Vec<f32> = (0..axis.len()).map(median).collect();
         let check = AxisCheck::of(axis, &counts, material);
         println!("{}", if json { axis_json(&check) } else { axis_table(&check) });
-        if check.passes(Limits { rms_per_cm_max: args.axis_rms_max, missing_max: check.lines.len() / 2 }) {
+        if check.passes(AxisLimits { rms_per_cm_max: args.axis_rms_max, missing_max: check.lines.len() / 2 }) {
             return Ok(());
         }
         let limit = args.axis_rms_max;
@@ -141,13 +141,13 @@ impl Frames {
 }
 
 fn axis_json(check: &AxisCheck) -> String {
-    let line = |line: &ramand_core::axis_check::Line| json!({ "tabulated_cm": line.tabulated.per_cm(), "found_cm": line.found.map(|found| found.per_cm()) });
+    let line = |line: &ramand_core::axis_check::BandCheck| json!({ "tabulated_cm": line.tabulated.per_cm(), "found_cm": line.found.map(|found| found.per_cm()) });
     let lines: Vec<_> = check.lines.iter().map(line).collect();
     json!({ "axis_check": check.material.name(), "rms_cm": check.rms_per_cm(), "lines": lines }).to_string()
 }
 
 fn axis_table(check: &AxisCheck) -> String {
-    let line = |line: &ramand_core::axis_check::Line| match (line.found, line.residual_per_cm()) {
+    let line = |line: &ramand_core::axis_check::BandCheck| match (line.found, line.residual_per_cm()) {
         (Some(found), Some(off)) => {
             format!("{:>8.1} cm-1  found {:>8.2}  {off:+.2}", line.tabulated.per_cm(), found.per_cm())
         }

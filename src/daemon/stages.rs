@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
 use ramand_core::failure;
 use ramand_core::outcome::{Inspection, ModelIdentity};
 use ramand_core::record::{Entry, PartKind, PartKinds, Seq};
-use ramand_core::spectrum::{PreparedSpectrum, RawSpectrum};
+use ramand_core::spectrum::{PreprocessedSpectrum, RawSpectrum};
 use ramand_model::inspect::Inspector;
 
 use super::clock::clock;
@@ -40,7 +40,7 @@ pub(super) enum News {
 pub(super) struct Inspected {
     pub(super) inspection: Inspection,
     /// What each model was shown; `None` where the spectrum could not be prepared for it.
-    pub(super) prepared: Vec<Option<PreparedSpectrum>>,
+    pub(super) preprocessed: Vec<Option<PreprocessedSpectrum>>,
 }
 
 /// Inspects what is measured until nobody measures any more. Models change between two spectra.
@@ -67,8 +67,8 @@ pub(super) fn inspect(
         told.extend(watch.look(&mut inspector).into_iter().map(News::Model));
         if let Some(spectrum) = spectrum {
             let inspection = inspector.inspect(Arc::new(spectrum));
-            let prepared = inspector.prepared().map(|prepared| prepared.cloned()).collect();
-            told.push(News::Inspected(Box::new(Inspected { inspection, prepared })));
+            let preprocessed = inspector.preprocessed().map(|preprocessed| preprocessed.cloned()).collect();
+            told.push(News::Inspected(Box::new(Inspected { inspection, preprocessed })));
         }
         handle.pulse.beat();
     }
@@ -165,9 +165,9 @@ impl Keeper {
     }
 
     fn show(&self, inspected: &Inspected, seq: Seq, result: Arc<[u8]>) {
-        let models = inspected.inspection.findings.iter().zip(&self.references).zip(&inspected.prepared);
+        let models = inspected.inspection.findings.iter().zip(&self.references).zip(&inspected.preprocessed);
         let models = models
-            .map(|((finding, reference), prepared)| ModelMaps::new(reference, finding, prepared.as_ref()))
+            .map(|((finding, reference), preprocessed)| ModelMaps::new(reference, finding, preprocessed.as_ref()))
             .collect();
         self.live.publish(LiveUpdate { seq, result, models });
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ramand_core::outcome::Finding;
 use ramand_core::record::Seq;
-use ramand_core::spectrum::PreparedSpectrum;
+use ramand_core::spectrum::PreprocessedSpectrum;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
@@ -44,9 +44,10 @@ pub struct ModelMaps {
 
 impl ModelMaps {
     /// `reference` is the bundle's word for its population; `prepared` is what the model was shown.
-    pub fn new(reference: &str, finding: &Finding, prepared: Option<&PreparedSpectrum>) -> Self {
+    pub fn new(reference: &str, finding: &Finding, prepared: Option<&PreprocessedSpectrum>) -> Self {
         let attribution = finding.conclusion.as_ref().map(|conclusion| &conclusion.attribution);
-        let axis = attribution.map(|attribution| &attribution.axis).or_else(|| prepared.map(PreparedSpectrum::axis));
+        let axis =
+            attribution.map(|attribution| &attribution.axis).or_else(|| prepared.map(PreprocessedSpectrum::axis));
         let points = axis.map_or(0, |axis| axis.len());
         Self {
             name: finding.model.name.clone(),

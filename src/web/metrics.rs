@@ -142,7 +142,7 @@ impl Metrics {
         let timings = &inspection.timings;
         let stages = [
             ("acquire", timings.acquire),
-            ("prepare", timings.prepare),
+            ("prepare", timings.preprocess),
             ("infer", timings.infer),
             ("decide", timings.decide),
         ];

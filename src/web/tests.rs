@@ -330,7 +330,7 @@ fn inspection() -> Inspection {
     let finding = Finding { model: Arc::new(model), conclusion: None, verdict };
     let timings = Timings {
         acquire: Duration::from_millis(120),
-        prepare: Duration::from_micros(300),
+        preprocess: Duration::from_micros(300),
         infer: Duration::from_micros(90),
         decide: Duration::from_micros(5),
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ocean_binary_protocol::{LaserControl, Profile};
 use ramand::acquire::{AcquisitionSettings, BaudRate, LaserSwitching, SpectrometerModel};
-use ramand_core::axis_check::Material;
+use ramand_core::axis_check::ReferenceMaterial;
 use ramand_core::spectrum::Wavelength;
 use serde::Deserialize;
 
@@ -138,9 +138,9 @@ impl Rig {
     }
 
     /// What lies on the stage.
-    pub(crate) fn material(&self) -> Result<Option<Material>, String> {
+    pub(crate) fn material(&self) -> Result<Option<ReferenceMaterial>, String> {
         let Some(sample) = &self.sample else { return Ok(None) };
-        let material = Material::named(&sample.reference);
+        let material = ReferenceMaterial::named(&sample.reference);
         material.map(Some).ok_or_else(|| format!("sample.reference: there is no material '{}'", sample.reference))
     }
 

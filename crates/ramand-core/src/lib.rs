@@ -1,6 +1,6 @@
 //! What ramand measures and concludes, as plain data with units, and the pure functions between: no IO, no clock, no threads.
 //!
-//! A spectrum goes from [`spectrum::RawSpectrum`] by [`preprocess`] to [`spectrum::PreparedSpectrum`]; a network's answer to it is explained by
+//! A spectrum goes from [`spectrum::RawSpectrum`] by [`preprocess`] to [`spectrum::PreprocessedSpectrum`]; a network's answer to it is explained by
 //! [`cam`] and judged by [`decide`]; the result is an [`outcome::Inspection`], kept and delivered as a [`record::Entry`].
 
 pub mod archive;

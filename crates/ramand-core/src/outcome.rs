@@ -272,7 +272,7 @@ pub struct Conclusion {
 pub struct Finding {
     /// Which model.
     pub model: Arc<ModelIdentity>,
-    /// What it concludes; `None` where the spectrum could not be prepared for it (the verdict says why).
+    /// What it concludes; `None` where the spectrum could not be preprocessed for it (the verdict says why).
     pub conclusion: Option<Conclusion>,
     /// What to do.
     pub verdict: Verdict,
@@ -306,7 +306,7 @@ pub struct Timings {
     /// Exposure, transfer and dark frame bookkeeping.
     pub acquire: Duration,
     /// Preprocessing, all models.
-    pub prepare: Duration,
+    pub preprocess: Duration,
     /// Network and maps, all models.
     pub infer: Duration,
     /// Gates, limits, verdicts.

@@ -1,6 +1,6 @@
 //! Spectra as plain data with units: what the instrument measured, and what a model may see.
 //!
-//! A [`RawSpectrum`] holds counts on the instrument's own axis; a [`PreparedSpectrum`] holds what the preprocessing of a
+//! A [`RawSpectrum`] holds counts on the instrument's own axis; a [`PreprocessedSpectrum`] holds what the preprocessing of a
 //! model made of them, on the model's axis. They are different types, and `preprocess` is the only way across.
 
 use std::ops::Range;
@@ -414,13 +414,13 @@ impl RawSpectrum {
 
 /// What a model sees: one or more channels on the model's axis. Only `preprocess` makes these.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PreparedSpectrum {
+pub struct PreprocessedSpectrum {
     axis: Arc<ShiftAxis>,
     channels: usize,
     values: Vec<f32>,
 }
 
-impl PreparedSpectrum {
+impl PreprocessedSpectrum {
     /// `values` is `[channels][axis.len()]`, row-major.
     pub fn assemble(axis: Arc<ShiftAxis>, channels: usize, values: Vec<f32>) -> Self {
         assert_eq!(values.len(), channels * axis.len(), "preprocessing keeps channels and axis in step");

@@ -62,7 +62,7 @@ pub struct ScoresRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VariatesRecord {
-    /// `.npy` file, [variates, channels · points]: from a prepared spectrum less the gate's mean to its variates.
+    /// `.npy` file, [variates, channels · points]: from a preprocessed spectrum less the gate's mean to its variates.
     pub file: String,
     /// Its SHA-256, hexadecimal.
     pub sha256: String,
@@ -172,12 +172,12 @@ pub struct Confidence {
     /// Nominal coverage, in 0..1.
     pub confidence: f64,
     /// What gives it.
-    pub spread: Spread,
+    pub spread: ConfidenceSpread,
 }
 
 /// What gives a prediction its interval or set.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Spread {
+pub enum ConfidenceSpread {
     /// Half the width of an interval.
     HalfWidth(f64),
     /// The largest ln((1 − p) / p) of each kind.
@@ -233,7 +233,7 @@ impl ConformalRecord {
                     .map(|[score, sample]| Ok((score, index(&self.file, sample)?)))
                     .collect::<Result<Vec<_>, _>>()?;
                 let calibration = calibration(&self.file, held_out)?;
-                (calibration.quantile(self.confidence).map(Spread::HalfWidth), calibration.samples())
+                (calibration.quantile(self.confidence).map(ConfidenceSpread::HalfWidth), calibration.samples())
             }
             Some(labels) => {
                 let held_out = columns::<CLASS_COLUMNS>(&self.file, table)?
@@ -245,15 +245,15 @@ impl ConformalRecord {
                 let samples = calibration(&self.file, held_out.iter().map(|row| (row.odds_against, row.sample)))?;
                 let found = set_limits(&held_out, labels, self.confidence);
                 let found = found.map_err(|source| ApplicabilityError::Scores { file: self.file.clone(), source })?;
-                (found.map(|SetLimits { limits, .. }| Spread::Limits(limits)), samples.samples())
+                (found.map(|SetLimits { limits, .. }| ConfidenceSpread::Limits(limits)), samples.samples())
             }
         };
         agree(&self.file, "conformal.samples", self.samples as f64, samples as f64)?;
         let said = self.half_width.into_iter().chain(self.limits.iter().flatten().copied()).collect::<Vec<_>>();
         let given = match &found {
             None => Vec::new(),
-            Some(Spread::HalfWidth(half_width)) => vec![*half_width],
-            Some(Spread::Limits(limits)) => limits.clone(),
+            Some(ConfidenceSpread::HalfWidth(half_width)) => vec![*half_width],
+            Some(ConfidenceSpread::Limits(limits)) => limits.clone(),
         };
         let field = if labels.is_some() { "conformal.limits" } else { "conformal.half_width" };
         agree(&self.file, field, said.len() as f64, given.len() as f64)?;

@@ -1,4 +1,4 @@
-//! One spectrum through all models: prepared, judged, gated, with a verdict each. The daemon, `explain`, `replay` and
+//! One spectrum through all models: preprocessed, judged, gated, with a verdict each. The daemon, `explain`, `replay` and
 //! the benchmarks all inspect here.
 
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use std::time::Instant;
 use ramand_core::decide::{InstrumentLimits, LimitError, Rules, Ungated, instrument_reasons, invalid, verdict};
 use ramand_core::failure::{self, Failure, Kind};
 use ramand_core::outcome::{Conclusion, Finding, Inspection, Reason, Timings};
-use ramand_core::preprocess::{Pipeline, PrepareError, Workspace};
-use ramand_core::spectrum::{PreparedSpectrum, RawSpectrum};
+use ramand_core::preprocess::{Pipeline, PreprocessError, Workspace};
+use ramand_core::spectrum::{PreprocessedSpectrum, RawSpectrum};
 
 use crate::{Model, ModelError, Session};
 
@@ -56,7 +56,7 @@ pub struct Inspector {
     seats: Vec<Seat>,
     workspace: Workspace,
     /// Of the last spectrum, by seat; empty where another seat's serves.
-    prepared: Vec<Option<Result<PreparedSpectrum, PrepareError>>>,
+    preprocessed: Vec<Option<Result<PreprocessedSpectrum, PreprocessError>>>,
 }
 
 /// A model with what this line demands of it.
@@ -65,8 +65,8 @@ struct Seat {
     model: Arc<Model>,
     session: Session,
     rules: Rules,
-    /// The first seat with the same pipeline: its prepared spectrum serves this model too.
-    prepared_by: usize,
+    /// The first seat with the same pipeline: its preprocessed spectrum serves this model too.
+    preprocessed_by: usize,
 }
 
 impl Inspector {
@@ -76,8 +76,8 @@ impl Inspector {
     /// When a limit cannot be applied to its model, or a bundle without gate or conformal scores is not allowed to speak.
     pub fn new(models: Vec<(Arc<Model>, Rules)>, instrument: InstrumentLimits) -> Result<Self, InspectError> {
         let seats = models.into_iter().map(|(model, rules)| Seat::new(model, rules)).collect::<Result<_, _>>()?;
-        let mut inspector = Self { instrument, seats, workspace: Workspace::default(), prepared: Vec::new() };
-        inspector.share_preparation();
+        let mut inspector = Self { instrument, seats, workspace: Workspace::default(), preprocessed: Vec::new() };
+        inspector.share_preprocessing();
         Ok(inspector)
     }
 
@@ -88,16 +88,16 @@ impl Inspector {
     pub fn replace(&mut self, index: usize, model: Arc<Model>) -> Result<Arc<Model>, InspectError> {
         let seat = &mut self.seats[index];
         let old = std::mem::replace(seat, Seat::new(model, seat.rules.clone())?);
-        self.share_preparation();
+        self.share_preprocessing();
         Ok(old.model)
     }
 
     /// Finds for every seat the first one with the same pipeline.
-    fn share_preparation(&mut self) {
+    fn share_preprocessing(&mut self) {
         for index in 0..self.seats.len() {
             let pipeline = self.seats[index].model.pipeline();
             let first = self.seats.iter().position(|seat| alike(seat.model.pipeline(), pipeline));
-            self.seats[index].prepared_by = first.unwrap_or(index);
+            self.seats[index].preprocessed_by = first.unwrap_or(index);
         }
     }
 
@@ -106,9 +106,9 @@ impl Inspector {
         self.seats.iter().map(|seat| &seat.model)
     }
 
-    /// What each model was shown of the last spectrum, in order; `None` where it could not be prepared.
-    pub fn prepared(&self) -> impl Iterator<Item = Option<&PreparedSpectrum>> {
-        let of = |seat: &Seat| self.prepared.get(seat.prepared_by)?.as_ref()?.as_ref().ok();
+    /// What each model was shown of the last spectrum, in order; `None` where it could not be preprocessed.
+    pub fn preprocessed(&self) -> impl Iterator<Item = Option<&PreprocessedSpectrum>> {
+        let of = |seat: &Seat| self.preprocessed.get(seat.preprocessed_by)?.as_ref()?.as_ref().ok();
         self.seats.iter().map(of)
     }
 
@@ -121,17 +121,17 @@ impl Inspector {
         timings.decide += started.elapsed();
 
         let started = Instant::now();
-        self.prepared.clear();
+        self.preprocessed.clear();
         for (index, seat) in self.seats.iter().enumerate() {
-            let own = seat.prepared_by == index;
-            self.prepared.push(own.then(|| seat.model.pipeline().prepare(&spectrum, &mut self.workspace)));
+            let own = seat.preprocessed_by == index;
+            self.preprocessed.push(own.then(|| seat.model.pipeline().preprocess(&spectrum, &mut self.workspace)));
         }
-        timings.prepare = started.elapsed();
+        timings.preprocess = started.elapsed();
 
         let mut findings = Vec::new();
         for seat in &mut self.seats {
             let of_pipeline =
-                self.prepared[seat.prepared_by].as_ref().expect("the first seat with a pipeline prepares");
+                self.preprocessed[seat.preprocessed_by].as_ref().expect("the first seat with a pipeline prepares");
             findings.push(seat.find(of_pipeline, reasons.clone(), &mut timings));
         }
         Inspection { spectrum, findings, timings }
@@ -139,7 +139,7 @@ impl Inspector {
 }
 
 impl Seat {
-    /// Until somebody finds a seat with the same pipeline, each prepares for itself.
+    /// Until somebody finds a seat with the same pipeline, each preprocesses for itself.
     fn new(model: Arc<Model>, rules: Rules) -> Result<Self, InspectError> {
         for limit in &rules.limits {
             limit.check(model.output()).map_err(|source| {
@@ -153,12 +153,12 @@ impl Seat {
             return Err(InspectError::Ungated { model, missing: lacks.join(" and no ") });
         }
         let session = model.session()?;
-        Ok(Self { model, session, rules, prepared_by: usize::MAX })
+        Ok(Self { model, session, rules, preprocessed_by: usize::MAX })
     }
 
     fn find(
         &mut self,
-        prepared: &Result<PreparedSpectrum, PrepareError>,
+        preprocessed: &Result<PreprocessedSpectrum, PreprocessError>,
         reasons: Vec<Reason>,
         timings: &mut Timings,
     ) -> Finding {
@@ -167,19 +167,19 @@ impl Seat {
             reasons.push(reason);
             Finding { model: model.clone(), conclusion: None, verdict: invalid(reasons) }
         };
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
+        let preprocessed = match preprocessed {
+            Ok(preprocessed) => preprocessed,
             Err(error) => return without(reasons, reason_of(error)),
         };
         let started = Instant::now();
-        let judged = self.model.judge(&mut self.session, prepared);
+        let judged = self.model.judge(&mut self.session, preprocessed);
         timings.infer += started.elapsed();
         let judgement = match judged {
             Ok(judgement) => judgement,
             Err(error) => return without(reasons, Reason::NotJudged { why: failure::chain(&error) }),
         };
         let started = Instant::now();
-        let applicability = self.model.gate().map(|gate| gate.assess(prepared));
+        let applicability = self.model.gate().map(|gate| gate.assess(preprocessed));
         let completeness = (judgement.attribution.completeness, judgement.attribution.completeness_error);
         let verdict = verdict(reasons, applicability.as_ref(), &judgement.prediction, completeness, &self.rules);
         timings.decide += started.elapsed();
@@ -188,15 +188,15 @@ impl Seat {
     }
 }
 
-/// Whether two pipelines give the same prepared spectrum.
+/// Whether two pipelines give the same preprocessed spectrum.
 fn alike(one: &Pipeline, other: &Pipeline) -> bool {
     one.axis() == other.axis() && one.steps() == other.steps() && one.channel_steps() == other.channel_steps()
 }
 
-fn reason_of(error: &PrepareError) -> Reason {
+fn reason_of(error: &PreprocessError) -> Reason {
     match *error {
-        PrepareError::AxisNotCovered { measured, needed } => Reason::AxisNotCovered { measured, needed },
-        ref other => Reason::NotPrepared { why: other.to_string() },
+        PreprocessError::AxisNotCovered { measured, needed } => Reason::AxisNotCovered { measured, needed },
+        ref other => Reason::NotPreprocessed { why: other.to_string() },
     }
 }
 
@@ -218,7 +218,7 @@ mod tests {
         let strict = Rules { limits: vec![Limit::Above(-1e9)], ..Rules::default() };
         let models = vec![(model(1), strict), (model(3), Rules::default())];
         let mut inspector = Inspector::new(models, limits()).expect("they fit");
-        assert_eq!(inspector.seats[1].prepared_by, 0, "the same pipeline prepares once");
+        assert_eq!(inspector.seats[1].preprocessed_by, 0, "the same pipeline prepares once");
         let inspection = inspector.inspect(spectrum(700.0, 1100.0, 970.0));
         let [value, class] = inspection.findings.as_slice() else { panic!("two findings") };
         assert_eq!((value.verdict.decision, class.verdict.decision), (Decision::Reject, Decision::Accept));
@@ -226,7 +226,7 @@ mod tests {
         assert!(matches!(conclusion.prediction, Prediction::Value { .. }));
         assert!(conclusion.applicability.is_some());
         let timings = inspection.timings;
-        assert!(timings.prepare > std::time::Duration::ZERO && timings.infer > std::time::Duration::ZERO);
+        assert!(timings.preprocess > std::time::Duration::ZERO && timings.infer > std::time::Duration::ZERO);
     }
 
     #[test]

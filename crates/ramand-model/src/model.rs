@@ -1,4 +1,4 @@
-//! A bundle made ready: prediction and explanation of prepared spectra.
+//! A bundle made ready: prediction and explanation of preprocessed spectra.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use ramand_core::decide::{Gate, Output};
 use ramand_core::failure::{Failure, Kind};
 use ramand_core::outcome::{Attribution, Explained, Interval, LabelSet, ModelIdentity, Prediction};
 use ramand_core::preprocess::Pipeline;
-use ramand_core::spectrum::PreparedSpectrum;
+use ramand_core::spectrum::PreprocessedSpectrum;
 
-use super::applicability::{ApplicabilityError, Confidence, Spread as ConfidenceSpread};
+use super::applicability::{ApplicabilityError, Confidence, ConfidenceSpread};
 use super::bundle::{Bundle, BundleError};
 use super::manifest::Manifest;
 use super::network::{Network, NetworkError, Session, Values};
@@ -71,7 +71,7 @@ pub struct Judgement {
 
 /// What the outputs are.
 #[derive(Debug, Clone)]
-enum Answer {
+enum AnswerRule {
     Value { unit: Arc<str>, interval: Option<HalfWidth> },
     Class { labels: Arc<[String]>, temperature: f64, set: Option<SetRule> },
 }
@@ -102,7 +102,7 @@ pub struct Model {
     gate: Option<Gate>,
     network: Network,
     explainer: Explainer,
-    answer: Answer,
+    answer: AnswerRule,
 }
 
 impl Model {
@@ -188,9 +188,9 @@ impl Model {
             Some(_) => None,
         };
         let answer = match &self.answer {
-            Answer::Value { interval: None, .. } => Some("prediction interval"),
-            Answer::Class { set: None, .. } => Some("prediction set"),
-            Answer::Value { .. } | Answer::Class { .. } => None,
+            AnswerRule::Value { interval: None, .. } => Some("prediction interval"),
+            AnswerRule::Class { set: None, .. } => Some("prediction set"),
+            AnswerRule::Value { .. } | AnswerRule::Class { .. } => None,
         };
         gate.into_iter().chain(answer).collect()
     }
@@ -208,8 +208,8 @@ impl Model {
     /// What the model gives, as limits see it.
     pub fn output(&self) -> Output<'_> {
         match &self.answer {
-            Answer::Value { .. } => Output::Value,
-            Answer::Class { labels, .. } => Output::Class(labels),
+            AnswerRule::Value { .. } => Output::Value,
+            AnswerRule::Class { labels, .. } => Output::Class(labels),
         }
     }
 
@@ -221,19 +221,19 @@ impl Model {
         self.network.session().map_err(|source| self.failed(source))
     }
 
-    /// What the model says about a spectrum its own pipeline prepared, and why: one run of the network.
+    /// What the model says about a spectrum its own pipeline preprocessed, and why: one run of the network.
     ///
     /// A regression explains its value. A classification explains the contrast of the raw scores of the best class and
     /// the runner-up, since softmax saturates and couples the classes.
     ///
     /// # Errors
     /// When the network fails or gives something that is not a finite number.
-    pub fn judge(&self, session: &mut Session, spectrum: &PreparedSpectrum) -> Result<Judgement, ModelError> {
+    pub fn judge(&self, session: &mut Session, spectrum: &PreprocessedSpectrum) -> Result<Judgement, ModelError> {
         let failed = |source| self.failed(source);
         let values = self.network.run(session, spectrum.values()).map_err(failed)?;
         let scores = self.finite(&values)?;
         let (prediction, explained) = match &self.answer {
-            Answer::Value { unit, interval } => {
+            AnswerRule::Value { unit, interval } => {
                 let value = scores[0];
                 let interval = interval.map(|HalfWidth { half_width, confidence }| Interval {
                     lower: value - half_width,
@@ -242,7 +242,7 @@ impl Model {
                 });
                 (Prediction::Value { value, unit: unit.clone(), interval }, Explained::Value)
             }
-            Answer::Class { labels, temperature, set } => {
+            AnswerRule::Class { labels, temperature, set } => {
                 let (best, runner_up) = first_two(scores);
                 let probabilities = softmax(scores, *temperature as f32);
                 let set = set.as_ref().map(|SetRule { limits, likeliest, confidence }| LabelSet {
@@ -261,23 +261,27 @@ impl Model {
         Ok(Judgement { prediction, attribution })
     }
 
-    /// y of each output, and M of each, for prepared values \[channels\]\[points\] that need not be a measured spectrum's.
+    /// y of each output, and M of each, for preprocessed values \[channels\]\[points\] that need not be a measured spectrum's.
     ///
     /// # Errors
     /// As [`Model::judge`].
-    pub fn output_maps(&self, session: &mut Session, prepared: &[f32]) -> Result<(Vec<f32>, OutputMaps), ModelError> {
+    pub fn output_maps(
+        &self,
+        session: &mut Session,
+        preprocessed: &[f32],
+    ) -> Result<(Vec<f32>, OutputMaps), ModelError> {
         let failed = |source| self.failed(source);
-        let values = self.network.run(session, prepared).map_err(failed)?;
+        let values = self.network.run(session, preprocessed).map_err(failed)?;
         let scores = self.finite(&values)?.to_vec();
         Ok((scores, self.explainer.maps(&values.layers().map_err(failed)?)))
     }
 
-    /// y of each output for prepared values \[channels\]\[points\] that need not be a measured spectrum's.
+    /// y of each output for preprocessed values \[channels\]\[points\] that need not be a measured spectrum's.
     ///
     /// # Errors
     /// As [`Model::judge`].
-    pub fn scores(&self, session: &mut Session, prepared: &[f32]) -> Result<Vec<f32>, ModelError> {
-        let values = self.network.run(session, prepared).map_err(|source| self.failed(source))?;
+    pub fn scores(&self, session: &mut Session, preprocessed: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let values = self.network.run(session, preprocessed).map_err(|source| self.failed(source))?;
         Ok(self.finite(&values)?.to_vec())
     }
 
@@ -295,7 +299,7 @@ impl Model {
 }
 
 /// What the outputs are, and how sure they can be said.
-fn answer(manifest: &Manifest, confidence: Option<Confidence>) -> Answer {
+fn answer(manifest: &Manifest, confidence: Option<Confidence>) -> AnswerRule {
     let (stated, spread) = confidence.map(|of| (of.confidence as f32, of.spread)).unzip();
     let confidence = stated.unwrap_or_default();
     let likeliest = manifest.conformal.as_ref().and_then(|conformal| conformal.likeliest).unwrap_or(false);
@@ -305,14 +309,14 @@ fn answer(manifest: &Manifest, confidence: Option<Confidence>) -> Answer {
                 Some(ConfidenceSpread::Limits(limits)) => Some(SetRule { limits, likeliest, confidence }),
                 Some(ConfidenceSpread::HalfWidth(_)) | None => None,
             };
-            Answer::Class { labels: labels.as_slice().into(), temperature, set }
+            AnswerRule::Class { labels: labels.as_slice().into(), temperature, set }
         }
         (.., unit) => {
             let interval = match spread {
                 Some(ConfidenceSpread::HalfWidth(width)) => Some(HalfWidth { half_width: width as f32, confidence }),
                 Some(ConfidenceSpread::Limits(_)) | None => None,
             };
-            Answer::Value { unit: unit.as_deref().unwrap_or_default().into(), interval }
+            AnswerRule::Value { unit: unit.as_deref().unwrap_or_default().into(), interval }
         }
     }
 }

@@ -108,7 +108,7 @@ impl Network {
         let places = targets.iter().map(|(activation, gradient)| Ok((index(activation)?, index(gradient)?)));
         let places = places.collect::<Result<Vec<_>, NetworkError>>()?;
 
-        let prepare = || -> TractResult<Self> {
+        let preprocess = || -> TractResult<Self> {
             let fact = InferenceFact::dt_shape(f32::datum_type(), tvec!(1, channels, points));
             let onnx = tract_onnx::onnx().with_ignore_value_info(true);
             let model =
@@ -132,7 +132,7 @@ impl Network {
             Ok(Self { plan, channels, points, targets })
         };
         let tried = || -> Result<Self, NetworkError> {
-            let network = prepare().map_err(|error| NetworkError::Load(error.into()))?;
+            let network = preprocess().map_err(|error| NetworkError::Load(error.into()))?;
             network.run(&mut network.session()?, &vec![0.0; channels * points])?;
             Ok(network)
         };

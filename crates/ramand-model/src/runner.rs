@@ -28,7 +28,7 @@ impl Runner {
     /// # Errors
     /// When tract cannot run the graph.
     pub fn new(model: &ModelProto, graph: &Graph, given: &HashMap<String, Tensor>) -> Result<Self, NetworkError> {
-        let prepare = || -> TractResult<Self> {
+        let preprocess = || -> TractResult<Self> {
             let onnx = tract_onnx::onnx().with_ignore_value_info(true);
             let mut typed = onnx.model_for_read(&mut proto::encode(model).as_slice())?;
             let mut inputs = tvec!();
@@ -48,8 +48,8 @@ impl Runner {
             Ok(Self { state: plan.spawn()?, inputs, outputs: graph.outputs().to_vec() })
         };
         // The graph was checked before; what tract does with the rest is not worth the process.
-        let prepared = catch_unwind(AssertUnwindSafe(prepare)).map_err(|_| NetworkError::Panicked)?;
-        prepared.map_err(|error| NetworkError::Load(error.into()))
+        let preprocessed = catch_unwind(AssertUnwindSafe(preprocess)).map_err(|_| NetworkError::Panicked)?;
+        preprocessed.map_err(|error| NetworkError::Load(error.into()))
     }
 
     /// Runs the graph once; the outputs that are floating-point numbers, by name.

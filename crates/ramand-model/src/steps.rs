@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ramand_core::preprocess::{Baseline, Despike, Normalise, Pipeline, Smooth, Step, Whittaker};
+use ramand_core::preprocess::{Baseline, Despike, Normalise, Pipeline, PipelineStep, Smooth, Whittaker};
 use ramand_core::spectrum::ShiftAxis;
 
 use super::manifest::{BaselineMethod, ChannelRecord, Manifest, ManifestError, NormaliseMethod, StepRecord};
@@ -16,11 +16,12 @@ impl Manifest {
     pub fn pipeline(&self, path: &Path) -> Result<Pipeline, ManifestError> {
         let failed = |field: String, problem: String| ManifestError::Field { path: path.to_owned(), field, problem };
         let axis = ShiftAxis::try_from(&self.axis).map_err(|error| failed("axis".into(), error.to_string()))?;
-        let steps = |records: &[StepRecord], field: &str| -> Result<Vec<Step>, ManifestError> {
+        let steps = |records: &[StepRecord], field: &str| -> Result<Vec<PipelineStep>, ManifestError> {
             let numbered = records.iter().enumerate();
             numbered
                 .map(|(i, record)| {
-                    Step::try_from(record).map_err(|problem| failed(format!("{field}[{i}]"), problem.to_owned()))
+                    PipelineStep::try_from(record)
+                        .map_err(|problem| failed(format!("{field}[{i}]"), problem.to_owned()))
                 })
                 .collect()
         };
@@ -34,12 +35,12 @@ impl Manifest {
 
 /// The records of a pipeline: `[[pipeline]]` and `[[channel]]`.
 pub fn records(pipeline: &Pipeline) -> (Vec<StepRecord>, Vec<ChannelRecord>) {
-    let list = |steps: &[Step]| steps.iter().map(StepRecord::from).collect();
+    let list = |steps: &[PipelineStep]| steps.iter().map(StepRecord::from).collect();
     let channels = pipeline.channel_steps().iter().map(|steps| ChannelRecord { steps: list(steps) }).collect();
     (list(pipeline.steps()), channels)
 }
 
-impl TryFrom<&StepRecord> for Step {
+impl TryFrom<&StepRecord> for PipelineStep {
     type Error = &'static str;
 
     fn try_from(record: &StepRecord) -> Result<Self, Self::Error> {
@@ -73,8 +74,8 @@ impl TryFrom<&StepRecord> for Step {
     }
 }
 
-impl From<&Step> for StepRecord {
-    fn from(step: &Step) -> Self {
+impl From<&PipelineStep> for StepRecord {
+    fn from(step: &PipelineStep) -> Self {
         let whittaker = |method, Whittaker { lambda, tolerance, iterations_max }| Self::Baseline {
             method,
             lambda: Some(lambda),
@@ -83,20 +84,20 @@ impl From<&Step> for StepRecord {
             order: None,
         };
         match *step {
-            Step::Dark => Self::Dark {},
-            Step::Despike(Despike { threshold, window }) => Self::Despike { threshold, window },
-            Step::Resample => Self::Resample {},
-            Step::Baseline(Baseline::Arpls(settings)) => whittaker(BaselineMethod::Arpls, settings),
-            Step::Baseline(Baseline::Airpls(settings)) => whittaker(BaselineMethod::Airpls, settings),
-            Step::Baseline(Baseline::Polynomial { order }) => Self::Baseline {
+            PipelineStep::Dark => Self::Dark {},
+            PipelineStep::Despike(Despike { threshold, window }) => Self::Despike { threshold, window },
+            PipelineStep::Resample => Self::Resample {},
+            PipelineStep::Baseline(Baseline::Arpls(settings)) => whittaker(BaselineMethod::Arpls, settings),
+            PipelineStep::Baseline(Baseline::Airpls(settings)) => whittaker(BaselineMethod::Airpls, settings),
+            PipelineStep::Baseline(Baseline::Polynomial { order }) => Self::Baseline {
                 method: BaselineMethod::Polynomial,
                 lambda: None,
                 tolerance: None,
                 iterations_max: None,
                 order: Some(order),
             },
-            Step::Smooth(Smooth { window, order, derivative }) => Self::Smooth { window, order, derivative },
-            Step::Normalise(method) => Self::Normalise {
+            PipelineStep::Smooth(Smooth { window, order, derivative }) => Self::Smooth { window, order, derivative },
+            PipelineStep::Normalise(method) => Self::Normalise {
                 method: match method {
                     Normalise::Snv => NormaliseMethod::Snv,
                     Normalise::Area => NormaliseMethod::Area,

@@ -9,7 +9,7 @@ pub(super) const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// What the abscissa counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
+pub enum AbscissaUnit {
     /// Raman shift or wavenumber, cm⁻¹.
     PerCm,
     /// Wavelength, nm.
@@ -20,21 +20,21 @@ pub enum Unit {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Abscissa {
     /// Of files that do not say it themselves.
-    pub unit: Unit,
+    pub unit: AbscissaUnit,
     /// What wavelengths are shifts from; without a laser they become wavenumbers, 10⁷/λ.
     pub laser: Option<Wavelength>,
 }
 
 impl Abscissa {
     /// Raman shifts in cm⁻¹, as most files have them.
-    pub const PER_CM: Self = Self { unit: Unit::PerCm, laser: None };
+    pub const PER_CM: Self = Self { unit: AbscissaUnit::PerCm, laser: None };
 
     /// One abscissa in cm⁻¹.
-    pub(super) fn per_cm(self, unit: Option<Unit>, value: f64) -> f64 {
+    pub(super) fn per_cm(self, unit: Option<AbscissaUnit>, value: f64) -> f64 {
         match (unit.unwrap_or(self.unit), self.laser) {
-            (Unit::PerCm, _) => value,
-            (Unit::Nm, None) => 1e7 / value,
-            (Unit::Nm, Some(laser)) => Wavelength::from_nm(value).shift(laser).per_cm(),
+            (AbscissaUnit::PerCm, _) => value,
+            (AbscissaUnit::Nm, None) => 1e7 / value,
+            (AbscissaUnit::Nm, Some(laser)) => Wavelength::from_nm(value).shift(laser).per_cm(),
         }
     }
 }
@@ -47,7 +47,7 @@ pub struct Curve {
     /// As many, finite.
     pub ordinates: Vec<f32>,
     /// Of the abscissae, if the file says it.
-    pub unit: Option<Unit>,
+    pub unit: Option<AbscissaUnit>,
 }
 
 impl Curve {
@@ -78,13 +78,13 @@ mod tests {
     #[test]
     fn shifts_increase_whatever_the_unit_and_direction() {
         let laser = Some(Wavelength::from_nm(785.0));
-        let nm = |laser| Abscissa { unit: Unit::Nm, laser };
+        let nm = |laser| Abscissa { unit: AbscissaUnit::Nm, laser };
         // 10⁷ (1/785 − 1/850) = 974.147 cm⁻¹
         let cases = [
             ([800.0, 802.0], None, Abscissa::PER_CM, [800.0, 802.0]),
-            ([802.0, 800.0], Some(Unit::PerCm), nm(laser), [800.0, 802.0]),
+            ([802.0, 800.0], Some(AbscissaUnit::PerCm), nm(laser), [800.0, 802.0]),
             ([850.0, 860.0], None, nm(laser), [974.147, 1110.947]),
-            ([860.0, 850.0], Some(Unit::Nm), nm(laser), [974.147, 1110.947]),
+            ([860.0, 850.0], Some(AbscissaUnit::Nm), nm(laser), [974.147, 1110.947]),
             ([1000.0, 2000.0], None, nm(None), [5000.0, 10000.0]),
         ];
         for (values, unit, abscissa, expected) in cases {

@@ -11,7 +11,7 @@
 //! start of each line, the repeated values of DIF lines, the number of points.
 
 use super::asdf::{AsdfError, Ordinates, is_separator, number};
-use super::curve::{Curve, POINTS_MAX, Unit};
+use super::curve::{AbscissaUnit, Curve, POINTS_MAX};
 
 /// Why text is no such file.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -100,7 +100,7 @@ pub enum JcampError {
 }
 
 /// One labelled data record.
-struct Record<'a> {
+struct LabelledDataRecord<'a> {
     /// Line of its label, from 1.
     line: usize,
     /// Upper case, without the characters that do not count: space, `-`, `_` and `/`.
@@ -123,7 +123,7 @@ pub fn read(text: &str) -> Result<Curve, JcampError> {
         Some(record) => unit(record)?,
     };
     let data = records.iter().filter(|record| ["XYDATA", "XYPOINTS", "PEAKTABLE", "NTUPLES"].contains(&&*record.label));
-    let data: Vec<&Record<'_>> = data.collect();
+    let data: Vec<&LabelledDataRecord<'_>> = data.collect();
     let [data] = data[..] else {
         return Err(match data.get(1) {
             Some(second) => JcampError::Twice { line: second.line, label: "XYDATA" },
@@ -149,16 +149,16 @@ pub fn read(text: &str) -> Result<Curve, JcampError> {
     }
 }
 
-fn records(text: &str) -> Result<Vec<Record<'_>>, JcampError> {
+fn records(text: &str) -> Result<Vec<LabelledDataRecord<'_>>, JcampError> {
     let text = text.trim_start_matches('\u{feff}');
-    let mut records: Vec<Record<'_>> = Vec::new();
+    let mut records: Vec<LabelledDataRecord<'_>> = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.split_once("$$").map_or(line, |(before, _)| before).trim();
         let record = line.strip_prefix("##").and_then(|record| record.split_once('='));
         match (record, records.last_mut()) {
             (Some((label, value)), _) => {
                 let label = label.chars().filter(|c| !" -_/".contains(*c)).collect::<String>().to_uppercase();
-                records.push(Record { line: index + 1, label, value: value.trim(), lines: Vec::new() });
+                records.push(LabelledDataRecord { line: index + 1, label, value: value.trim(), lines: Vec::new() });
             }
             (None, Some(last)) if !line.is_empty() => last.lines.push((index + 1, line)),
             _ => {}
@@ -172,7 +172,10 @@ fn records(text: &str) -> Result<Vec<Record<'_>>, JcampError> {
 }
 
 /// The record of this name; a second one means that the file holds several blocks.
-fn one<'a, 'b>(records: &'b [Record<'a>], label: &'static str) -> Result<Option<&'b Record<'a>>, JcampError> {
+fn one<'a, 'b>(
+    records: &'b [LabelledDataRecord<'a>],
+    label: &'static str,
+) -> Result<Option<&'b LabelledDataRecord<'a>>, JcampError> {
     let mut found = records.iter().filter(|record| record.label == label);
     let first = found.next();
     match found.next() {
@@ -181,29 +184,29 @@ fn one<'a, 'b>(records: &'b [Record<'a>], label: &'static str) -> Result<Option<
     }
 }
 
-fn value(records: &[Record<'_>], label: &'static str) -> Result<Option<f64>, JcampError> {
+fn value(records: &[LabelledDataRecord<'_>], label: &'static str) -> Result<Option<f64>, JcampError> {
     let Some(record) = one(records, label)? else { return Ok(None) };
     let refused = || JcampError::Number { line: record.line, label, found: record.value.to_owned() };
     record.value.parse::<f64>().ok().filter(|value| value.is_finite()).ok_or_else(refused).map(Some)
 }
 
 /// 1 where nothing is said.
-fn factor(records: &[Record<'_>], label: &'static str) -> Result<f64, JcampError> {
+fn factor(records: &[LabelledDataRecord<'_>], label: &'static str) -> Result<f64, JcampError> {
     Ok(value(records, label)?.unwrap_or(1.0))
 }
 
-fn unit(record: &Record<'_>) -> Result<Unit, JcampError> {
+fn unit(record: &LabelledDataRecord<'_>) -> Result<AbscissaUnit, JcampError> {
     let name: String = record.value.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_uppercase();
     if ["1/CM", "CM-1", "CM^-1"].iter().any(|unit| name.contains(unit)) {
-        Ok(Unit::PerCm)
+        Ok(AbscissaUnit::PerCm)
     } else if ["NM", "NANOMETERS", "NANOMETRES"].contains(&&*name) {
-        Ok(Unit::Nm)
+        Ok(AbscissaUnit::Nm)
     } else {
         Err(JcampError::Units { line: record.line, found: record.value.to_owned() })
     }
 }
 
-fn points(records: &[Record<'_>]) -> Result<Option<usize>, JcampError> {
+fn points(records: &[LabelledDataRecord<'_>]) -> Result<Option<usize>, JcampError> {
     let Some(count) = value(records, "NPOINTS")? else { return Ok(None) };
     let record = one(records, "NPOINTS")?;
     if count.fract() == 0.0 && (2.0..=POINTS_MAX as f64).contains(&count) {
@@ -214,7 +217,11 @@ fn points(records: &[Record<'_>]) -> Result<Option<usize>, JcampError> {
 }
 
 /// Evenly spaced points from FIRSTX to LASTX.
-fn series(records: &[Record<'_>], data: &Record<'_>, x_factor: f64) -> Result<(Vec<f64>, Vec<f64>), JcampError> {
+fn series(
+    records: &[LabelledDataRecord<'_>],
+    data: &LabelledDataRecord<'_>,
+    x_factor: f64,
+) -> Result<(Vec<f64>, Vec<f64>), JcampError> {
     let needed = |label| value(records, label)?.ok_or(JcampError::Missing { label });
     let (first, last) = (needed("FIRSTX")?, needed("LASTX")?);
     let expected = points(records)?.ok_or(JcampError::Missing { label: "NPOINTS" })?;
@@ -247,7 +254,11 @@ fn last_place(number: &str) -> f64 {
     10.0_f64.powi(-(decimals as i32))
 }
 
-fn pairs(records: &[Record<'_>], data: &Record<'_>, x_factor: f64) -> Result<(Vec<f64>, Vec<f64>), JcampError> {
+fn pairs(
+    records: &[LabelledDataRecord<'_>],
+    data: &LabelledDataRecord<'_>,
+    x_factor: f64,
+) -> Result<(Vec<f64>, Vec<f64>), JcampError> {
     let (mut abscissae, mut ordinates) = (Vec::new(), Vec::new());
     for &(line, text) in &data.lines {
         let failed = |source| JcampError::Data { line, source };

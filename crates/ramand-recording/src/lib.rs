@@ -18,7 +18,7 @@ mod tests;
 mod wide;
 
 pub use asdf::AsdfError;
-pub use curve::{Abscissa, Curve, Unit};
+pub use curve::{Abscissa, AbscissaUnit, Curve};
 pub use error::{CELLS_MAX, RecordingError};
 pub use recording::{RecordedSpectrum, Recording};
 pub use source::Source;

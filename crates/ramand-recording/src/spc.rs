@@ -16,7 +16,7 @@
 //! Y = integer · 2^exponent / 2^32, or / 2^16 with TSPREC (Galactic Industries, "A brief guide to SPC file format").
 //! Everything else, the older formats and all text in the file are left alone.
 
-use super::curve::{Curve, POINTS_MAX, Unit};
+use super::curve::{AbscissaUnit, Curve, POINTS_MAX};
 
 /// Spectra in one file: a map of 64 by 64 points.
 pub const SPECTRA_MAX: usize = 4096;
@@ -62,7 +62,7 @@ pub enum SpcError {
     },
     /// An abscissa that is no shift, wavenumber or wavelength.
     #[error("the unit of X has code {code}; 0, 1 and 13 (cm-1) and 3 (nm) are read")]
-    Unit {
+    AbscissaUnit {
         /// As in the header.
         code: u8,
     },
@@ -104,9 +104,9 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Curve>, SpcError> {
     within("spectra", spectra, 1, SPECTRA_MAX)?;
     let unit = match header.at(28)? {
         [0] => None,
-        [1 | 13] => Some(Unit::PerCm),
-        [3] => Some(Unit::Nm),
-        [code] => return Err(SpcError::Unit { code }),
+        [1 | 13] => Some(AbscissaUnit::PerCm),
+        [3] => Some(AbscissaUnit::Nm),
+        [code] => return Err(SpcError::AbscissaUnit { code }),
     };
     let shared = if has(OWN_X) {
         None

@@ -69,7 +69,7 @@ fn a_folder_of_every_form_holds_the_same_spectrum() {
         spectra: &fixture(""),
         labels: Some(&fixture("labels.csv")),
         shifts: None,
-        abscissa: Abscissa { unit: Unit::PerCm, laser },
+        abscissa: Abscissa { unit: AbscissaUnit::PerCm, laser },
     };
     let recording = source.read().expect("all can be read");
     // Thirteen files, one of them with three spectra and one with two.

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use ramand_core::preprocess::{Normalise, Pipeline, Step};
+use ramand_core::preprocess::{Normalise, Pipeline, PipelineStep};
 use ramand_core::spectrum::ShiftAxis;
-use ramand_lab::evaluate::methods::{Compared, Effort, Kind, Material, Plan, compare};
+use ramand_lab::evaluate::methods::{Compared, ComparisonPlan, Effort, Material, NetworkKind, compare};
 use ramand_lab::evaluate::render;
-use ramand_lab::train::{CONFIDENCE, Preparation, Progress, Provenance, Reference, Request, STEPS, Skip, Split};
+use ramand_lab::train::{
+    CONFIDENCE, Preprocessing, Progress, Provenance, Reference, STEPS, Skip, Split, TrainingRequest,
+};
 use ramand_model::manifest::Task;
 use ramand_recording::Recording;
 use ramand_sim::dataset::Recipe;
@@ -98,8 +100,8 @@ pub(super) fn run(args: &MethodsArgs) -> Result<(), CommandError> {
         tasks.extend(simulated(args)?);
     }
     tasks.extend(given(args)?);
-    let plan = Plan {
-        kinds: Kind::ALL.to_vec(),
+    let plan = ComparisonPlan {
+        kinds: NetworkKind::ALL.to_vec(),
         seeds: (0..u64::from(args.seeds)).map(|index| args.seed.wrapping_add(index)).collect(),
         effort: Effort { subsets: args.subsets as usize },
         threads: args
@@ -137,32 +139,32 @@ fn made_by(args: &MethodsArgs) -> String {
 /// the scaling decides which bands speak.
 fn simulated(args: &MethodsArgs) -> Result<[Compared; 3], CommandError> {
     let axis = Arc::new(parse_axis(AXIS).expect("the axis is well-formed"));
-    let preparation = |text: &str| {
+    let preprocessing = |text: &str| {
         let file: PipelineFile = toml::from_str(text).expect("the shipped pipelines are well-formed");
         let pipeline = pipeline(&axis, &file).expect("the shipped pipelines are valid");
-        Preparation { name: "as the shipped models".into(), pipeline }
+        Preprocessing { name: "as the shipped models".into(), pipeline }
     };
     let material = |recipe: &str, request| -> Result<Material, CommandError> {
         let (samples, explained) = (args.samples as usize, args.explained as usize);
         Ok(Material::simulated(Recipe::load(recipe)?, samples, explained, args.seed, request)?)
     };
-    let kinds = Request {
+    let kinds = TrainingRequest {
         reference: Reference::All,
-        ..request("Simulated oils of eight kinds", Task::Classification, "oil", "", preparation(PIPELINE_KINDS))
+        ..request("Simulated oils of eight kinds", Task::Classification, "oil", "", preprocessing(PIPELINE_KINDS))
     };
-    let quantity = |pipeline| Request {
+    let quantity = |pipeline| TrainingRequest {
         reference: Reference::Labelled { column: "sunflower_pct".into(), value: "0".into() },
         ..request(
             "Simulated blends of sunflower oil in olive oil",
             Task::Regression,
             "sunflower_pct",
             "% sunflower oil",
-            preparation(pipeline),
+            preprocessing(pipeline),
         )
     };
-    let grouped = |request: Request| {
+    let grouped = |request: TrainingRequest| {
         let split = Split { group: Some("sample".into()), ..request.split };
-        Request { split, ..request }
+        TrainingRequest { split, ..request }
     };
     let samples = args.explained as usize;
     Ok([
@@ -198,15 +200,15 @@ fn given(args: &MethodsArgs) -> Result<Option<Compared>, CommandError> {
         Some(path) => pipeline(&axis, &read_pipeline(path)?)
             .map_err(|problem| CommandError::operator(format!("{}: {problem}", path.display())))?,
         None => {
-            let steps = vec![Step::Dark, Step::Resample, Step::Normalise(Normalise::Snv)];
+            let steps = vec![PipelineStep::Dark, PipelineStep::Resample, PipelineStep::Normalise(Normalise::Snv)];
             Pipeline::new(axis, steps, Vec::new()).map_err(|error| CommandError::operator(error.to_string()))?
         }
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let preparation = Preparation { name: "as given".into(), pipeline };
-    let request = request(&name, task.into(), target, &args.unit, preparation);
+    let preprocessing = Preprocessing { name: "as given".into(), pipeline };
+    let request = request(&name, task.into(), target, &args.unit, preprocessing);
     let split = Split { group: args.group.clone(), ..request.split };
-    let request = Request { reference: args.reference.clone(), split, ..request };
+    let request = TrainingRequest { reference: args.reference.clone(), split, ..request };
     let samples = args.explained as usize;
     let material = Material::new(name, &Recording::read(path)?, samples, request)?;
     let (key, title) = if args.measured {
@@ -218,14 +220,14 @@ fn given(args: &MethodsArgs) -> Result<Option<Compared>, CommandError> {
 }
 
 /// One network a fit, without any cross-validation.
-fn request(title: &str, task: Task, target: &str, unit: &str, preparation: Preparation) -> Request {
-    Request {
+fn request(title: &str, task: Task, target: &str, unit: &str, preprocessing: Preprocessing) -> TrainingRequest {
+    TrainingRequest {
         name: title.into(),
         version: String::new(),
         task,
         target: target.into(),
         unit: unit.into(),
-        preparations: vec![preparation],
+        preprocessings: vec![preprocessing],
         skips: vec![Skip::None],
         networks: 1,
         bands: Vec::new(),

@@ -217,7 +217,7 @@ pub(super) fn shadow(
     for (seq, spectrum) in newest(journal, count)? {
         let mut show = |inspector: &mut Inspector| {
             let inspection = inspector.inspect(spectrum.clone());
-            let took = inspection.timings.prepare + inspection.timings.infer;
+            let took = inspection.timings.preprocess + inspection.timings.infer;
             (inspection.findings.into_iter().next().expect("one model, one finding"), took)
         };
         let said = old.as_mut().map(&mut show);

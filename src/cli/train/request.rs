@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use ramand_core::spectrum::Wavelength;
-use ramand_lab::train::{Preparation, Request, Skip, Split};
+use ramand_lab::train::{Preprocessing, Skip, Split, TrainingRequest};
 use ramand_model::manifest::{NormaliseMethod, StepRecord, Task};
-use ramand_recording::{Abscissa, Recording, Source, Unit};
+use ramand_recording::{Abscissa, AbscissaUnit, Recording, Source};
 
 use super::args::{AbscissaName, ChannelsName, SkipName, TrainArgs};
 use crate::cli::error::CommandError;
@@ -17,8 +17,8 @@ const CROSS_VALIDATED: &str = "cross-validated on its own training data only";
 /// The spectra, with the laser that wavelengths are shifts from.
 pub(super) fn recording(arguments: &TrainArgs) -> Result<Recording, CommandError> {
     let unit = match arguments.abscissa {
-        AbscissaName::PerCm => Unit::PerCm,
-        AbscissaName::Nm => Unit::Nm,
+        AbscissaName::PerCm => AbscissaUnit::PerCm,
+        AbscissaName::Nm => AbscissaUnit::Nm,
     };
     let laser = (arguments.description.laser_nm > 0.0).then(|| Wavelength::from_nm(arguments.description.laser_nm));
     let (labels, shifts) = (arguments.labels.as_deref(), arguments.shifts.as_deref());
@@ -26,18 +26,18 @@ pub(super) fn recording(arguments: &TrainArgs) -> Result<Recording, CommandError
     Ok(source.read()?)
 }
 
-pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Request, CommandError> {
+pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<TrainingRequest, CommandError> {
     let task = Task::from(arguments.task);
     if matches!(task, Task::Regression) == arguments.unit.is_empty() {
         return Err(CommandError::operator("--unit goes with a regression, and a regression needs one"));
     }
-    Ok(Request {
+    Ok(TrainingRequest {
         name: arguments.description.name(&arguments.out)?,
         version: arguments.description.version.clone(),
         task,
         target: arguments.target.clone(),
         unit: arguments.unit.clone(),
-        preparations: preparations(arguments)?,
+        preprocessings: preprocessings(arguments)?,
         skips: match arguments.skip {
             SkipName::Pls => vec![Skip::Pls],
             SkipName::None => vec![Skip::None],
@@ -66,7 +66,7 @@ pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Re
 }
 
 /// Every pipeline, with the channels that were asked for.
-fn preparations(arguments: &TrainArgs) -> Result<Vec<Preparation>, CommandError> {
+fn preprocessings(arguments: &TrainArgs) -> Result<Vec<Preprocessing>, CommandError> {
     let axis = Arc::new(arguments.axis.clone());
     let mut given = Vec::new();
     for path in &arguments.pipeline {
@@ -79,26 +79,26 @@ fn preparations(arguments: &TrainArgs) -> Result<Vec<Preparation>, CommandError>
         let simple = PipelineFile { pipeline, channel: Vec::new() };
         given.push(("the default pipeline".into(), "dark, resample, snv".into(), simple));
     }
-    let mut preparations: Vec<Preparation> = Vec::new();
+    let mut preprocessings: Vec<Preprocessing> = Vec::new();
     for (place, name, file) in given {
         let failed = |problem: String| CommandError::operator(format!("{place}: {problem}"));
-        if preparations.iter().any(|preparation| preparation.name == name) {
+        if preprocessings.iter().any(|preprocessing| preprocessing.name == name) {
             return Err(failed("another --pipeline has the same name".into()));
         }
         let pipeline = pipeline(&axis, &file).map_err(failed)?;
-        let preparation = Preparation { name, pipeline };
+        let preprocessing = Preprocessing { name, pipeline };
         let two = match arguments.channels {
             ChannelsName::Identity => None,
             ChannelsName::Auto if !file.channel.is_empty() => None,
             ChannelsName::Two if !file.channel.is_empty() => {
                 return Err(failed("it has [[channel]] of its own, so --channels two does not apply".into()));
             }
-            _ => Some(preparation.in_two_channels().map_err(|error| failed(error.to_string()))?),
+            _ => Some(preprocessing.in_two_channels().map_err(|error| failed(error.to_string()))?),
         };
         if arguments.channels != ChannelsName::Two {
-            preparations.push(preparation);
+            preprocessings.push(preprocessing);
         }
-        preparations.extend(two);
+        preprocessings.extend(two);
     }
-    Ok(preparations)
+    Ok(preprocessings)
 }

@@ -318,7 +318,7 @@ impl From<&Timings> for TimingsRecord {
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         Self {
             acquire: micros(timings.acquire),
-            prepare: micros(timings.prepare),
+            prepare: micros(timings.preprocess),
             infer: micros(timings.infer),
             decide: micros(timings.decide),
         }

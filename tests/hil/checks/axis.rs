@@ -1,7 +1,7 @@
 //! The bands of the reference on the stage, where ASTM E1840 has them.
 
 use ramand::acquire::Spectrometer;
-use ramand_core::axis_check::{AxisCheck, Limits};
+use ramand_core::axis_check::{AxisCheck, AxisLimits};
 use serde_json::json;
 
 use super::{CheckFinding, CheckTrouble, exposure_max, integration, laser_allowed, light_counts};
@@ -23,7 +23,7 @@ pub(super) fn check(bench: &InstrumentBench) -> Result<CheckFinding, CheckTroubl
     let counts: Vec<f32> = median_frame(&frames).into_iter().map(|counts| counts as f32).collect();
     let found = AxisCheck::of(driver.axis(), &counts, material);
     let limits = &bench.rig.limits;
-    let keeps = Limits { rms_per_cm_max: limits.axis_rms_per_cm_max, missing_max: limits.axis_missing_max };
+    let keeps = AxisLimits { rms_per_cm_max: limits.axis_rms_per_cm_max, missing_max: limits.axis_missing_max };
     let says = format!(
         "{}: RMS {} cm-1 (at most {}), {} of {} bands missing (at most {})",
         material.name(),

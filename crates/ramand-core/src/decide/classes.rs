@@ -12,7 +12,7 @@ use super::project::project;
 /// Variates of one gate: one fewer than classes, and classes beyond this do not occur.
 pub const VARIATES_MAX: usize = 64;
 
-/// The classes among the canonical variates of prepared spectra. `features` is channels × points of the model's axis.
+/// The classes among the canonical variates of preprocessed spectra. `features` is channels × points of the model's axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Classes {
     /// A `[variates][features]`, row-major.

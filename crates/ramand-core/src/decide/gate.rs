@@ -1,4 +1,4 @@
-//! The applicability gate: whether a prepared spectrum is like those the model was trained on (ASTM D6122).
+//! The applicability gate: whether a preprocessed spectrum is like those the model was trained on (ASTM D6122).
 
 use super::classes::Classes;
 use super::conformal::Calibration;
@@ -6,12 +6,12 @@ use super::gate_error::{COMPONENTS_MAX, GateError, require};
 use super::project::project;
 use super::verdict::SIGNIFICANCE;
 use crate::outcome::Applicability;
-use crate::spectrum::PreparedSpectrum;
+use crate::spectrum::PreprocessedSpectrum;
 
 /// How far from orthonormal loadings may be: f32 rounding of a few thousand features, and nothing else.
 const ORTHONORMAL_TOLERANCE: f64 = 1e-3;
 
-/// Principal components of prepared training spectra, and the limits held-out samples gave. `features` is channels ×
+/// Principal components of preprocessed training spectra, and the limits held-out samples gave. `features` is channels ×
 /// points of the model's axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrincipalComponents {
@@ -128,7 +128,7 @@ impl Gate {
     ///
     /// # Panics
     /// When the spectrum has not [`Gate::features`] values; a bundle's loader compares the two.
-    pub fn assess(&self, spectrum: &PreparedSpectrum) -> Applicability {
+    pub fn assess(&self, spectrum: &PreprocessedSpectrum) -> Applicability {
         self.assess_values(spectrum.values())
     }
 

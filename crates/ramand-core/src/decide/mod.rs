@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! RawSpectrum ----------> instrument_reasons --+
-//! PreparedSpectrum -----> Gate::assess --------+--> verdict: invalid > reject > accept, with every reason
+//! PreprocessedSpectrum -> Gate::assess --------+--> verdict: invalid > reject > accept, with every reason
 //! Prediction, map error, Rules ----------------+
 //!     with the interval or set that held-out scores give (conformal)
 //! ```

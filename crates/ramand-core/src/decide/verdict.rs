@@ -114,7 +114,7 @@ fn doubt(prediction: &Prediction) -> Option<Reason> {
     }
 }
 
-/// The verdict where no prediction could be made: the spectrum could not be prepared, say.
+/// The verdict where no prediction could be made: the spectrum could not be preprocessed, say.
 pub fn invalid(reasons: Vec<Reason>) -> Verdict {
     Verdict { decision: Decision::Invalid, ..conclude(reasons, &Rules::default()) }
 }
@@ -153,7 +153,7 @@ fn demands(reason: &Reason, rules: &Rules) -> Decision {
         | Reason::LaserNotOn { .. }
         | Reason::DeviceException { .. }
         | Reason::AxisNotCovered { .. }
-        | Reason::NotPrepared { .. }
+        | Reason::NotPreprocessed { .. }
         | Reason::NotJudged { .. }
         | Reason::UnusualSample { .. }
         | Reason::UnknownSample { .. }
@@ -176,7 +176,7 @@ fn rank(reason: &Reason) -> u8 {
         Reason::TooDark { .. } => 5,
         Reason::TooNoisy { .. } => 6,
         Reason::AxisNotCovered { .. } => 7,
-        Reason::NotPrepared { .. } => 8,
+        Reason::NotPreprocessed { .. } => 8,
         Reason::NotJudged { .. } => 9,
         Reason::UnknownSample { .. } => 10,
         Reason::UnusualSample { .. } => 11,
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn without_a_prediction_the_verdict_is_invalid() {
-        let reasons = vec![Reason::NotPrepared { why: "flat".into() }];
+        let reasons = vec![Reason::NotPreprocessed { why: "flat".into() }];
         assert_eq!(invalid(reasons.clone()), Verdict { decision: Decision::Invalid, reasons });
         assert_eq!(invalid(vec![]).decision, Decision::Invalid);
     }

@@ -43,8 +43,8 @@ pub enum Reason {
         /// The model's axis, cm⁻¹.
         needed: (f64, f64),
     },
-    /// The spectrum could not be prepared for another reason.
-    NotPrepared {
+    /// The spectrum could not be preprocessed for another reason.
+    NotPreprocessed {
         /// The preprocessing's message.
         why: String,
     },
@@ -160,7 +160,7 @@ impl Reason {
             Self::LaserNotOn { .. } => "laser-not-on",
             Self::DeviceException { .. } => "device-exception",
             Self::AxisNotCovered { .. } => "axis-not-covered",
-            Self::NotPrepared { .. } => "not-prepared",
+            Self::NotPreprocessed { .. } => "not-prepared",
             Self::NotJudged { .. } => "not-judged",
             Self::UnusualSample { .. } => "unusual-sample",
             Self::UnknownSample { .. } => "unknown-sample",
@@ -201,7 +201,7 @@ impl std::fmt::Display for Reason {
                 "the instrument covers {:.1} to {:.1} cm-1, the model needs {:.1} to {:.1} cm-1",
                 measured.0, measured.1, needed.0, needed.1
             ),
-            Self::NotPrepared { why } | Self::NotJudged { why } => write!(f, "{why}"),
+            Self::NotPreprocessed { why } | Self::NotJudged { why } => write!(f, "{why}"),
             Self::UnusualSample { t2, limit } => {
                 let (t2, limit) = told_apart(*t2, *limit);
                 write!(f, "unusual for the training set: T2 {t2} is above the limit of {limit}")
@@ -323,7 +323,7 @@ mod tests {
                 "axis-not-covered",
                 "the instrument covers 901.2 to 1800.0 cm-1, the model needs 800.0 to 1800.0 cm-1",
             ),
-            (Reason::NotPrepared { why: "the spectrum is flat".into() }, "not-prepared", "the spectrum is flat"),
+            (Reason::NotPreprocessed { why: "the spectrum is flat".into() }, "not-prepared", "the spectrum is flat"),
             (Reason::NotJudged { why: "output 0 is NaN".into() }, "not-judged", "output 0 is NaN"),
             (
                 Reason::UnusualSample { t2: 1.5e12, limit: 21.0 },

@@ -12,7 +12,7 @@ const LOGISTIC_RANGE: f64 = 40.0;
 
 /// Buffers of one spectrum's length.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(super) struct BaselineScratch {
     solver: Solver,
     weights: Vec<f64>,
     baseline: Vec<f64>,
@@ -22,8 +22,8 @@ pub(super) struct Scratch {
 /// doi 10.1039/c4an01061b. With d = y − z, and m and s the mean and standard deviation (n − 1) of the negative d,
 /// wᵢ = 1 / (1 + exp(2 (dᵢ − (2 s − m)) / s)), until ‖w − w'‖ / ‖w‖ is below the tolerance. Where fewer than two d are negative
 /// no spread can be estimated, and the baseline stands as it is.
-pub(super) fn subtract_arpls(values: &mut [f64], settings: &Whittaker, scratch: &mut Scratch) {
-    let Scratch { solver, weights, baseline } = scratch;
+pub(super) fn subtract_arpls(values: &mut [f64], settings: &Whittaker, scratch: &mut BaselineScratch) {
+    let BaselineScratch { solver, weights, baseline } = scratch;
     weights.clear();
     weights.resize(values.len(), 1.0);
     for _ in 0..settings.iterations_max {
@@ -56,8 +56,8 @@ fn falling_logistic(x: f64) -> f64 {
 /// Subtracts the baseline of adaptive iteratively reweighted penalised least squares: Zhang, Chen and Liang, Analyst 135
 /// (2010) 1138, doi 10.1039/b922045c. With d = y − z and S the sum of the negative d, in iteration t wᵢ = exp(t dᵢ / S) where
 /// dᵢ < 0 (the authors' correction of their equation 9) and 0 elsewhere, until |S| / Σ |y| is below the tolerance.
-pub(super) fn subtract_airpls(values: &mut [f64], settings: &Whittaker, scratch: &mut Scratch) {
-    let Scratch { solver, weights, baseline } = scratch;
+pub(super) fn subtract_airpls(values: &mut [f64], settings: &Whittaker, scratch: &mut BaselineScratch) {
+    let BaselineScratch { solver, weights, baseline } = scratch;
     weights.clear();
     weights.resize(values.len(), 1.0);
     let total: f64 = values.iter().map(|value| value.abs()).sum();

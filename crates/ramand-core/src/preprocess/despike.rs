@@ -27,7 +27,7 @@ const RETURN: f64 = 0.5;
 
 /// Buffers of one spectrum's length.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(super) struct DespikeScratch {
     jumps: Vec<f64>,
     sorted: Vec<f64>,
     spoilt: Vec<bool>,
@@ -35,8 +35,8 @@ pub(super) struct Scratch {
 
 /// Replaces spikes by the mean of the sound points within `window` points. The first and the last point have only one
 /// difference, and stay.
-pub(super) fn remove_spikes(values: &mut [f64], settings: &Despike, scratch: &mut Scratch) {
-    let Scratch { jumps, sorted, spoilt } = scratch;
+pub(super) fn remove_spikes(values: &mut [f64], settings: &Despike, scratch: &mut DespikeScratch) {
+    let DespikeScratch { jumps, sorted, spoilt } = scratch;
     jumps.clear();
     jumps.extend(values.windows(2).map(|pair| pair[1] - pair[0]));
     let Some(limit) = centre_and_limit(jumps, sorted, settings.threshold) else { return };

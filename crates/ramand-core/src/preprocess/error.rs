@@ -67,9 +67,9 @@ impl Failure for PipelineError {
     }
 }
 
-/// Why a spectrum cannot be prepared.
+/// Why a spectrum cannot be preprocessed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum PrepareError {
+pub enum PreprocessError {
     /// The instrument's axis ends before the model's: nothing is extrapolated.
     #[error(
         "the spectrum covers {:.1} to {:.1} cm-1, the model needs {:.1} to {:.1} cm-1",
@@ -105,7 +105,7 @@ pub enum PrepareError {
     },
 }
 
-impl Failure for PrepareError {
+impl Failure for PreprocessError {
     /// The axis stays as it is until somebody changes instrument or model; the next spectrum may be a better one.
     fn kind(&self) -> Kind {
         match self {

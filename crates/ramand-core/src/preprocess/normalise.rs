@@ -1,6 +1,6 @@
 //! One scale for spectra of different brightness.
 
-use super::PrepareError;
+use super::PreprocessError;
 use super::step::Normalise;
 
 /// Below this fraction of the largest value that came in, what is left is rounding: the resolution of f32 counts.
@@ -10,7 +10,7 @@ pub(super) const FLATNESS: f64 = 1e-7;
 ///
 /// # Errors
 /// When no structure is left to scale: the divisor is below [`FLATNESS`] times `largest`.
-pub(super) fn normalise(values: &mut [f64], method: Normalise, largest: f64) -> Result<(), PrepareError> {
+pub(super) fn normalise(values: &mut [f64], method: Normalise, largest: f64) -> Result<(), PreprocessError> {
     let points = values.len() as f64;
     let (offset, divisor) = match method {
         Normalise::Snv => {
@@ -22,7 +22,7 @@ pub(super) fn normalise(values: &mut [f64], method: Normalise, largest: f64) -> 
         Normalise::Max => (0.0, largest_absolute(values)),
     };
     if divisor.is_nan() || divisor <= FLATNESS * largest {
-        return Err(PrepareError::Flat { step: "normalise" });
+        return Err(PreprocessError::Flat { step: "normalise" });
     }
     let scale = 1.0 / divisor;
     values.iter_mut().for_each(|value| *value = (*value - offset) * scale);

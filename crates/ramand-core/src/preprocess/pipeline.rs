@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::orthogonal::OrthonormalPolynomials;
 use super::smooth::Filter;
-use super::step::{Baseline, Despike, Normalise, Step, Whittaker};
-use super::{PipelineError, PrepareError, baseline, despike, normalise, resample, whittaker};
-use crate::spectrum::{PreparedSpectrum, RawSpectrum, ShiftAxis};
+use super::step::{Baseline, Despike, Normalise, PipelineStep, Whittaker};
+use super::{PipelineError, PreprocessError, baseline, despike, normalise, resample, whittaker};
+use crate::spectrum::{PreprocessedSpectrum, RawSpectrum, ShiftAxis};
 
 /// Steps in one list: longer ones are a mistake, and time per spectrum must be bounded.
 pub const STEPS_MAX: usize = 32;
@@ -21,19 +21,19 @@ pub const POINTS_MAX: usize = 8192;
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     axis: Arc<ShiftAxis>,
-    steps: Vec<Step>,
-    channel_steps: Vec<Vec<Step>>,
+    steps: Vec<PipelineStep>,
+    channel_steps: Vec<Vec<PipelineStep>>,
     /// Shared steps up to the first normalisation after the resampling, or to their end.
-    head: Vec<Stage>,
+    head: Vec<PipelineStage>,
     /// The shared steps from there on.
-    rest: Vec<Stage>,
+    rest: Vec<PipelineStage>,
     /// What each channel does on top; empty where there is one channel.
-    branches: Vec<Vec<Stage>>,
+    branches: Vec<Vec<PipelineStage>>,
 }
 
 /// A step with everything that can be computed before a spectrum is there.
 #[derive(Debug, Clone)]
-enum Stage {
+enum PipelineStage {
     Dark,
     Despike(Despike),
     Resample,
@@ -44,15 +44,15 @@ enum Stage {
     Normalise(Normalise),
 }
 
-/// Buffers for one spectrum on its way. Reused, they make preparing free of allocations except for the result. One
+/// Buffers for one spectrum on its way. Reused, they make preprocessing free of allocations except for the result. One
 /// workspace serves any number of pipelines, one at a time.
 #[derive(Debug, Default)]
 pub struct Workspace {
     values: Vec<f64>,
     other: Vec<f64>,
     shared: Vec<f64>,
-    despike: despike::Scratch,
-    baseline: baseline::Scratch,
+    despike: despike::DespikeScratch,
+    baseline: baseline::BaselineScratch,
 }
 
 impl Pipeline {
@@ -64,28 +64,33 @@ impl Pipeline {
     ///
     /// # Errors
     /// When a setting, the order of the steps or a number of things is outside what is stated there.
-    pub fn new(axis: Arc<ShiftAxis>, steps: Vec<Step>, channel_steps: Vec<Vec<Step>>) -> Result<Self, PipelineError> {
+    pub fn new(
+        axis: Arc<ShiftAxis>,
+        steps: Vec<PipelineStep>,
+        channel_steps: Vec<Vec<PipelineStep>>,
+    ) -> Result<Self, PipelineError> {
         at_most("channels", channel_steps.len(), CHANNELS_MAX)?;
         at_most("points on the axis", axis.len(), POINTS_MAX)?;
         for list in std::iter::once(&steps).chain(&channel_steps) {
             at_most("steps in one list", list.len(), STEPS_MAX)?;
-            list.iter().try_for_each(Step::validate)?;
+            list.iter().try_for_each(PipelineStep::validate)?;
         }
-        let found = steps.iter().filter(|step| matches!(step, Step::Resample)).count();
+        let found = steps.iter().filter(|step| matches!(step, PipelineStep::Resample)).count();
         if found != 1 {
             return Err(PipelineError::Resamples { found });
         }
         check_order(&steps, &channel_steps)?;
 
-        let resample = steps.iter().position(|step| matches!(step, Step::Resample)).unwrap_or(steps.len());
+        let resample = steps.iter().position(|step| matches!(step, PipelineStep::Resample)).unwrap_or(steps.len());
         let mut head = steps
             .iter()
             .enumerate()
-            .map(|(index, step)| Stage::new(step, (index > resample).then_some(axis.len())))
+            .map(|(index, step)| PipelineStage::new(step, (index > resample).then_some(axis.len())))
             .collect::<Result<Vec<_>, _>>()?;
-        let split = steps.iter().position(|step| matches!(step, Step::Normalise(_))).unwrap_or(steps.len());
+        let split = steps.iter().position(|step| matches!(step, PipelineStep::Normalise(_))).unwrap_or(steps.len());
         let rest = head.split_off(split);
-        let on_axis = |list: &Vec<Step>| list.iter().map(|step| Stage::new(step, Some(axis.len()))).collect();
+        let on_axis =
+            |list: &Vec<PipelineStep>| list.iter().map(|step| PipelineStage::new(step, Some(axis.len()))).collect();
         let branches = channel_steps.iter().map(on_axis).collect::<Result<_, _>>()?;
         Ok(Self { axis, steps, channel_steps, head, rest, branches })
     }
@@ -96,16 +101,16 @@ impl Pipeline {
     }
 
     /// The shared steps, as given.
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[PipelineStep] {
         &self.steps
     }
 
     /// Every channel's own steps, as given; empty where there is one channel without any.
-    pub fn channel_steps(&self) -> &[Vec<Step>] {
+    pub fn channel_steps(&self) -> &[Vec<PipelineStep>] {
         &self.channel_steps
     }
 
-    /// How many channels a prepared spectrum has.
+    /// How many channels a preprocessed spectrum has.
     pub fn channels(&self) -> usize {
         self.branches.len().max(1)
     }
@@ -114,40 +119,49 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the spectrum ends before the model's axis, or leaves nothing to bring to scale.
-    pub fn prepare(&self, raw: &RawSpectrum, workspace: &mut Workspace) -> Result<PreparedSpectrum, PrepareError> {
+    pub fn preprocess(
+        &self,
+        raw: &RawSpectrum,
+        workspace: &mut Workspace,
+    ) -> Result<PreprocessedSpectrum, PreprocessError> {
         self.run_head(raw, workspace)?;
         let mut values = vec![0.0; self.channels() * self.axis.len()];
         self.run_rest(workspace, &mut values)?;
-        Ok(PreparedSpectrum::assemble(self.axis.clone(), self.channels(), values))
+        Ok(PreprocessedSpectrum::assemble(self.axis.clone(), self.channels(), values))
     }
 
     /// The first half: everything before the first "normalise" of the shared steps, or all of them where they have
     /// none. One value per point of the axis, in counts or what became of them. Training augments this row.
     ///
     /// # Errors
-    /// As [`Pipeline::prepare`].
-    pub fn before_normalise(&self, raw: &RawSpectrum, workspace: &mut Workspace) -> Result<Vec<f64>, PrepareError> {
+    /// As [`Pipeline::preprocess`].
+    pub fn before_normalise(&self, raw: &RawSpectrum, workspace: &mut Workspace) -> Result<Vec<f64>, PreprocessError> {
         self.run_head(raw, workspace)?;
         Ok(workspace.values.clone())
     }
 
-    /// The second half: from such a row to what the network sees, `[channels][points]` into `prepared`. Both halves
-    /// together are [`Pipeline::prepare`], bit for bit.
+    /// The second half: from such a row to what the network sees, `[channels][points]` into `preprocessed`. Both halves
+    /// together are [`Pipeline::preprocess`], bit for bit.
     ///
     /// # Errors
     /// When the row leaves nothing to bring to scale.
     ///
     /// # Panics
-    /// When the row has not one value per point, or `prepared` not one per channel and point.
-    pub fn finish(&self, row: &[f64], workspace: &mut Workspace, prepared: &mut [f32]) -> Result<(), PrepareError> {
+    /// When the row has not one value per point, or `preprocessed` not one per channel and point.
+    pub fn finish(
+        &self,
+        row: &[f64],
+        workspace: &mut Workspace,
+        preprocessed: &mut [f32],
+    ) -> Result<(), PreprocessError> {
         assert_eq!(row.len(), self.axis.len(), "one value per point of the axis");
         workspace.values.clear();
         workspace.values.extend_from_slice(row);
-        self.run_rest(workspace, prepared)
+        self.run_rest(workspace, preprocessed)
     }
 
     /// Leaves one value per point of the axis in the workspace.
-    fn run_head(&self, raw: &RawSpectrum, workspace: &mut Workspace) -> Result<(), PrepareError> {
+    fn run_head(&self, raw: &RawSpectrum, workspace: &mut Workspace) -> Result<(), PreprocessError> {
         workspace.values.clear();
         workspace.values.extend(raw.light().iter().map(|&counts| f64::from(counts)));
         let largest = normalise::largest_absolute(&workspace.values);
@@ -159,25 +173,25 @@ impl Pipeline {
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), &value| (value.min(least), value.max(most)));
         if extremes.1 - extremes.0 <= normalise::FLATNESS * largest {
-            return Err(PrepareError::Flat { step: self.head.last().map_or("resample", Stage::name) });
+            return Err(PreprocessError::Flat { step: self.head.last().map_or("resample", PipelineStage::name) });
         }
         Ok(())
     }
 
-    fn run_rest(&self, workspace: &mut Workspace, prepared: &mut [f32]) -> Result<(), PrepareError> {
-        assert_eq!(prepared.len(), self.channels() * self.axis.len(), "one value per channel and point");
+    fn run_rest(&self, workspace: &mut Workspace, preprocessed: &mut [f32]) -> Result<(), PreprocessError> {
+        assert_eq!(preprocessed.len(), self.channels() * self.axis.len(), "one value per channel and point");
         let largest = normalise::largest_absolute(&workspace.values);
         for stage in &self.rest {
             stage.run(None, &self.axis, largest, workspace)?;
         }
-        let last = |stages: &[Stage]| stages.last().map(Stage::name);
+        let last = |stages: &[PipelineStage]| stages.last().map(PipelineStage::name);
         let shared_last = last(&self.rest).or_else(|| last(&self.head)).unwrap_or("resample");
         if self.branches.is_empty() {
-            return write(&workspace.values, shared_last, prepared);
+            return write(&workspace.values, shared_last, preprocessed);
         }
         workspace.shared.clone_from(&workspace.values);
         let largest = normalise::largest_absolute(&workspace.shared);
-        for (branch, channel) in self.branches.iter().zip(prepared.chunks_exact_mut(self.axis.len())) {
+        for (branch, channel) in self.branches.iter().zip(preprocessed.chunks_exact_mut(self.axis.len())) {
             workspace.values.clone_from(&workspace.shared);
             for stage in branch {
                 stage.run(None, &self.axis, largest, workspace)?;
@@ -188,34 +202,34 @@ impl Pipeline {
     }
 }
 
-impl Stage {
+impl PipelineStage {
     /// `points` is the length of the model's axis for a step that works on it.
-    fn new(step: &Step, points: Option<usize>) -> Result<Self, PipelineError> {
+    fn new(step: &PipelineStep, points: Option<usize>) -> Result<Self, PipelineError> {
         let long_enough = |needed: usize| match points {
             Some(points) if points < needed => Err(PipelineError::AxisTooShort { step: step.name(), needed, points }),
             _ => Ok(()),
         };
         Ok(match step {
-            Step::Dark => Self::Dark,
-            Step::Despike(settings) => Self::Despike(*settings),
-            Step::Resample => Self::Resample,
-            Step::Baseline(Baseline::Arpls(settings)) => {
+            PipelineStep::Dark => Self::Dark,
+            PipelineStep::Despike(settings) => Self::Despike(*settings),
+            PipelineStep::Resample => Self::Resample,
+            PipelineStep::Baseline(Baseline::Arpls(settings)) => {
                 long_enough(whittaker::POINTS_MIN)?;
                 Self::Arpls(*settings)
             }
-            Step::Baseline(Baseline::Airpls(settings)) => {
+            PipelineStep::Baseline(Baseline::Airpls(settings)) => {
                 long_enough(whittaker::POINTS_MIN)?;
                 Self::Airpls(*settings)
             }
-            Step::Baseline(Baseline::Polynomial { order }) => {
+            PipelineStep::Baseline(Baseline::Polynomial { order }) => {
                 long_enough(order + 2)?;
                 Self::Polynomial(OrthonormalPolynomials::new(points.unwrap_or(order + 2), *order))
             }
-            Step::Smooth(settings) => {
+            PipelineStep::Smooth(settings) => {
                 long_enough(settings.window)?;
                 Self::Smooth(Filter::new(settings))
             }
-            Step::Normalise(method) => Self::Normalise(*method),
+            PipelineStep::Normalise(method) => Self::Normalise(*method),
         })
     }
 
@@ -246,10 +260,10 @@ impl Stage {
         axis: &ShiftAxis,
         largest: f64,
         workspace: &mut Workspace,
-    ) -> Result<(), PrepareError> {
+    ) -> Result<(), PreprocessError> {
         let Workspace { values, other, despike, baseline, .. } = workspace;
         if values.len() < self.points_min() {
-            return Err(PrepareError::TooFewPoints {
+            return Err(PreprocessError::TooFewPoints {
                 step: self.name(),
                 needed: self.points_min(),
                 points: values.len(),
@@ -275,33 +289,35 @@ impl Stage {
         if values.iter().all(|value| value.is_finite()) {
             Ok(())
         } else {
-            Err(PrepareError::NotFinite { step: self.name() })
+            Err(PreprocessError::NotFinite { step: self.name() })
         }
     }
 }
 
 /// A step whose place contradicts its meaning.
-fn check_order(steps: &[Step], channel_steps: &[Vec<Step>]) -> Result<(), PipelineError> {
-    let misplaced = |step: &Step, rule| Err(PipelineError::Misplaced { step: step.name(), rule });
+fn check_order(steps: &[PipelineStep], channel_steps: &[Vec<PipelineStep>]) -> Result<(), PipelineError> {
+    let misplaced = |step: &PipelineStep, rule| Err(PipelineError::Misplaced { step: step.name(), rule });
     let mut resampled = false;
     for (index, step) in steps.iter().enumerate() {
         match step {
-            Step::Dark if index > 0 => return misplaced(step, "must be the first step: it needs the counts as read"),
-            Step::Despike(_) if resampled => {
+            PipelineStep::Dark if index > 0 => {
+                return misplaced(step, "must be the first step: it needs the counts as read");
+            }
+            PipelineStep::Despike(_) if resampled => {
                 return misplaced(step, "must come before 'resample': it needs the detector's pixels");
             }
-            Step::Normalise(_) if !resampled => {
+            PipelineStep::Normalise(_) if !resampled => {
                 return misplaced(step, "must come after 'resample': it has to see what the model sees");
             }
-            Step::Baseline(Baseline::Polynomial { .. }) if !resampled => {
+            PipelineStep::Baseline(Baseline::Polynomial { .. }) if !resampled => {
                 return misplaced(step, "with method 'polynomial' must come after 'resample': it needs an even axis");
             }
-            Step::Resample => resampled = true,
+            PipelineStep::Resample => resampled = true,
             _ => {}
         }
     }
     for step in channel_steps.iter().flatten() {
-        if matches!(step, Step::Dark | Step::Despike(_) | Step::Resample) {
+        if matches!(step, PipelineStep::Dark | PipelineStep::Despike(_) | PipelineStep::Resample) {
             return misplaced(step, "belongs among the shared steps, not into a channel");
         }
     }
@@ -318,11 +334,11 @@ fn subtract_dark(raw: &RawSpectrum, values: &mut [f64]) {
 }
 
 /// Narrows to f32, which counts of 1e39 do not survive; `step` was the last one.
-fn write(values: &[f64], step: &'static str, prepared: &mut [f32]) -> Result<(), PrepareError> {
-    for (prepared, &value) in prepared.iter_mut().zip(values) {
-        *prepared = value as f32;
-        if !prepared.is_finite() {
-            return Err(PrepareError::NotFinite { step });
+fn write(values: &[f64], step: &'static str, preprocessed: &mut [f32]) -> Result<(), PreprocessError> {
+    for (preprocessed, &value) in preprocessed.iter_mut().zip(values) {
+        *preprocessed = value as f32;
+        if !preprocessed.is_finite() {
+            return Err(PreprocessError::NotFinite { step });
         }
     }
     Ok(())

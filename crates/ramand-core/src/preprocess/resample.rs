@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::PrepareError;
+use super::PreprocessError;
 use crate::spectrum::ShiftAxis;
 
 /// How far beyond its edge, in target steps, a point still belongs to a cell: rounding of the shifts.
@@ -23,10 +23,10 @@ pub(super) fn resample(
     from: &ShiftAxis,
     onto: &ShiftAxis,
     result: &mut Vec<f64>,
-) -> Result<(), PrepareError> {
+) -> Result<(), PreprocessError> {
     if !from.covers(onto) {
         let ends = |axis: &ShiftAxis| (axis.first().per_cm(), axis.last().per_cm());
-        return Err(PrepareError::AxisNotCovered { measured: ends(from), needed: ends(onto) });
+        return Err(PreprocessError::AxisNotCovered { measured: ends(from), needed: ends(onto) });
     }
     let shifts = from.per_cm();
     let reach = (0.5 + EDGE) * onto.mean_step();

@@ -21,7 +21,7 @@ const ITERATIONS_MAX: usize = 500;
 
 /// One step of a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Step {
+pub enum PipelineStep {
     /// Subtract the dark frame, then correct the detector's nonlinearity where the instrument has coefficients. A
     /// spectrum without a dark frame passes as it is.
     Dark,
@@ -37,7 +37,7 @@ pub enum Step {
     Normalise(Normalise),
 }
 
-impl Step {
+impl PipelineStep {
     /// The step's name in a manifest.
     pub fn name(&self) -> &'static str {
         match self {

@@ -63,7 +63,7 @@ impl Occlusion {
         let windows: Vec<Vec<f32>> = windows.collect();
         let (reference, whose) = match model.gate() {
             Some(gate) => (gate.mean().to_vec(), "the mean of the training spectra, as the gate holds it"),
-            None => (mean(&observations.prepared), "the mean of the given spectra, as the bundle holds none"),
+            None => (mean(&observations.preprocessed), "the mean of the given spectra, as the bundle holds none"),
         };
         let mut session = model.session()?;
         let points = axis.len();
@@ -82,7 +82,8 @@ impl Occlusion {
             // What occlusion takes away from every output: any contrast follows from it.
             let mut taken = Vec::new();
             for window in &windows {
-                let scores = model.scores(&mut session, &occluded(&observations.prepared[row], &reference, window))?;
+                let scores =
+                    model.scores(&mut session, &occluded(&observations.preprocessed[row], &reference, window))?;
                 taken.push(
                     observed.scores.iter().zip(scores).map(|(y, score)| y - f64::from(score)).collect::<Vec<f64>>(),
                 );

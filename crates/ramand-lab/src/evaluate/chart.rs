@@ -23,7 +23,7 @@ pub(super) struct EffectMap<'a> {
     pub(super) axis_cm: &'a [f64],
     /// E of each point.
     pub(super) effect: &'a [f64],
-    /// Mean prepared spectrum, first channel.
+    /// Mean preprocessed spectrum, first channel.
     pub(super) spectrum: &'a [f64],
     /// Bands: from and to, cm⁻¹.
     pub(super) bands: &'a [(f64, f64)],

@@ -1,6 +1,6 @@
 //! A spectrum without its background, or without what stands on a short stretch, taken away in the light as it was measured.
 //!
-//! What an instrument or a batch adds, it adds to the light. In a prepared spectrum the same place also holds what normalisation makes
+//! What an instrument or a batch adds, it adds to the light. In a preprocessed spectrum the same place also holds what normalisation makes
 //! of the bands: under SNV a band that grows pushes everything else down, and a place with no light of its own goes with the truth.
 
 use std::ops::RangeInclusive;

@@ -58,9 +58,9 @@ pub(super) fn section(observations: &Observations, model: &Model) -> Section {
         }
         let points = axis.len();
         let mut spectrum = vec![0.0; points];
-        for prepared in &observations.prepared {
-            let mean = spectrum.iter_mut().zip(prepared);
-            mean.for_each(|(sum, &value)| *sum += f64::from(value) / observations.prepared.len() as f64);
+        for preprocessed in &observations.preprocessed {
+            let mean = spectrum.iter_mut().zip(preprocessed);
+            mean.for_each(|(sum, &value)| *sum += f64::from(value) / observations.preprocessed.len() as f64);
         }
         let bands: Vec<(f64, f64)> = observations.partition.places()[..observations.partition.bands()]
             .iter()

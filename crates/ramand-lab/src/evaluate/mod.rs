@@ -35,7 +35,7 @@ mod tests;
 mod truth;
 
 pub use error::EvaluateError;
-pub use request::Request;
+pub use request::EvaluationRequest;
 
 use ramand_model::Model;
 use ramand_recording::Recording;
@@ -60,7 +60,7 @@ pub fn steps(recording: &Recording) -> u64 {
 pub fn evaluate(
     recording: &Recording,
     model: &Model,
-    request: &Request,
+    request: &EvaluationRequest,
     progress: &Progress,
 ) -> Result<Document, EvaluateError> {
     let observations = Observations::make(recording, model, request, progress)?;

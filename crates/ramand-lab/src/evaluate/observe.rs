@@ -11,7 +11,7 @@ use ramand_recording::Recording;
 use super::effect_map::MapSums;
 use super::error::EvaluateError;
 use super::partition::AxisPartition;
-use super::request::Request;
+use super::request::EvaluationRequest;
 use super::truth::{Known, Truth};
 use crate::train::Progress;
 
@@ -64,16 +64,16 @@ pub(super) struct Observations {
     pub(super) labels: Vec<String>,
     /// Of the output.
     pub(super) unit: String,
-    /// The spectra that could be prepared, in the file's order.
+    /// The spectra that could be preprocessed, in the file's order.
     pub(super) rows: Vec<Row>,
     /// Where each stands in the file.
     pub(super) recorded: Vec<usize>,
     /// What the network was shown of each.
-    pub(super) prepared: Vec<Vec<f32>>,
+    pub(super) preprocessed: Vec<Vec<f32>>,
     /// How many independent samples.
     pub(super) samples: usize,
-    /// Id and reason of each spectrum that could not be prepared.
-    pub(super) unprepared: Vec<(String, String)>,
+    /// Id and reason of each spectrum that could not be preprocessed.
+    pub(super) not_preprocessed: Vec<(String, String)>,
     /// What the rows are, or why that is not known.
     pub(super) truth: Result<Truth, String>,
     /// What the effect maps are made of.
@@ -100,7 +100,7 @@ impl Observations {
     pub(super) fn make(
         recording: &Recording,
         model: &Model,
-        request: &Request,
+        request: &EvaluationRequest,
         progress: &Progress,
     ) -> Result<Self, EvaluateError> {
         let manifest = model.manifest();
@@ -118,13 +118,14 @@ impl Observations {
         let truth = Truth::of(recording, manifest.task, &labels, request.label.as_deref());
         let mut maps = MapSums::new(manifest.outputs(), axis.len());
         let mut identities = Identities::default();
-        let (mut rows, mut prepared, mut unprepared, mut kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut preprocessed, mut not_preprocessed, mut kept) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (index, raw) in recording.raw_spectra().enumerate() {
             progress.step()?;
-            let spectrum = match model.pipeline().prepare(&raw, &mut workspace) {
+            let spectrum = match model.pipeline().preprocess(&raw, &mut workspace) {
                 Ok(spectrum) => spectrum,
                 Err(error) => {
-                    unprepared.push((recording.spectra[index].id.clone(), ramand_core::failure::chain(&error)));
+                    not_preprocessed.push((recording.spectra[index].id.clone(), ramand_core::failure::chain(&error)));
                     continue;
                 }
             };
@@ -140,7 +141,7 @@ impl Observations {
             let known = truth.as_ref().ok().map(|truth| truth.at(index));
             maps.add(known.unwrap_or(row.answer()), &found.map);
             rows.push(row);
-            prepared.push(spectrum.values().to_vec());
+            preprocessed.push(spectrum.values().to_vec());
             kept.push(index);
         }
         let samples = rows.iter().map(|row: &Row| row.sample + 1).max().unwrap_or(0);
@@ -153,9 +154,9 @@ impl Observations {
             unit,
             rows,
             recorded: kept,
-            prepared,
+            preprocessed,
             samples,
-            unprepared,
+            not_preprocessed,
             truth,
             maps,
             identities,

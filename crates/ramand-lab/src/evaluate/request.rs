@@ -5,7 +5,7 @@ use ramand_recording::Recording;
 
 /// What is asked about a bundle.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Request {
+pub struct EvaluationRequest {
     /// Label column that holds the truth; without it, nothing is compared with a truth.
     pub label: Option<String>,
     /// Label column that tells independent samples apart; without it, the one the bundle was trained with if it is there, else
@@ -24,7 +24,7 @@ pub(super) enum SeenBefore {
     NotThisFile,
 }
 
-impl Request {
+impl EvaluationRequest {
     /// Whether these are the spectra the bundle was trained on.
     pub(super) fn seen_before(&self, model: &Model) -> SeenBefore {
         match model.manifest().training.data_sha256.eq_ignore_ascii_case(&self.data_sha256) {

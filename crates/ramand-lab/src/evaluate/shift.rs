@@ -18,7 +18,7 @@ use rand::rngs::ChaCha8Rng;
 
 use super::document::{Cell, Content, Document, Section, Table};
 use super::error::EvaluateError;
-use super::request::{Request, SeenBefore};
+use super::request::{EvaluationRequest, SeenBefore};
 use crate::train::Progress;
 
 use self::change::Change;
@@ -60,7 +60,7 @@ pub fn shift(
     recording: &Recording,
     unknown: Option<&Recording>,
     model: &Model,
-    request: &Request,
+    request: &EvaluationRequest,
     progress: &Progress,
 ) -> Result<Document, EvaluateError> {
     let identity = model.identity();
@@ -80,7 +80,7 @@ fn section(
     recording: &Recording,
     unknown: Option<&Recording>,
     model: &Model,
-    request: &Request,
+    request: &EvaluationRequest,
     progress: &Progress,
 ) -> Result<Section, EvaluateError> {
     let kinds = match model.output() {
@@ -208,8 +208,12 @@ mod tests {
     use crate::train::tests::{generated, request, trained};
     use ramand_model::manifest::Task;
 
-    fn asked(label: Option<&str>) -> Request {
-        Request { label: label.map(str::to_owned), group: Some("sample".into()), data_sha256: "ab".repeat(32) }
+    fn asked(label: Option<&str>) -> EvaluationRequest {
+        EvaluationRequest {
+            label: label.map(str::to_owned),
+            group: Some("sample".into()),
+            data_sha256: "ab".repeat(32),
+        }
     }
 
     /// The table as numbers, by change and column.

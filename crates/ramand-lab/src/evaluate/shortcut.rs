@@ -87,12 +87,12 @@ impl Shortcuts {
             let without = light.without_stretches(&raw[row]).chain([light.without_background(&raw[row])]);
             let mut taken = Vec::new();
             for changed in without {
-                // What can no longer be prepared says nothing.
-                let Ok(prepared) = model.pipeline().prepare(&changed, &mut workspace) else {
+                // What can no longer be preprocessed says nothing.
+                let Ok(preprocessed) = model.pipeline().preprocess(&changed, &mut workspace) else {
                     taken.push(vec![0.0; observed.scores.len()]);
                     continue;
                 };
-                let scores = model.scores(&mut session, prepared.values())?;
+                let scores = model.scores(&mut session, preprocessed.values())?;
                 taken.push(observed.scores.iter().zip(scores).map(|(y, score)| y - f64::from(score)).collect());
             }
             taken.push(observed.scores.clone());

@@ -6,10 +6,15 @@ use ramand_recording::Recording;
 
 use super::document::{Cell, Content, Section, Table};
 use super::observe::Observations;
-use super::request::{Request, SeenBefore};
+use super::request::{EvaluationRequest, SeenBefore};
 
 /// The first section.
-pub(super) fn section(recording: &Recording, model: &Model, request: &Request, observations: &Observations) -> Section {
+pub(super) fn section(
+    recording: &Recording,
+    model: &Model,
+    request: &EvaluationRequest,
+    observations: &Observations,
+) -> Section {
     let (identity, manifest) = (model.identity(), model.manifest());
     let group = request.group_column(recording, model);
     let assessed = || observations.rows.iter().filter_map(|row| row.applies);
@@ -38,8 +43,8 @@ pub(super) fn section(recording: &Recording, model: &Model, request: &Request, o
         "The file is not the one the bundle was trained on. Whether it holds samples of the training is for you to know."
     };
     let mut notes = vec![note.to_owned()];
-    if let Some((id, why)) = observations.unprepared.first() {
-        let count = observations.unprepared.len();
+    if let Some((id, why)) = observations.not_preprocessed.first() {
+        let count = observations.not_preprocessed.len();
         notes.push(format!("{count} spectra could not be prepared and are left out, the first being '{id}': {why}."));
     }
     Section {

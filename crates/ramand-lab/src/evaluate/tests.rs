@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ramand_core::preprocess::{Normalise, Pipeline, Step};
+use ramand_core::preprocess::{Normalise, Pipeline, PipelineStep};
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use ramand_model::manifest::{BandRecord, Task};
 use ramand_recording::RecordedSpectrum;
@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde_json::Value;
 
 use super::*;
-use crate::train::{Preparation, Provenance, Reference, Skip, Split, train};
+use crate::train::{Preprocessing, Provenance, Reference, Skip, Split, train};
 
 /// Slopes are sums of f64, of maps that were rounded to f32.
 const IDENTITY_ERROR_MAX: f64 = 1e-6;
@@ -80,10 +80,10 @@ fn generated(task: Task, planted: Planted, samples: usize) -> Recording {
 /// A model trained on `recording` in a second or two.
 fn model(recording: &Recording, task: Task) -> Model {
     let axis = ShiftAxis::even(RamanShift::from_per_cm(1000.0), RamanShift::from_per_cm(1236.0), 60);
-    let steps = vec![Step::Dark, Step::Resample, Step::Normalise(Normalise::Snv)];
+    let steps = vec![PipelineStep::Dark, PipelineStep::Resample, PipelineStep::Normalise(Normalise::Snv)];
     let pipeline = Pipeline::new(Arc::new(axis.expect("increasing")), steps, Vec::new()).expect("valid");
     let band = |name: &str, from, to| BandRecord { name: name.into(), from, to };
-    let request = crate::train::Request {
+    let request = crate::train::TrainingRequest {
         name: "test".into(),
         version: "1.0.0".into(),
         task,
@@ -92,7 +92,7 @@ fn model(recording: &Recording, task: Task) -> Model {
             Task::Classification => "kind".into(),
         },
         unit: "%".into(),
-        preparations: vec![Preparation { name: "snv".into(), pipeline }],
+        preprocessings: vec![Preprocessing { name: "snv".into(), pipeline }],
         skips: vec![Skip::Pls],
         networks: 1,
         bands: vec![band("left", 1036.0, 1084.0), band("inner", 1095.0, 1135.0), band("right", 1136.0, 1184.0)],
@@ -119,11 +119,11 @@ fn model(recording: &Recording, task: Task) -> Model {
     Model::open(&folder.path().join("bundle")).expect("a bundle")
 }
 
-fn asked(label: Option<&str>) -> Request {
-    Request { label: label.map(Into::into), group: None, data_sha256: "00".repeat(32) }
+fn asked(label: Option<&str>) -> EvaluationRequest {
+    EvaluationRequest { label: label.map(Into::into), group: None, data_sha256: "00".repeat(32) }
 }
 
-fn document(recording: &Recording, model: &Model, request: &Request) -> Document {
+fn document(recording: &Recording, model: &Model, request: &EvaluationRequest) -> Document {
     evaluate(recording, model, request, &Progress::default()).expect("a report, whatever is missing")
 }
 
@@ -311,7 +311,7 @@ fn what_is_missing_is_said_and_nothing_is_nan() {
 fn a_wrong_column_of_samples_is_an_error_and_so_is_an_interruption() {
     let recording = generated(Task::Regression, Planted::Nothing, 6);
     let model = model(&recording, Task::Regression);
-    let request = Request { group: Some("bottle".into()), ..asked(Some("fraction")) };
+    let request = EvaluationRequest { group: Some("bottle".into()), ..asked(Some("fraction")) };
     let error = evaluate(&recording, &model, &request, &Progress::default()).expect_err("no such column");
     assert!(error.to_string().contains("no label column 'bottle'"), "{error}");
     let progress = Progress::default();

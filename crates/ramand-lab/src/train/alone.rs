@@ -10,13 +10,13 @@ use super::error::TrainError;
 use super::fit::Head;
 use super::network::BLOCK_MAPS;
 use super::progress::Progress;
-use super::request::Request;
+use super::request::TrainingRequest;
 use super::{Skip, bundle, onnx};
 
 /// A network fitted to every row of a recording, with nothing held out.
 #[derive(Debug, Clone)]
 pub(crate) struct Fitted {
-    /// From a prepared spectrum to the output, without gradients.
+    /// From a preprocessed spectrum to the output, without gradients.
     pub(crate) graph: ModelProto,
     /// Name of the output in the graph, f32 [1, outputs].
     pub(crate) output: &'static str,
@@ -41,17 +41,17 @@ pub(crate) struct Fitted {
 /// Names the row or column that cannot be used; [`TrainError::Interrupted`] when `progress` was told to stop.
 pub(crate) fn fit(
     recording: &ramand_recording::Recording,
-    request: &Request,
+    request: &TrainingRequest,
     head: Head,
     progress: &Progress,
 ) -> Result<Fitted, TrainError> {
     let truth = request.truth(recording)?;
     let (groups, _) = request.groups(recording, &truth)?;
     let (reference_rows, _) = request.reference_rows(recording)?;
-    let data = [Dataset::prepare(recording, &request.preparations[0].pipeline, truth, groups)?];
-    let candidates = [Candidate { preparation: 0, skip: request.skips[0] }];
+    let data = [Dataset::preprocess(recording, &request.preprocessings[0].pipeline, truth, groups)?];
+    let candidates = [Candidate { preprocessing: 0, skip: request.skips[0] }];
     let choices = Choices {
-        preparations: &data,
+        preprocessings: &data,
         candidates: &candidates,
         networks: request.networks,
         recipe: &|skip| request.recipe(skip).with_head(head),

@@ -13,7 +13,7 @@ use ramand_model::{Bundle, BundleError, Network, NetworkError};
 use ramand_recording::Recording;
 
 use super::bootstrap::Draws;
-use super::candidate::{Preparation, Skip};
+use super::candidate::{Preprocessing, Skip};
 use super::choose::{Choices, HeldOutLoss};
 use super::conformal::{Asked, CONFORMAL_FILE, Conformal};
 use super::contents::{Contents, DescribedLayer, Files, NETWORK_FILE, training};
@@ -28,7 +28,7 @@ use super::merit::metrics;
 use super::out_of_fold::OutOfFold;
 use super::progress::Progress;
 use super::reference::{Means, means};
-use super::request::Request;
+use super::request::TrainingRequest;
 use super::{onnx, tables};
 
 /// The out-of-fold predictions'.
@@ -60,11 +60,11 @@ impl Trained {
 ///
 /// # Errors
 /// Names the row or column that cannot be used; [`TrainError::Interrupted`] when `progress` was told to stop.
-pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> Result<Trained, TrainError> {
+pub fn train(recording: &Recording, request: &TrainingRequest, progress: &Progress) -> Result<Trained, TrainError> {
     let labelled = Labelled::of(recording, request)?;
     let candidates = request.candidates();
     let choices = Choices {
-        preparations: &labelled.preparations,
+        preprocessings: &labelled.preprocessings,
         candidates: &candidates,
         networks: request.networks,
         recipe: &|skip| request.recipe(skip),
@@ -72,7 +72,7 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
     };
     let validated = crossvalidate(&choices, &plan(request))?;
     let kept = candidates[validated.last.candidate];
-    let data = &labelled.preparations[kept.preparation];
+    let data = &labelled.preprocessings[kept.preprocessing];
     let gate = GateFit::new(data, &mut random(request.seed, Purpose::Gate)).ok_or(TrainError::ConstantSpectra)?;
 
     let mut files = Files::new();
@@ -86,7 +86,7 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
     };
     let conformal = Conformal::new(data, &validated.held_out, &asked);
     files.insert(CONFORMAL_FILE.to_owned(), conformal.file);
-    let words: Vec<String> = candidates.iter().map(|candidate| candidate.in_words(&request.preparations)).collect();
+    let words: Vec<String> = candidates.iter().map(|candidate| candidate.in_words(&request.preprocessings)).collect();
     let names = tables::Names { recording, groups: &labelled.group_names, candidates: &words };
     tables(&names, data, &validated, &mut files);
 
@@ -105,7 +105,7 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
         task: request.task,
         provenance: &request.provenance,
         output,
-        pipeline: &request.preparations[kept.preparation].pipeline,
+        pipeline: &request.preprocessings[kept.preprocessing].pipeline,
         network,
         reference: ReferenceRecord { population: labelled.population, output: mean_output },
         gate: Some(gate_record),
@@ -120,8 +120,8 @@ pub fn train(recording: &Recording, request: &Request, progress: &Progress) -> R
 
 /// A recording with everything that is known of its rows.
 struct Labelled<'a> {
-    /// The same spectra in every preparation.
-    preparations: Vec<Dataset<'a>>,
+    /// The same spectra in every preprocessing.
+    preprocessings: Vec<Dataset<'a>>,
     /// Of the samples.
     group_names: Vec<String>,
     reference_rows: Vec<usize>,
@@ -132,19 +132,19 @@ struct Labelled<'a> {
 impl<'a> Labelled<'a> {
     /// # Errors
     /// Names the row or column that cannot be used.
-    fn of(recording: &Recording, request: &'a Request) -> Result<Self, TrainError> {
+    fn of(recording: &Recording, request: &'a TrainingRequest) -> Result<Self, TrainError> {
         let truth = request.truth(recording)?;
         let (groups, group_names) = request.groups(recording, &truth)?;
         let (reference_rows, population) = request.reference_rows(recording)?;
-        let prepare = |preparation: &'a Preparation| {
-            Dataset::prepare(recording, &preparation.pipeline, truth.clone(), groups.clone())
+        let preprocess = |preprocessing: &'a Preprocessing| {
+            Dataset::preprocess(recording, &preprocessing.pipeline, truth.clone(), groups.clone())
         };
-        let preparations = request.preparations.iter().map(prepare).collect::<Result<_, _>>()?;
-        Ok(Self { preparations, group_names, reference_rows, population })
+        let preprocessings = request.preprocessings.iter().map(preprocess).collect::<Result<_, _>>()?;
+        Ok(Self { preprocessings, group_names, reference_rows, population })
     }
 }
 
-fn plan(request: &Request) -> ValidationPlan {
+fn plan(request: &TrainingRequest) -> ValidationPlan {
     ValidationPlan {
         folds: request.split.folds,
         repeats: request.split.repeats,
@@ -186,7 +186,7 @@ fn tables(names: &tables::Names<'_>, data: &Dataset<'_>, validated: &Validated, 
     }
 }
 
-fn training_record(request: &Request, data: &Dataset<'_>, fit: &Fit) -> TrainingRecord {
+fn training_record(request: &TrainingRequest, data: &Dataset<'_>, fit: &Fit) -> TrainingRecord {
     TrainingRecord {
         split: split_in_words(request),
         seed: request.seed,
@@ -261,11 +261,11 @@ fn reference(skip: Skip, attached: &Attached, data: &Dataset<'_>, rows: &[usize]
     let names: Vec<(&str, &str)> = cuts(skip).iter().map(|cut| (cut.activation, cut.gradient)).collect();
     let network = Network::load(&attached.model, data.shape(), onnx::OUTPUT, &names)?;
     let sizes: Vec<(usize, usize)> = attached.targets.iter().map(|target| (target.maps, target.cells)).collect();
-    let spectra: Vec<&[f32]> = rows.iter().map(|&row| data.prepared(row)).collect();
+    let spectra: Vec<&[f32]> = rows.iter().map(|&row| data.preprocessed(row)).collect();
     means(&network, &sizes, data.truth.outputs(), &spectra)
 }
 
-fn output(request: &Request, truth: &Truth, held_out: &[OutOfFold]) -> OutputRecord {
+fn output(request: &TrainingRequest, truth: &Truth, held_out: &[OutOfFold]) -> OutputRecord {
     match truth {
         Truth::Values(_) => OutputRecord { unit: Some(request.unit.clone()), labels: None, temperature: None },
         Truth::Classes { labels, indices } => {
@@ -276,7 +276,7 @@ fn output(request: &Request, truth: &Truth, held_out: &[OutOfFold]) -> OutputRec
     }
 }
 
-fn split_in_words(request: &Request) -> String {
+fn split_in_words(request: &TrainingRequest) -> String {
     let split = &request.split;
     let by = split.group.as_ref().map_or("row".to_owned(), |column| format!("column '{column}'"));
     let repeats = if split.repeats == 1 { "1 repeat".to_owned() } else { format!("{} repeats", split.repeats) };

@@ -107,24 +107,24 @@ impl Components {
     }
 }
 
-/// PLS alone, its preparation and components chosen on held-out samples.
+/// PLS alone, its preprocessing and components chosen on held-out samples.
 pub(super) struct BestPls {
-    preparation: usize,
+    preprocessing: usize,
     pls: Pls,
 }
 
 impl BestPls {
     /// What it says about one spectrum, one number per output.
-    pub(super) fn predict(&self, preparations: &[Dataset<'_>], spectrum: usize) -> Vec<f32> {
-        let spectra = preparations[self.preparation].spectra(&[spectrum]);
+    pub(super) fn predict(&self, preprocessings: &[Dataset<'_>], spectrum: usize) -> Vec<f32> {
+        let spectra = preprocessings[self.preprocessing].spectra(&[spectrum]);
         let predicted = self.pls.predictions(&spectra).last().expect("one more than there are components");
         predicted.iter().map(|&value| value as f32).collect()
     }
 }
 
-/// Kernel ridge, its preparation and settings chosen on held-out samples.
+/// Kernel ridge, its preprocessing and settings chosen on held-out samples.
 pub(super) struct BestKernel {
-    preparation: usize,
+    preprocessing: usize,
     fit: KernelRidge,
 }
 
@@ -138,29 +138,29 @@ impl BestKernel {
         members: &[usize],
         random: &mut ChaCha8Rng,
     ) -> Result<Option<Self>, TrainError> {
-        let preparations = choices.preparations;
+        let preprocessings = choices.preprocessings;
         if members.len() > kernel::SPECTRA_MAX {
             return Ok(None);
         }
         let shares = members.len().div_ceil(KERNEL_CHOICE_MAX);
-        let among = partition(&preparations[0], members, shares, random).swap_remove(0).held_out;
+        let among = partition(&preprocessings[0], members, shares, random).swap_remove(0).held_out;
         let folds = if among.len() <= SMALL { INNER_FOLDS } else { CANDIDATE_FOLDS };
-        let parts = partition(&preparations[0], &among, folds, random);
+        let parts = partition(&preprocessings[0], &among, folds, random);
         let mut best: Option<(usize, kernel::KernelChoice)> = None;
-        for (place, data) in preparations.iter().enumerate() {
+        for (place, data) in preprocessings.iter().enumerate() {
             let Some(choice) = KernelRidge::choose(data, &parts, choices.progress)? else { continue };
             if best.is_none_or(|(_, best)| choice.squared < best.squared) {
                 best = Some((place, choice));
             }
         }
-        Ok(best.and_then(|(preparation, choice)| {
-            Some(Self { preparation, fit: KernelRidge::fit(&preparations[preparation], members, &choice)? })
+        Ok(best.and_then(|(preprocessing, choice)| {
+            Some(Self { preprocessing, fit: KernelRidge::fit(&preprocessings[preprocessing], members, &choice)? })
         }))
     }
 
     /// What it says about one spectrum.
-    pub(super) fn predict(&self, preparations: &[Dataset<'_>], spectrum: usize) -> f32 {
-        self.fit.predict(&preparations[self.preparation], spectrum) as f32
+    pub(super) fn predict(&self, preprocessings: &[Dataset<'_>], spectrum: usize) -> f32 {
+        self.fit.predict(&preprocessings[self.preprocessing], spectrum) as f32
     }
 }
 
@@ -178,8 +178,8 @@ pub(super) struct Nested {
 
 /// What [`Nested::new`] chooses among, and how networks are trained.
 pub(super) struct Choices<'a> {
-    /// The same spectra in every preparation.
-    pub(super) preparations: &'a [Dataset<'a>],
+    /// The same spectra in every preprocessing.
+    pub(super) preprocessings: &'a [Dataset<'a>],
     pub(super) candidates: &'a [Candidate],
     /// Networks whose mean is the model.
     pub(super) networks: usize,
@@ -194,29 +194,29 @@ impl Nested {
     /// # Errors
     /// The first failure of a fit.
     pub(super) fn new(choices: &Choices<'_>, members: &[usize], random: &mut ChaCha8Rng) -> Result<Self, TrainError> {
-        let preparations = choices.preparations;
-        let parts = partition(&preparations[0], members, INNER_FOLDS, random);
+        let preprocessings = choices.preprocessings;
+        let parts = partition(&preprocessings[0], members, INNER_FOLDS, random);
         let components = |members: &[usize], parts: &[Fold]| -> Result<Vec<Components>, TrainError> {
             let of = |data| Components::choose(data, members, parts, choices.progress);
-            preparations.iter().map(of).collect()
+            preprocessings.iter().map(of).collect()
         };
         let chosen = components(members, &parts)?;
-        let preparation = least(chosen.iter().map(|components| components.loss));
+        let preprocessing = least(chosen.iter().map(|components| components.loss));
         let pls = BestPls {
-            preparation,
+            preprocessing,
             pls: Pls::fit(
-                &preparations[preparation].spectra(members),
-                &preparations[preparation].targets(members),
-                chosen[preparation].least_error,
+                &preprocessings[preprocessing].spectra(members),
+                &preprocessings[preprocessing].targets(members),
+                chosen[preprocessing].least_error,
             ),
         };
         let fit = |candidate: &Candidate, components: &[Components], members: &[usize], rngs: &mut [ChaCha8Rng]| {
-            let Candidate { preparation, skip } = *candidate;
+            let Candidate { preprocessing, skip } = *candidate;
             let lesson = Lesson {
-                data: &preparations[preparation],
+                data: &preprocessings[preprocessing],
                 members,
                 skip,
-                components: components[preparation].parsimonious,
+                components: components[preprocessing].parsimonious,
                 recipe: &(choices.recipe)(skip),
                 progress: choices.progress,
             };
@@ -226,16 +226,16 @@ impl Nested {
         let mut losses = Vec::new();
         if choices.candidates.len() > 1 {
             losses = vec![HeldOutLoss::default(); choices.candidates.len()];
-            for Fold { training, held_out } in partition(&preparations[0], members, CANDIDATE_FOLDS, random) {
-                let parts = partition(&preparations[0], &training, INNER_FOLDS, random);
+            for Fold { training, held_out } in partition(&preprocessings[0], members, CANDIDATE_FOLDS, random) {
+                let parts = partition(&preprocessings[0], &training, INNER_FOLDS, random);
                 let components = components(&training, &parts)?;
                 // The same for every candidate, so that they differ by nothing else.
                 let seed = random.random();
                 for (candidate, loss) in choices.candidates.iter().zip(&mut losses) {
-                    let data = &preparations[candidate.preparation];
+                    let data = &preprocessings[candidate.preprocessing];
                     let fit = fit(candidate, &components, &training, &mut [ChaCha8Rng::seed_from_u64(seed)])?;
                     for &spectrum in &held_out {
-                        let predicted = mean_output(&fit.predict_each(data.prepared(spectrum)));
+                        let predicted = mean_output(&fit.predict_each(data.preprocessed(spectrum)));
                         loss.add(&data.truth, spectrum, predicted.into_iter().map(f64::from));
                     }
                 }
@@ -251,8 +251,8 @@ impl Nested {
     /// One held-out spectrum as everything that was chosen here sees it, but kernel ridge.
     pub(super) fn predict(&self, choices: &Choices<'_>, held_out: HeldOutSpectrum) -> OutOfFold {
         let HeldOutSpectrum { spectrum, repeat, fold } = held_out;
-        let data = &choices.preparations[choices.candidates[self.candidate].preparation];
-        let each = self.fit.predict_each(data.prepared(spectrum));
+        let data = &choices.preprocessings[choices.candidates[self.candidate].preprocessing];
+        let each = self.fit.predict_each(data.preprocessed(spectrum));
         OutOfFold {
             spectrum,
             repeat,
@@ -260,7 +260,7 @@ impl Nested {
             candidate: self.candidate,
             prediction: mean_output(&each),
             each,
-            pls: self.pls.predict(choices.preparations, spectrum),
+            pls: self.pls.predict(choices.preprocessings, spectrum),
             kernel: None,
         }
     }

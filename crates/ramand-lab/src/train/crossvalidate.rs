@@ -121,12 +121,12 @@ enum Done {
 /// # Errors
 /// The first failure of a fit.
 pub(super) fn crossvalidate(choices: &Choices<'_>, plan: &ValidationPlan) -> Result<Validated, TrainError> {
-    let data = &choices.preparations[0];
+    let data = &choices.preprocessings[0];
     let everything: Vec<usize> = (0..data.len()).collect();
     let relabelled: Vec<Vec<Dataset<'_>>> = (0..plan.permutations)
         .map(|permutation| {
             let truth = permute(data, &mut random(plan.seed, Purpose::Permutation { permutation }));
-            choices.preparations.iter().map(|data| data.relabelled(truth.clone())).collect()
+            choices.preprocessings.iter().map(|data| data.relabelled(truth.clone())).collect()
         })
         .collect();
     // The fit to all samples takes longest, so it starts first.
@@ -152,13 +152,13 @@ pub(super) fn crossvalidate(choices: &Choices<'_>, plan: &ValidationPlan) -> Res
             let kernel = BestKernel::choose(choices, &part.training, &mut random)?;
             let predict = |&spectrum: &usize| {
                 let place = HeldOutSpectrum { spectrum, repeat: *repeat, fold: *fold };
-                let by_kernel = kernel.as_ref().map(|kernel| kernel.predict(choices.preparations, spectrum));
+                let by_kernel = kernel.as_ref().map(|kernel| kernel.predict(choices.preprocessings, spectrum));
                 OutOfFold { kernel: by_kernel, ..nested.predict(choices, place) }
             };
             Ok(Done::Fold(part.held_out.iter().map(predict).collect()))
         }
         Job::Permuted { permutation, fold, index, part } => {
-            let choices = Choices { preparations: &relabelled[*permutation], networks: 1, ..*choices };
+            let choices = Choices { preprocessings: &relabelled[*permutation], networks: 1, ..*choices };
             let mut random = random(plan.seed, Purpose::PermutedFold { index: *index });
             let nested = Nested::new(&choices, &part.training, &mut random)?;
             let predict =

@@ -1,9 +1,9 @@
-//! The labelled spectra as training sees them: prepared once, and disturbed afresh for every step.
+//! The labelled spectra as training sees them: preprocessed once, and disturbed afresh for every step.
 
 use std::sync::Arc;
 
 use nalgebra::DMatrix;
-use ramand_core::preprocess::{Pipeline, PrepareError, Workspace};
+use ramand_core::preprocess::{Pipeline, PreprocessError, Workspace};
 use ramand_recording::Recording;
 use rand::rngs::ChaCha8Rng;
 
@@ -50,13 +50,13 @@ impl Truth {
     }
 }
 
-/// Labelled spectra, prepared.
+/// Labelled spectra, preprocessed.
 pub(super) struct Dataset<'a> {
     pipeline: &'a Pipeline,
     /// Before the first normalisation, on the model's axis.
     rows: Arc<[Vec<f64>]>,
     /// `[spectra][channels · points]`.
-    prepared: Arc<[f32]>,
+    preprocessed: Arc<[f32]>,
     /// Channels · points.
     pub(super) features: usize,
     /// What each spectrum is.
@@ -66,11 +66,11 @@ pub(super) struct Dataset<'a> {
 }
 
 impl<'a> Dataset<'a> {
-    /// Prepares every spectrum of a recording; `truth` and `groups` have one entry per row.
+    /// Preprocesses every spectrum of a recording; `truth` and `groups` have one entry per row.
     ///
     /// # Errors
-    /// Names the row that cannot be prepared.
-    pub(super) fn prepare(
+    /// Names the row that cannot be preprocessed.
+    pub(super) fn preprocess(
         recording: &Recording,
         pipeline: &'a Pipeline,
         truth: Truth,
@@ -79,22 +79,29 @@ impl<'a> Dataset<'a> {
         let mut workspace = Workspace::default();
         let features = pipeline.channels() * pipeline.axis().len();
         let mut rows = Vec::with_capacity(recording.spectra.len());
-        let mut prepared = Vec::new();
+        let mut preprocessed = Vec::new();
         for (raw, recorded) in recording.raw_spectra().zip(&recording.spectra) {
-            let failed = |source| TrainError::Prepare { line: recorded.line, id: recorded.id.clone(), source };
+            let failed = |source| TrainError::Preprocess { line: recorded.line, id: recorded.id.clone(), source };
             let row = pipeline.before_normalise(&raw, &mut workspace).map_err(failed)?;
-            prepared.resize(prepared.len() + features, 0.0);
-            let last = prepared.len() - features;
-            pipeline.finish(&row, &mut workspace, &mut prepared[last..]).map_err(failed)?;
+            preprocessed.resize(preprocessed.len() + features, 0.0);
+            let last = preprocessed.len() - features;
+            pipeline.finish(&row, &mut workspace, &mut preprocessed[last..]).map_err(failed)?;
             rows.push(row);
         }
-        Ok(Self { pipeline, rows: rows.into(), prepared: prepared.into(), features, truth, groups })
+        Ok(Self { pipeline, rows: rows.into(), preprocessed: preprocessed.into(), features, truth, groups })
     }
 
     /// The same spectra, said to be something else.
     pub(super) fn relabelled(&self, truth: Truth) -> Self {
-        let (rows, prepared) = (self.rows.clone(), self.prepared.clone());
-        Self { pipeline: self.pipeline, rows, prepared, features: self.features, truth, groups: self.groups.clone() }
+        let (rows, preprocessed) = (self.rows.clone(), self.preprocessed.clone());
+        Self {
+            pipeline: self.pipeline,
+            rows,
+            preprocessed,
+            features: self.features,
+            truth,
+            groups: self.groups.clone(),
+        }
     }
 
     /// How many spectra.
@@ -102,7 +109,7 @@ impl<'a> Dataset<'a> {
         self.rows.len()
     }
 
-    /// Channels and points of a prepared spectrum.
+    /// Channels and points of a preprocessed spectrum.
     pub(super) fn shape(&self) -> (usize, usize) {
         (self.channels(), self.features / self.channels())
     }
@@ -112,9 +119,9 @@ impl<'a> Dataset<'a> {
         self.groups.iter().max().map_or(0, |last| last + 1)
     }
 
-    /// One prepared spectrum, `[channels · points]`.
-    pub(super) fn prepared(&self, spectrum: usize) -> &[f32] {
-        &self.prepared[spectrum * self.features..][..self.features]
+    /// One preprocessed spectrum, `[channels · points]`.
+    pub(super) fn preprocessed(&self, spectrum: usize) -> &[f32] {
+        &self.preprocessed[spectrum * self.features..][..self.features]
     }
 
     /// Input channels of the network.
@@ -122,9 +129,9 @@ impl<'a> Dataset<'a> {
         self.pipeline.channels()
     }
 
-    /// Prepared spectra as a matrix, `[members × channels · points]`.
+    /// Preprocessed spectra as a matrix, `[members × channels · points]`.
     pub(super) fn spectra(&self, members: &[usize]) -> DMatrix<f64> {
-        DMatrix::from_fn(members.len(), self.features, |i, j| f64::from(self.prepared(members[i])[j]))
+        DMatrix::from_fn(members.len(), self.features, |i, j| f64::from(self.preprocessed(members[i])[j]))
     }
 
     /// What the network should say, `[members × outputs]`.
@@ -137,10 +144,10 @@ impl<'a> Dataset<'a> {
         members.iter().map(|&spectrum| deviation(&self.rows[spectrum])).sum::<f64>() / members.len() as f64
     }
 
-    /// Disturbs one spectrum, prepares it to the end: `[channels · points]`.
+    /// Disturbs one spectrum, preprocesses it to the end: `[channels · points]`.
     ///
     /// # Errors
-    /// When a disturbed spectrum cannot be prepared, which a spectrum that could be prepared itself hardly brings about.
+    /// When a disturbed spectrum cannot be preprocessed, which a spectrum that could be preprocessed itself hardly brings about.
     pub(super) fn draw(
         &self,
         spectrum: usize,
@@ -148,10 +155,10 @@ impl<'a> Dataset<'a> {
         unit: f64,
         random: &mut ChaCha8Rng,
         workspace: &mut DrawWorkspace,
-        prepared: &mut [f32],
-    ) -> Result<(), PrepareError> {
+        preprocessed: &mut [f32],
+    ) -> Result<(), PreprocessError> {
         augmentation.disturb(&self.rows[spectrum], unit, random, &mut workspace.disturbed);
-        self.pipeline.finish(&workspace.disturbed, &mut workspace.preprocess, prepared)
+        self.pipeline.finish(&workspace.disturbed, &mut workspace.preprocess, preprocessed)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use onnx_gradient::GradientError;
 use ramand_core::failure::{Failure, Kind};
-use ramand_core::preprocess::PrepareError;
+use ramand_core::preprocess::PreprocessError;
 use ramand_model::NetworkError;
 use ramand_recording::RecordingError;
 
@@ -17,16 +17,16 @@ pub enum TrainError {
     /// The file of spectra is at fault.
     #[error(transparent)]
     Recording(#[from] RecordingError),
-    /// A row cannot be prepared.
+    /// A row cannot be preprocessed.
     #[error("line {line}, id '{id}': the spectrum cannot be prepared")]
-    Prepare {
+    Preprocess {
         /// Line in the file, from 1.
         line: u64,
         /// First column.
         id: String,
         /// Why.
         #[source]
-        source: PrepareError,
+        source: PreprocessError,
     },
     /// The exported graph could not be differentiated.
     #[error("the trained network cannot be differentiated")]
@@ -129,14 +129,14 @@ pub enum TrainError {
     /// Every spectrum is the same.
     #[error("the prepared spectra do not differ from each other")]
     ConstantSpectra,
-    /// A spectrum could be prepared, but not once a little noise and slope was added.
+    /// A spectrum could be preprocessed, but not once a little noise and slope was added.
     #[error("step {step}: a disturbed spectrum cannot be prepared")]
     Disturbed {
         /// Steps done.
         step: usize,
         /// Why.
         #[source]
-        source: PrepareError,
+        source: PreprocessError,
     },
     /// The training ran away.
     #[error("the training error is no longer a finite number after {step} steps")]

@@ -230,7 +230,7 @@ impl Fit {
         Affine { weights: (0..outputs).flat_map(row).collect(), bias: (0..outputs).map(bias).collect() }
     }
 
-    /// What each network with the linear part says about one prepared spectrum, `[networks][outputs]`, in the targets' units.
+    /// What each network with the linear part says about one preprocessed spectrum, `[networks][outputs]`, in the targets' units.
     pub(super) fn predict_each(&self, spectrum: &[f32]) -> Vec<Vec<f32>> {
         let mut standardised = spectrum.to_vec();
         self.standard.apply(&mut standardised);
@@ -262,7 +262,7 @@ fn pooled_step(adam: &mut Adam, parameters: &mut Parameters<f32>, gradient: &mut
 }
 
 impl Standard {
-    /// Centres and scales prepared spectra in place.
+    /// Centres and scales preprocessed spectra in place.
     fn apply(&self, spectra: &mut [f32]) {
         for spectrum in spectra.chunks_exact_mut(self.mean.len()) {
             for (value, mean) in spectrum.iter_mut().zip(&self.mean) {

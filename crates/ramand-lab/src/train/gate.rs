@@ -1,4 +1,4 @@
-//! The applicability gate: principal components of the prepared training spectra, and limits from held-out samples.
+//! The applicability gate: principal components of the preprocessed training spectra, and limits from held-out samples.
 //!
 //! Hotelling's T² = Σ_a t_a² / λ_a says how unusual a spectrum is within the directions training varied in, Q = ‖x − P Pᵀ x‖²
 //! how much of it lies outside them (J. E. Jackson and G. S. Mudholkar, Technometrics 21 (1979) 341-349). Textbook limits

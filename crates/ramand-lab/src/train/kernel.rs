@@ -90,7 +90,7 @@ impl KernelRidge {
     }
 }
 
-/// Squared distances between prepared spectra, `[rows × columns]`.
+/// Squared distances between preprocessed spectra, `[rows × columns]`.
 fn distances(data: &Dataset<'_>, rows: &[usize], columns: &[usize]) -> DMatrix<f64> {
     let (a, b) = (data.spectra(rows), data.spectra(columns));
     let squares = |matrix: &DMatrix<f64>| matrix.row_iter().map(|row| row.norm_squared()).collect::<Vec<_>>();

@@ -13,7 +13,7 @@ pub(super) struct Means {
     pub(super) output: Vec<f64>,
 }
 
-/// Runs the exported model, as inference will, on prepared spectra; `cuts` are the maps and cells of each.
+/// Runs the exported model, as inference will, on preprocessed spectra; `cuts` are the maps and cells of each.
 pub(super) fn means(
     network: &Network,
     cuts: &[(usize, usize)],

@@ -6,7 +6,7 @@ use ramand_model::manifest::{BandRecord, CardRecord, Task};
 use ramand_recording::Recording;
 
 use super::augment::Augmentation;
-use super::candidate::{Candidate, Preparation, Skip};
+use super::candidate::{Candidate, Preprocessing, Skip};
 use super::choose::CANDIDATE_FOLDS;
 use super::dataset::Truth;
 use super::error::{SAMPLES_PER_CLASS_MIN, TrainError};
@@ -26,7 +26,7 @@ const RATE_ALONE: f32 = 3e-3;
 
 /// One training run.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct TrainingRequest {
     /// The bundle's name.
     pub name: String,
     /// The bundle's version.
@@ -39,7 +39,7 @@ pub struct Request {
     pub unit: String,
     /// From raw spectrum to network input, at least one way, all onto the same axis: the best is chosen on held-out
     /// training samples.
-    pub preparations: Vec<Preparation>,
+    pub preprocessings: Vec<Preprocessing>,
     /// With a linear part, without, or what is better on held-out training samples; at least one.
     pub skips: Vec<Skip>,
     /// Networks whose mean is the model, at least one.
@@ -94,7 +94,7 @@ pub struct Provenance {
     pub measured: bool,
 }
 
-impl Request {
+impl TrainingRequest {
     /// Steps of gradient descent that [`super::train`] takes altogether: the length of a progress bar.
     pub fn steps_altogether(&self) -> u64 {
         (self.networks_altogether() * self.steps) as u64
@@ -109,11 +109,11 @@ impl Request {
     }
 
     pub(super) fn candidates(&self) -> Vec<Candidate> {
-        Candidate::all(self.preparations.len(), &self.skips)
+        Candidate::all(self.preprocessings.len(), &self.skips)
     }
 
     pub(super) fn recipe(&self, skip: Skip) -> Recipe {
-        let step_per_cm = self.preparations[0].pipeline.axis().mean_step();
+        let step_per_cm = self.preprocessings[0].pipeline.axis().mean_step();
         let augmentation = match self.task {
             Task::Regression => Augmentation::regression(step_per_cm),
             Task::Classification => Augmentation::classification(step_per_cm),

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use ramand_core::outcome::Prediction;
-use ramand_core::preprocess::{Normalise, Pipeline, Step, Workspace};
+use ramand_core::preprocess::{Normalise, Pipeline, PipelineStep, Workspace};
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use ramand_model::Model;
 use ramand_model::manifest::{BandRecord, Task};
@@ -54,21 +54,21 @@ pub(crate) fn generated(samples: usize) -> Recording {
     Recording { path: "generated.csv".into(), files: Vec::new(), spectra }
 }
 
-fn preparations(first: f64, last: f64, points: usize) -> Vec<Preparation> {
+fn preprocessings(first: f64, last: f64, points: usize) -> Vec<Preprocessing> {
     let axis = ShiftAxis::even(RamanShift::from_per_cm(first), RamanShift::from_per_cm(last), points);
-    let steps = vec![Step::Dark, Step::Resample, Step::Normalise(Normalise::Snv)];
+    let steps = vec![PipelineStep::Dark, PipelineStep::Resample, PipelineStep::Normalise(Normalise::Snv)];
     let pipeline = Pipeline::new(Arc::new(axis.expect("increasing")), steps, Vec::new()).expect("valid");
-    vec![Preparation { name: "snv".into(), pipeline }]
+    vec![Preprocessing { name: "snv".into(), pipeline }]
 }
 
-pub(crate) fn request(task: Task, target: &str) -> Request {
-    Request {
+pub(crate) fn request(task: Task, target: &str) -> TrainingRequest {
+    TrainingRequest {
         name: "test".into(),
         version: "1.0.0".into(),
         task,
         target: target.into(),
         unit: "%".into(),
-        preparations: preparations(1000.0, 1236.0, 60),
+        preprocessings: preprocessings(1000.0, 1236.0, 60),
         skips: vec![Skip::Pls],
         networks: 1,
         bands: vec![BandRecord { name: "right".into(), from: 1140.0, to: 1180.0 }],
@@ -91,7 +91,7 @@ pub(crate) fn request(task: Task, target: &str) -> Request {
     }
 }
 
-pub(crate) fn trained(recording: &Recording, request: &Request) -> Trained {
+pub(crate) fn trained(recording: &Recording, request: &TrainingRequest) -> Trained {
     train(recording, request, &Progress::default()).expect("trains")
 }
 
@@ -117,15 +117,15 @@ fn a_quantity_is_learned_packed_and_explained() {
     let mut workspace = Workspace::default();
     let mut mean = 0.0;
     for (raw, truth) in recording.raw_spectra().zip(recording.number_column("fraction").expect("numbers")) {
-        let prepared = model.pipeline().prepare(&raw, &mut workspace).expect("covered");
-        let judged = model.judge(&mut session, &prepared).expect("runs");
+        let preprocessed = model.pipeline().preprocess(&raw, &mut workspace).expect("covered");
+        let judged = model.judge(&mut session, &preprocessed).expect("runs");
         let Prediction::Value { value, .. } = judged.prediction else { panic!("a regression predicts a value") };
         assert!((f64::from(value) - truth).abs() < 10.0, "{value} against {truth}");
         assert!(judged.attribution.completeness_error < 1e-5);
         // Σ D = y − mean y of the reference, whatever the sample.
         let sum: f32 = judged.attribution.difference.iter().sum();
         assert!((sum - (value - judged.attribution.reference_output)).abs() < 1e-2);
-        assert!(model.gate().expect("a gate").assess(&prepared).q >= 0.0);
+        assert!(model.gate().expect("a gate").assess(&preprocessed).q >= 0.0);
         mean += f64::from(value) / recording.spectra.len() as f64;
     }
     assert!((mean - trained.manifest.reference.output[0]).abs() < 1e-3, "the reference is all training spectra");
@@ -146,7 +146,7 @@ fn kinds_are_learned_and_probabilities_calibrated() {
 #[test]
 fn the_same_seed_gives_the_same_bundle_on_any_number_of_threads() {
     let recording = generated(12);
-    let identity = |change: &dyn Fn(&mut Request)| {
+    let identity = |change: &dyn Fn(&mut TrainingRequest)| {
         let mut request = request(Task::Regression, "fraction");
         change(&mut request);
         opened(&trained(&recording, &request)).2.identity().sha256.clone()
@@ -155,7 +155,7 @@ fn the_same_seed_gives_the_same_bundle_on_any_number_of_threads() {
     assert_eq!(first, identity(&|request| request.threads = 2));
     assert_ne!(first, identity(&|request| request.seed = 6));
     let all = |threads| {
-        move |request: &mut Request| {
+        move |request: &mut TrainingRequest| {
             request.skips = vec![Skip::Pls, Skip::None];
             (request.networks, request.permutations, request.steps, request.threads) = (2, 1, 10, threads);
         }
@@ -166,8 +166,8 @@ fn the_same_seed_gives_the_same_bundle_on_any_number_of_threads() {
 /// Trains with every choice there is, on two threads.
 fn chosen(recording: &Recording, task: Task, target: &str) -> Trained {
     let mut request = request(task, target);
-    let two = request.preparations[0].in_two_channels().expect("60 points are enough");
-    request.preparations.push(two);
+    let two = request.preprocessings[0].in_two_channels().expect("60 points are enough");
+    request.preprocessings.push(two);
     request.skips = vec![Skip::Pls, Skip::None];
     (request.networks, request.permutations, request.split.repeats, request.steps) = (3, 2, 2, 20);
     let progress = Progress::default();
@@ -196,8 +196,8 @@ fn every_choice_is_written_down_and_an_ensemble_is_one_complete_graph() {
     let mut session = model.session().expect("buffers");
     let mut workspace = Workspace::default();
     for raw in recording.raw_spectra() {
-        let prepared = model.pipeline().prepare(&raw, &mut workspace).expect("covered");
-        let judged = model.judge(&mut session, &prepared).expect("runs");
+        let preprocessed = model.pipeline().preprocess(&raw, &mut workspace).expect("covered");
+        let judged = model.judge(&mut session, &preprocessed).expect("runs");
         assert!(judged.attribution.completeness_error < 1e-5, "{}", judged.attribution.completeness_error);
     }
 }
@@ -215,8 +215,8 @@ fn two_channels_are_chosen_where_a_background_is_stronger_than_the_bands() {
         }
     }
     let mut request = request(Task::Regression, "fraction");
-    let two = request.preparations[0].in_two_channels().expect("60 points are enough");
-    request.preparations.push(two);
+    let two = request.preprocessings[0].in_two_channels().expect("60 points are enough");
+    request.preprocessings.push(two);
     (request.skips, request.steps) = (vec![Skip::None], 100);
     let manifest = trained(&recording, &request).manifest;
     let [one, two] = &manifest.training.candidates[..] else { panic!("two candidates") };
@@ -236,8 +236,8 @@ fn a_network_alone_is_one_cut_and_complete() {
         assert_eq!(model.manifest().network.targets.len(), 1);
         let (mut session, mut workspace) = (model.session().expect("buffers"), Workspace::default());
         let raw = recording.raw_spectra().next().expect("a spectrum");
-        let prepared = model.pipeline().prepare(&raw, &mut workspace).expect("covered");
-        let judged = model.judge(&mut session, &prepared).expect("runs");
+        let preprocessed = model.pipeline().preprocess(&raw, &mut workspace).expect("covered");
+        let judged = model.judge(&mut session, &preprocessed).expect("runs");
         assert!(judged.attribution.completeness_error < 1e-5, "{}", judged.attribution.completeness_error);
     }
 }
@@ -360,7 +360,7 @@ fn an_interrupted_training_leaves_nothing() {
 
 #[test]
 fn every_fault_names_its_row_or_column() {
-    let check = |change: &dyn Fn(&mut Recording, &mut Request), expected: &str| {
+    let check = |change: &dyn Fn(&mut Recording, &mut TrainingRequest), expected: &str| {
         let mut recording = generated(6);
         let mut request = request(Task::Classification, "kind");
         change(&mut recording, &mut request);
@@ -423,7 +423,7 @@ fn every_fault_names_its_row_or_column() {
         },
         "line 5, id 's1-1'",
     );
-    check(&|_, request| request.preparations = preparations(900.0, 1200.0, 60), "line 2, id 's0-0'");
+    check(&|_, request| request.preprocessings = preprocessings(900.0, 1200.0, 60), "line 2, id 's0-0'");
 }
 
 #[test]
@@ -450,7 +450,7 @@ for row in numpy.load(spectra):
     let mut workspace = Workspace::default();
     let spectra: Vec<Vec<f32>> = recording
         .raw_spectra()
-        .map(|raw| model.pipeline().prepare(&raw, &mut workspace).expect("covered").values().to_vec())
+        .map(|raw| model.pipeline().preprocess(&raw, &mut workspace).expect("covered").values().to_vec())
         .collect();
     let input = folder.path().join("spectra.npy");
     let table = ramand_core::npy::Table::new(spectra[0].len(), spectra.concat());
@@ -482,8 +482,8 @@ fn measured_emulsions_are_learned_and_permuted_labels_are_not() {
         return;
     }
     let mut recording = Recording::read(path).expect("readable");
-    let request = Request {
-        preparations: preparations(679.0, 1767.0, 137),
+    let request = TrainingRequest {
+        preprocessings: preprocessings(679.0, 1767.0, 137),
         split: Split { group: None, folds: 5, repeats: 1 },
         ..request(Task::Regression, "pufa_pct_of_fat")
     };

@@ -9,7 +9,7 @@ use tract_onnx::tract_core::ops::math::Mul;
 use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
 use super::patch::{floats, instead, reshaped};
-use super::winner::{Choice, winner};
+use super::winner::{RowChoice, winner};
 
 pub(super) fn lower(model: &mut TypedModel) -> TractResult<()> {
     let rule = |_: &(), model: &TypedModel, node: &TypedNode, name: &str, reduce: &Reduce| {
@@ -56,7 +56,7 @@ impl Map {
         }
         for (weights, layer) in [(product.inputs[0], product.inputs[1]), (product.inputs[1], product.inputs[0])] {
             let constant = model.outlet_fact(weights)?.konst.clone();
-            let (gradient, outputs) = match (constant, Choice::of(model, model.node(weights.node))?) {
+            let (gradient, outputs) = match (constant, RowChoice::of(model, model.node(weights.node))?) {
                 (Some(constant), _) => (constant, None),
                 (None, Some(choice)) => (choice.rows, Some(choice.outputs)),
                 (None, None) => continue,

@@ -9,13 +9,13 @@ use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 use super::patch::{floats, instead, reshaped, unshaped};
 
 /// Rows of a constant, and the outputs of which the greatest says which row is wanted.
-pub(super) struct Choice {
+pub(super) struct RowChoice {
     /// [outputs, …].
     pub(super) rows: Arc<Tensor>,
     pub(super) outputs: OutletId,
 }
 
-impl Choice {
+impl RowChoice {
     /// What `node` chooses, if that is what it does: `Gather` along the first axis, by `ArgMax` over all there is.
     pub(super) fn of(model: &TypedModel, node: &TypedNode) -> TractResult<Option<Self>> {
         let Some(gather) = node.op_as::<Gather>() else { return Ok(None) };
@@ -47,7 +47,7 @@ pub(super) fn winner(outputs: &[f32]) -> usize {
 
 pub(super) fn lower(model: &mut TypedModel) -> TractResult<()> {
     let rule = |_: &(), model: &TypedModel, node: &TypedNode, name: &str, _: &Gather| {
-        let Some(Choice { rows, outputs }) = Choice::of(model, node)? else { return Ok(None) };
+        let Some(RowChoice { rows, outputs }) = RowChoice::of(model, node)? else { return Ok(None) };
         let end = reshaped(model, node.id.into())?;
         let Some(shape) = floats(model, end)? else { return Ok(None) };
         let size = rows.len() / rows.shape()[0];

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use onnx_gradient::{GradientError, Graph, Tensor};
 
-use super::subject::{Cut, Holds, Subject};
+use super::subject::{Holds, VerifiedGraph, VerifiedLayer};
 
 /// Step of the central difference in f64.
 const STEP: f64 = 1e-5;
@@ -32,7 +32,7 @@ pub(super) struct Differences {
 
 impl Differences {
     /// Of layer `cut` at a random spectrum, every other layer held fixed.
-    pub(super) fn new(subject: &Subject, cut: &Cut) -> Result<Self, GradientError> {
+    pub(super) fn new(subject: &VerifiedGraph, cut: &VerifiedLayer) -> Result<Self, GradientError> {
         let mut given = subject.random(0)?;
         let tensors: Vec<&str> = subject.cuts.iter().map(|cut| cut.tensor.as_str()).collect();
         given.extend(subject.graph.evaluate(&given, &tensors)?);
@@ -78,7 +78,7 @@ impl Differences {
     }
 
     /// What the graph, or a mutated copy of it, says the gradient or the map is.
-    pub(super) fn said_by(&self, graph: &Graph, cut: &Cut) -> Result<Tensor, GradientError> {
+    pub(super) fn said_by(&self, graph: &Graph, cut: &VerifiedLayer) -> Result<Tensor, GradientError> {
         let name = cut.holds.name();
         let found = graph.evaluate(&self.given, &[name])?.remove(name);
         found.ok_or_else(|| GradientError::NoValue { name: name.to_owned() })
@@ -86,7 +86,7 @@ impl Differences {
 
     /// The largest difference of `said` from the differences, relative to the largest of them; with the outputs' order
     /// rotated by `rotated`.
-    pub(super) fn error(&self, cut: &Cut, shape: &[usize], said: &Tensor, rotated: usize) -> f64 {
+    pub(super) fn error(&self, cut: &VerifiedLayer, shape: &[usize], said: &Tensor, rotated: usize) -> f64 {
         let (mut worst, mut largest) = (0.0_f64, f64::MIN_POSITIVE);
         let mut compare = |found: f64, expected: f64| {
             largest = largest.max(expected.abs());
@@ -126,7 +126,7 @@ impl Differences {
     }
 
     /// Whether two gradients differ at all where differences were taken.
-    pub(super) fn tells_apart(&self, cut: &Cut, shape: &[usize], one: &Tensor, other: &Tensor) -> bool {
+    pub(super) fn tells_apart(&self, cut: &VerifiedLayer, shape: &[usize], one: &Tensor, other: &Tensor) -> bool {
         let size = cut.places.len();
         match cut.holds {
             Holds::Gradient(_) => self.probed.iter().any(|&place| {
@@ -145,7 +145,7 @@ impl Differences {
 
 /// The elements that are moved: all of a small layer. Of a large one every n-th, where n shares no factor with the number
 /// of maps or cells, so that all of both are visited; for a map, all maps of some cells.
-fn probes(subject: &Subject, cut: &Cut) -> Result<Vec<usize>, GradientError> {
+fn probes(subject: &VerifiedGraph, cut: &VerifiedLayer) -> Result<Vec<usize>, GradientError> {
     let size = cut.places.len();
     let shape = subject.graph.shape(&cut.activation)?;
     let every = |count: usize| (count / PROBED_MAX).max(1) | 1;
@@ -159,7 +159,7 @@ fn probes(subject: &Subject, cut: &Cut) -> Result<Vec<usize>, GradientError> {
 }
 
 /// The cell an element of a layer belongs to.
-pub(super) fn cell_of(cut: &Cut, shape: &[usize], place: usize) -> usize {
+pub(super) fn cell_of(cut: &VerifiedLayer, shape: &[usize], place: usize) -> usize {
     let axis = cut.positions.cell_axis;
     let inner: usize = shape[axis + 1..].iter().product();
     place / inner.max(1) % shape[axis]

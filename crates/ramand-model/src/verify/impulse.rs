@@ -3,7 +3,7 @@
 use onnx_gradient::{GradientError, Tensor};
 
 use super::differences::cell_of;
-use super::subject::{Cut, Look, Subject, random};
+use super::subject::{Look, VerifiedGraph, VerifiedLayer, random};
 
 /// Height of the impulse, in units of a normalised spectrum.
 const HEIGHT: f64 = 1e3;
@@ -13,7 +13,7 @@ const SPECTRA: u64 = 2;
 const PLACES: usize = 5;
 
 /// What the impulses showed: in words, or why the cells are not where they are said to be.
-pub(super) fn aligned(subject: &Subject, cut: &Cut) -> Result<Result<String, String>, GradientError> {
+pub(super) fn aligned(subject: &VerifiedGraph, cut: &VerifiedLayer) -> Result<Result<String, String>, GradientError> {
     let Some(look) = cut.look else { return Ok(Ok("its cells have no known place, none was checked".into())) };
     let shape = subject.graph.shape(&subject.input)?.to_vec();
     let points = shape[subject.point_axis];

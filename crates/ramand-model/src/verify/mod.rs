@@ -13,12 +13,12 @@ use std::path::Path;
 
 use onnx_gradient::onnx::ModelProto;
 use onnx_gradient::{GradientError, Graph, Tensor};
-use ramand_core::spectrum::PreparedSpectrum;
+use ramand_core::spectrum::PreprocessedSpectrum;
 
 pub use self::check::Check;
 use self::check::{GRADIENT_ERROR_MAX, failed, judged, passed};
 use self::differences::Differences;
-use self::subject::{Cut, Holds, Subject};
+use self::subject::{Holds, VerifiedGraph, VerifiedLayer};
 use super::bundle::Bundle;
 use super::manifest::CompletenessRecord;
 use super::model::{Model, ModelError};
@@ -65,7 +65,7 @@ pub fn verify(folder: &Path) -> Vec<Check> {
         }
     };
     checks.push(passed("network and gate", "loaded, optimised, run once".into()));
-    let subject = match Subject::of_bundle(&bundle) {
+    let subject = match VerifiedGraph::of_bundle(&bundle) {
         Ok(subject) => subject,
         Err(error) => {
             checks.push(failed("layers", &error));
@@ -120,7 +120,7 @@ pub fn verify(folder: &Path) -> Vec<Check> {
 /// # Errors
 /// When the file is no graph, or has no value of one of those names.
 pub fn verify_file(model: ModelProto, output: &str, layer: &str) -> Result<Option<Vec<Check>>, GradientError> {
-    let Some(subject) = Subject::of_file(model, output, layer)? else { return Ok(None) };
+    let Some(subject) = VerifiedGraph::of_file(model, output, layer)? else { return Ok(None) };
     let mut checks = Vec::new();
     for (index, cut) in subject.cuts.iter().enumerate() {
         layer_checks(&subject, index, cut, &mut checks);
@@ -131,7 +131,7 @@ pub fn verify_file(model: ModelProto, output: &str, layer: &str) -> Result<Optio
 }
 
 /// What is checked of each layer.
-fn layer_checks(subject: &Subject, index: usize, cut: &Cut, checks: &mut Vec<Check>) {
+fn layer_checks(subject: &VerifiedGraph, index: usize, cut: &VerifiedLayer, checks: &mut Vec<Check>) {
     let differences = Differences::new(subject, cut).and_then(|differences| {
         let said = differences.said_by(&subject.graph, cut)?;
         let shape = subject.graph.shape(&cut.activation)?;
@@ -173,7 +173,7 @@ fn layer_checks(subject: &Subject, index: usize, cut: &Cut, checks: &mut Vec<Che
     checks.extend(controls);
 }
 
-fn file_engine(subject: &Subject) -> Check {
+fn file_engine(subject: &VerifiedGraph) -> Check {
     let name = "tract against f64".to_owned();
     let calculated = subject.random(1).and_then(|given| {
         let wanted: Vec<&str> = subject.graph.outputs().iter().map(String::as_str).collect();
@@ -195,7 +195,7 @@ fn file_engine(subject: &Subject) -> Check {
 
 /// How far Σ gradient · activation is from y less its value where the layer is zero. A file claims nothing, so that every
 /// finite figure passes.
-fn file_completeness(subject: &Subject) -> Check {
+fn file_completeness(subject: &VerifiedGraph) -> Check {
     let name = "completeness".to_owned();
     let worst = || -> Result<f64, GradientError> {
         let mut worst = 0.0_f64;
@@ -280,7 +280,8 @@ fn relative(found: &[f32], expected: &Tensor) -> f64 {
 }
 
 fn completeness(model: &Model, values: Vec<f32>) -> Result<f32, ModelError> {
-    let prepared = PreparedSpectrum::assemble(model.pipeline().axis().clone(), model.pipeline().channels(), values);
-    let judgement = model.judge(&mut model.session()?, &prepared)?;
+    let preprocessed =
+        PreprocessedSpectrum::assemble(model.pipeline().axis().clone(), model.pipeline().channels(), values);
+    let judgement = model.judge(&mut model.session()?, &preprocessed)?;
     Ok(judgement.attribution.completeness_error)
 }

@@ -5,7 +5,7 @@ use onnx_gradient::{GradientError, Graph, proto};
 
 use super::check::{Check, GRADIENT_ERROR_MAX, failed};
 use super::differences::Differences;
-use super::subject::{Cut, Subject};
+use super::subject::{VerifiedGraph, VerifiedLayer};
 use crate::manifest::FORMED;
 
 /// Weights that are changed, one after the other, until one has an influence: a weight behind a closed rectifier has none.
@@ -26,7 +26,7 @@ struct Weight {
 }
 
 /// Every control of one layer: a fault that does not apply to the graph is told as well.
-pub(super) fn controls(subject: &Subject, cut: &Cut, differences: &Differences) -> Vec<Check> {
+pub(super) fn controls(subject: &VerifiedGraph, cut: &VerifiedLayer, differences: &Differences) -> Vec<Check> {
     let shape = subject.graph.shape(&cut.activation).map(<[usize]>::to_vec).unwrap_or_default();
     let said = match differences.said_by(&subject.graph, cut) {
         Ok(said) => said,
@@ -175,7 +175,7 @@ fn floats(tensor: &TensorProto) -> Option<Vec<f32>> {
 }
 
 /// The graph with other numbers for a weight, where the gradient reads it and nowhere else.
-fn mutated(subject: &Subject, weight: &Weight, data: &[f32]) -> Result<Graph, GradientError> {
+fn mutated(subject: &VerifiedGraph, weight: &Weight, data: &[f32]) -> Result<Graph, GradientError> {
     let mut model = subject.model.clone();
     let graph = model.graph.as_option_mut().ok_or(GradientError::NoGraph)?;
     let name = "self-test";

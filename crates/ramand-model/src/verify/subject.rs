@@ -39,7 +39,7 @@ pub(super) struct Look {
 
 /// A layer that is held fixed while the others are differentiated.
 #[derive(Debug, Clone)]
-pub(super) struct Cut {
+pub(super) struct VerifiedLayer {
     /// In words.
     pub(super) name: String,
     /// The layer's value.
@@ -68,7 +68,7 @@ enum Rows {
 
 /// A graph to verify.
 #[derive(Debug, Clone)]
-pub(super) struct Subject {
+pub(super) struct VerifiedGraph {
     pub(super) model: ModelProto,
     pub(super) graph: Graph,
     /// The spectrum.
@@ -77,11 +77,11 @@ pub(super) struct Subject {
     pub(super) point_axis: usize,
     /// y.
     pub(super) output: String,
-    pub(super) cuts: Vec<Cut>,
+    pub(super) cuts: Vec<VerifiedLayer>,
     rows: Rows,
 }
 
-impl Subject {
+impl VerifiedGraph {
     /// Of a bundle that was opened.
     pub(super) fn of_bundle(bundle: &Bundle) -> Result<Self, GradientError> {
         let graph = Graph::new(&bundle.network)?;
@@ -89,7 +89,7 @@ impl Subject {
         let mut cuts = Vec::new();
         for target in &record.targets {
             let tensor = origin(&bundle.network, &target.activation);
-            cuts.push(Cut {
+            cuts.push(VerifiedLayer {
                 name: target.name.clone(),
                 places: places(&graph, &tensor, &target.activation)?,
                 tensor,
@@ -158,7 +158,7 @@ impl Subject {
         let point_axis = Positions::of(&graph, &input).map_or(rank.saturating_sub(1), |found| found.cell_axis);
         let looks = reaches(&graph, &input, point_axis)?;
         let reach = looks.get(&tensor).filter(|reach| reach.axis == positions.cell_axis);
-        let cut = Cut {
+        let cut = VerifiedLayer {
             name: tensor.clone(),
             activation: tensor.clone(),
             places: places(&graph, &tensor, &tensor)?,

@@ -16,8 +16,8 @@ fn opened(draft: Draft) -> Result<Model, ramand_model::ModelError> {
 fn judged(model: &Model) -> Prediction {
     let mut session = model.session().expect("buffers");
     let raw = spectrum(700.0, 1100.0, 970.0);
-    let prepared = model.pipeline().prepare(&raw, &mut Workspace::default()).expect("covered");
-    model.judge(&mut session, &prepared).expect("it runs").prediction
+    let preprocessed = model.pipeline().preprocess(&raw, &mut Workspace::default()).expect("covered");
+    model.judge(&mut session, &preprocessed).expect("it runs").prediction
 }
 
 #[test]

@@ -29,10 +29,10 @@ fn maps_add_up_and_agree_with_f64() {
         let graph = Graph::new(&network(outputs, Head::FlattenAndSkip).model).expect("valid");
         let mut session = model.session().expect("buffers");
         for band in [860.0, 900.0, 970.0, 1020.0] {
-            let prepared = model.pipeline().prepare(&spectrum(700.0, 1100.0, band), &mut Workspace::default());
-            let prepared = prepared.expect("it covers the axis");
-            let found = model.judge(&mut session, &prepared).expect("an answer");
-            let x = prepared.values().iter().map(|&value| f64::from(value)).collect();
+            let preprocessed = model.pipeline().preprocess(&spectrum(700.0, 1100.0, band), &mut Workspace::default());
+            let preprocessed = preprocessed.expect("it covers the axis");
+            let found = model.judge(&mut session, &preprocessed).expect("an answer");
+            let x = preprocessed.values().iter().map(|&value| f64::from(value)).collect();
             let given = HashMap::from([("x".to_owned(), Tensor::new(vec![1, 1, POINTS], x))]);
             let expected = graph.evaluate(&given, &["y", "A0", "dYdA0", "A1", "dYdA1"]).expect("evaluates");
             let y = expected["y"].data();

@@ -12,14 +12,14 @@ use crate::spectrum::{
     RawSpectrum, ShiftAxis, Wavelength, WavelengthCalibration,
 };
 
-/// Of prepared values of order 1, through f32 counts.
+/// Of preprocessed values of order 1, through f32 counts.
 const PREPARED: f32 = 2e-4;
 
 /// cm⁻¹, of a straight line or the centre of a band after resampling.
 const SHIFT: f64 = 1e-6;
 const BAND_CENTRE: f64 = 0.02;
 
-const SNV: Step = Step::Normalise(Normalise::Snv);
+const SNV: PipelineStep = PipelineStep::Normalise(Normalise::Snv);
 
 fn even(first: f64, last: f64, points: usize) -> Arc<ShiftAxis> {
     let [first, last] = [first, last].map(RamanShift::from_per_cm);
@@ -44,9 +44,13 @@ fn bands(shift: f64) -> f64 {
     band(1265.0, 800.0) + band(1440.0, 2000.0) + band(1656.0, 1300.0) + 20.0 * (shift / 7.0).sin()
 }
 
-fn prepare(steps: Vec<Step>, channels: Vec<Vec<Step>>, raw: &RawSpectrum) -> Result<Vec<f32>, PrepareError> {
+fn preprocess(
+    steps: Vec<PipelineStep>,
+    channels: Vec<Vec<PipelineStep>>,
+    raw: &RawSpectrum,
+) -> Result<Vec<f32>, PreprocessError> {
     let pipeline = Pipeline::new(model_axis(), steps, channels).expect("valid");
-    Ok(pipeline.prepare(raw, &mut Workspace::default())?.values().to_vec())
+    Ok(pipeline.preprocess(raw, &mut Workspace::default())?.values().to_vec())
 }
 
 #[test]
@@ -80,37 +84,44 @@ fn resampling_moves_no_line_and_no_band() {
 #[test]
 fn a_spectrum_on_the_model_axis_is_not_changed_by_resampling() {
     let raw = recorded(model_axis(), bands);
-    assert_eq!(prepare(vec![Step::Resample], vec![], &raw).expect("covered"), raw.light());
+    assert_eq!(preprocess(vec![PipelineStep::Resample], vec![], &raw).expect("covered"), raw.light());
 }
 
 #[test]
 fn nothing_is_extrapolated() {
     for (first, last) in [(800.5, 1900.0), (700.0, 1799.5)] {
-        let error = prepare(vec![Step::Resample], vec![], &recorded(even(first, last, 500), bands)).expect_err("short");
-        assert_eq!(error, PrepareError::AxisNotCovered { measured: (first, last), needed: (800.0, 1800.0) });
+        let error = preprocess(vec![PipelineStep::Resample], vec![], &recorded(even(first, last, 500), bands))
+            .expect_err("short");
+        assert_eq!(error, PreprocessError::AxisNotCovered { measured: (first, last), needed: (800.0, 1800.0) });
     }
 }
 
 #[test]
 fn a_flat_spectrum_is_an_error_and_never_a_number() {
-    let methods = [Normalise::Snv, Normalise::Area, Normalise::Max].map(Step::Normalise);
+    let methods = [Normalise::Snv, Normalise::Area, Normalise::Max].map(PipelineStep::Normalise);
     let baselines = [
         vec![],
-        vec![Step::Baseline(Baseline::Arpls(whittaker()))],
-        vec![Step::Baseline(Baseline::Airpls(whittaker()))],
-        vec![Step::Baseline(Baseline::Polynomial { order: 6 })],
-        vec![Step::Smooth(Smooth { window: 7, order: 2, derivative: 1 })],
+        vec![PipelineStep::Baseline(Baseline::Arpls(whittaker()))],
+        vec![PipelineStep::Baseline(Baseline::Airpls(whittaker()))],
+        vec![PipelineStep::Baseline(Baseline::Polynomial { order: 6 })],
+        vec![PipelineStep::Smooth(Smooth { window: 7, order: 2, derivative: 1 })],
     ];
     for level in [0.0, 1.0, 1234.567, 65_535.0] {
         let flat = recorded(even(700.0, 1900.0, 700), |_| level);
         for method in methods {
             for baseline in &baselines {
-                let steps = [vec![Step::Resample], baseline.clone(), vec![method]].concat();
-                let found = prepare(steps, vec![], &flat);
-                assert!(matches!(found, Err(PrepareError::Flat { .. })), "{level} {baseline:?} {method:?}: {found:?}");
+                let steps = [vec![PipelineStep::Resample], baseline.clone(), vec![method]].concat();
+                let found = preprocess(steps, vec![], &flat);
+                assert!(
+                    matches!(found, Err(PreprocessError::Flat { .. })),
+                    "{level} {baseline:?} {method:?}: {found:?}"
+                );
                 let channel = [baseline.clone(), vec![method]].concat();
-                let found = prepare(vec![Step::Resample], vec![channel], &flat);
-                assert!(matches!(found, Err(PrepareError::Flat { .. })), "{level} {baseline:?} {method:?}: {found:?}");
+                let found = preprocess(vec![PipelineStep::Resample], vec![channel], &flat);
+                assert!(
+                    matches!(found, Err(PreprocessError::Flat { .. })),
+                    "{level} {baseline:?} {method:?}: {found:?}"
+                );
             }
         }
     }
@@ -119,18 +130,18 @@ fn a_flat_spectrum_is_an_error_and_never_a_number() {
 #[test]
 fn both_halves_together_are_the_whole() {
     let steps = vec![
-        Step::Despike(Despike { threshold: 7.0, window: 3 }),
-        Step::Resample,
-        Step::Baseline(Baseline::Arpls(whittaker())),
-        Step::Smooth(Smooth { window: 7, order: 2, derivative: 0 }),
+        PipelineStep::Despike(Despike { threshold: 7.0, window: 3 }),
+        PipelineStep::Resample,
+        PipelineStep::Baseline(Baseline::Arpls(whittaker())),
+        PipelineStep::Smooth(Smooth { window: 7, order: 2, derivative: 0 }),
         SNV,
     ];
-    let slope = vec![Step::Smooth(Smooth { window: 7, order: 2, derivative: 1 }), SNV];
+    let slope = vec![PipelineStep::Smooth(Smooth { window: 7, order: 2, derivative: 1 }), SNV];
     let raw = recorded(even(790.0, 1810.0, 540), |shift| bands(shift) + 3.0 * shift);
     for channels in [vec![], vec![vec![], slope]] {
         let pipeline = Pipeline::new(model_axis(), steps.clone(), channels).expect("valid");
         let mut workspace = Workspace::default();
-        let whole = pipeline.prepare(&raw, &mut workspace).expect("bands");
+        let whole = pipeline.preprocess(&raw, &mut workspace).expect("bands");
         let row = pipeline.before_normalise(&raw, &mut workspace).expect("bands");
         let mut values = vec![0.0; pipeline.channels() * 251];
         pipeline.finish(&row, &mut workspace, &mut values).expect("bands");
@@ -176,7 +187,7 @@ fn the_dark_frame_and_the_nonlinearity_are_taken_off() {
     let reads = axis.per_cm().iter().map(|&shift| signal(shift) / (1.0 - 1e-5 * signal(shift)));
     let light = reads.zip(&dark).map(|(read, &dark)| read as f32 + dark).collect();
     let raw = RawSpectrum::new(axis, light, Some(dark), Origin::Measured(acquisition)).expect("finite");
-    let found = prepare(vec![Step::Dark, Step::Resample], vec![], &raw).expect("covered");
+    let found = preprocess(vec![PipelineStep::Dark, PipelineStep::Resample], vec![], &raw).expect("covered");
     for (found, &shift) in found.iter().zip(model_axis().per_cm()) {
         assert!((f64::from(*found) / signal(shift) - 1.0).abs() < 1e-5, "{found} at {shift}");
     }
@@ -184,37 +195,38 @@ fn the_dark_frame_and_the_nonlinearity_are_taken_off() {
 
 #[test]
 fn settings_and_orders_without_sense_are_refused() {
-    let despike = Step::Despike(Despike { threshold: 7.0, window: 3 });
-    let smooth = |window, order, derivative| Step::Smooth(Smooth { window, order, derivative });
-    let arpls = |lambda| Step::Baseline(Baseline::Arpls(Whittaker { lambda, ..whittaker() }));
-    let polynomial = |order| Step::Baseline(Baseline::Polynomial { order });
-    type Case = (Vec<Step>, Vec<Vec<Step>>, &'static str);
+    let despike = PipelineStep::Despike(Despike { threshold: 7.0, window: 3 });
+    let smooth = |window, order, derivative| PipelineStep::Smooth(Smooth { window, order, derivative });
+    let arpls = |lambda| PipelineStep::Baseline(Baseline::Arpls(Whittaker { lambda, ..whittaker() }));
+    let polynomial = |order| PipelineStep::Baseline(Baseline::Polynomial { order });
+    type Case = (Vec<PipelineStep>, Vec<Vec<PipelineStep>>, &'static str);
     let cases: [Case; 16] = [
         (vec![], vec![], "exactly one step must be 'resample', there are 0"),
-        (vec![Step::Resample, Step::Resample], vec![], "there are 2"),
-        (vec![despike, Step::Dark, Step::Resample], vec![], "step 'dark' must be the first step"),
-        (vec![Step::Resample, despike], vec![], "step 'despike' must come before 'resample'"),
-        (vec![SNV, Step::Resample], vec![], "step 'normalise' must come after 'resample'"),
-        (vec![polynomial(6), Step::Resample], vec![], "must come after 'resample': it needs an even axis"),
-        (vec![Step::Resample], vec![vec![despike]], "step 'despike' belongs among the shared steps"),
-        (vec![Step::Resample, smooth(8, 2, 0)], vec![], "window = 8 has no centre"),
-        (vec![Step::Resample, smooth(7, 7, 0)], vec![], "order = 7 is outside 0..=6"),
-        (vec![Step::Resample], vec![vec![smooth(7, 2, 3)]], "derivative = 3 is outside 0..=2"),
-        (vec![Step::Resample, smooth(usize::MAX, 2, 0)], vec![], "is outside 3..=129"),
-        (vec![Step::Resample, arpls(0.0)], vec![], "lambda = 0 is outside 1..=10000000000"),
-        (vec![Step::Resample, arpls(f64::NAN)], vec![], "lambda = NaN is outside"),
-        (vec![Step::Resample, polynomial(13)], vec![], "order = 13 is outside 0..=12"),
-        (vec![Step::Resample; STEPS_MAX + 1], vec![], "33 steps in one list, at most 32"),
-        (vec![Step::Resample], vec![vec![]; CHANNELS_MAX + 1], "9 channels, at most 8"),
+        (vec![PipelineStep::Resample, PipelineStep::Resample], vec![], "there are 2"),
+        (vec![despike, PipelineStep::Dark, PipelineStep::Resample], vec![], "step 'dark' must be the first step"),
+        (vec![PipelineStep::Resample, despike], vec![], "step 'despike' must come before 'resample'"),
+        (vec![SNV, PipelineStep::Resample], vec![], "step 'normalise' must come after 'resample'"),
+        (vec![polynomial(6), PipelineStep::Resample], vec![], "must come after 'resample': it needs an even axis"),
+        (vec![PipelineStep::Resample], vec![vec![despike]], "step 'despike' belongs among the shared steps"),
+        (vec![PipelineStep::Resample, smooth(8, 2, 0)], vec![], "window = 8 has no centre"),
+        (vec![PipelineStep::Resample, smooth(7, 7, 0)], vec![], "order = 7 is outside 0..=6"),
+        (vec![PipelineStep::Resample], vec![vec![smooth(7, 2, 3)]], "derivative = 3 is outside 0..=2"),
+        (vec![PipelineStep::Resample, smooth(usize::MAX, 2, 0)], vec![], "is outside 3..=129"),
+        (vec![PipelineStep::Resample, arpls(0.0)], vec![], "lambda = 0 is outside 1..=10000000000"),
+        (vec![PipelineStep::Resample, arpls(f64::NAN)], vec![], "lambda = NaN is outside"),
+        (vec![PipelineStep::Resample, polynomial(13)], vec![], "order = 13 is outside 0..=12"),
+        (vec![PipelineStep::Resample; STEPS_MAX + 1], vec![], "33 steps in one list, at most 32"),
+        (vec![PipelineStep::Resample], vec![vec![]; CHANNELS_MAX + 1], "9 channels, at most 8"),
     ];
     for (steps, channels, expected) in cases {
         let message = Pipeline::new(model_axis(), steps, channels).expect_err(expected).to_string();
         assert!(message.contains(expected), "{message:?} instead of {expected:?}");
     }
-    let short = Pipeline::new(even(1.0, 5.0, 5), vec![Step::Resample, smooth(7, 2, 0)], vec![]);
+    let short = Pipeline::new(even(1.0, 5.0, 5), vec![PipelineStep::Resample, smooth(7, 2, 0)], vec![]);
     assert_eq!(short.err(), Some(PipelineError::AxisTooShort { step: "smooth", needed: 7, points: 5 }));
-    let few = prepare(vec![smooth(129, 2, 0), Step::Resample], vec![], &recorded(even(700.0, 1900.0, 100), bands));
-    assert_eq!(few, Err(PrepareError::TooFewPoints { step: "smooth", needed: 129, points: 100 }));
+    let few =
+        preprocess(vec![smooth(129, 2, 0), PipelineStep::Resample], vec![], &recorded(even(700.0, 1900.0, 100), bands));
+    assert_eq!(few, Err(PreprocessError::TooFewPoints { step: "smooth", needed: 129, points: 100 }));
 }
 
 fn close(left: &[f32], right: &[f32]) {
@@ -227,21 +239,21 @@ proptest! {
     #[test]
     fn snv_does_not_see_gain_or_offset(gain in 0.1f64..50.0, offset in -1000.0f64..1000.0) {
         let axis = even(790.0, 1810.0, 540);
-        let steps = vec![Step::Resample, SNV];
-        let plain = prepare(steps.clone(), vec![], &recorded(axis.clone(), bands)).expect("bands");
+        let steps = vec![PipelineStep::Resample, SNV];
+        let plain = preprocess(steps.clone(), vec![], &recorded(axis.clone(), bands)).expect("bands");
         let scaled = recorded(axis, |shift| gain * bands(shift) + offset);
-        close(&plain, &prepare(steps, vec![], &scaled).expect("bands"));
+        close(&plain, &preprocess(steps, vec![], &scaled).expect("bands"));
     }
 
     #[test]
     fn a_baseline_follows_offset_and_slope(offset in -500.0f64..5000.0, slope in -1.0f64..1.0, polynomial: bool) {
         let settings = whittaker();
         let method = if polynomial { Baseline::Polynomial { order: 3 } } else { Baseline::Arpls(settings) };
-        let steps = vec![Step::Resample, Step::Baseline(method), Step::Normalise(Normalise::Max)];
+        let steps = vec![PipelineStep::Resample, PipelineStep::Baseline(method), PipelineStep::Normalise(Normalise::Max)];
         let axis = even(790.0, 1810.0, 540);
-        let plain = prepare(steps.clone(), vec![], &recorded(axis.clone(), bands)).expect("bands");
+        let plain = preprocess(steps.clone(), vec![], &recorded(axis.clone(), bands)).expect("bands");
         let tilted = recorded(axis, |shift| bands(shift) + offset + slope * shift);
-        close(&plain, &prepare(steps, vec![], &tilted).expect("bands"));
+        close(&plain, &preprocess(steps, vec![], &tilted).expect("bands"));
     }
 
     #[test]
@@ -266,9 +278,9 @@ proptest! {
         let axis = even(790.0, 1810.0, 64);
         let raw = RawSpectrum::new(axis, counts, None, Origin::Recorded { id: "hostile".into() }).expect("finite");
         for baseline in [Baseline::Arpls(whittaker()), Baseline::Airpls(whittaker()), Baseline::Polynomial { order: 4 }] {
-            let despike = Step::Despike(Despike { threshold: 7.0, window: 3 });
-            let steps = vec![despike, Step::Resample, Step::Baseline(baseline), SNV];
-            if let Ok(values) = prepare(steps, vec![], &raw) {
+            let despike = PipelineStep::Despike(Despike { threshold: 7.0, window: 3 });
+            let steps = vec![despike, PipelineStep::Resample, PipelineStep::Baseline(baseline), SNV];
+            if let Ok(values) = preprocess(steps, vec![], &raw) {
                 prop_assert!(values.iter().all(|value| value.is_finite()));
             }
         }

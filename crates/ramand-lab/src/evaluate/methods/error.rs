@@ -2,7 +2,7 @@
 
 use onnx_gradient::GradientError;
 use ramand_core::failure::{Failure, Kind};
-use ramand_core::preprocess::{PipelineError, PrepareError};
+use ramand_core::preprocess::{PipelineError, PreprocessError};
 use ramand_model::NetworkError;
 use ramand_recording::RecordingError;
 use ramand_sim::dataset::DatasetError;
@@ -32,7 +32,7 @@ pub enum MethodsError {
     Network(#[from] NetworkError),
     /// The simulator's spectra do not fit the pipeline.
     #[error("the noise-free spectra cannot be prepared")]
-    Truth(#[source] PrepareError),
+    Truth(#[source] PreprocessError),
     /// Without the steps against noise, the pipeline is none.
     #[error("the noise-free spectra cannot be prepared")]
     TruthPipeline(#[source] PipelineError),

@@ -1,14 +1,14 @@
 //! What the methods are compared on: spectra to train with, others to explain, and where those truly differ.
 
 use ramand_core::outcome::Explained;
-use ramand_core::preprocess::{Pipeline, Step, Workspace};
+use ramand_core::preprocess::{Pipeline, PipelineStep, Workspace};
 use ramand_model::manifest::Task;
 use ramand_recording::Recording;
 use ramand_sim::dataset::Recipe;
 
 use super::error::MethodsError;
 use super::measures::where_different;
-use crate::train::{Request, TrainError};
+use crate::train::{TrainError, TrainingRequest};
 
 /// Share of the squared difference of two noise-free spectra that the points hold where they truly differ.
 pub(super) const TRUTH_SHARE: f64 = 0.9;
@@ -23,14 +23,14 @@ pub struct Material {
     /// Other samples, which are explained.
     pub explained: Recording,
     /// How networks are trained; its seed and its skips are replaced.
-    pub request: Request,
+    pub request: TrainingRequest,
     /// Of simulated spectra: each kind, or both ends of a blend, without noise.
     pub noise_free: Option<Recording>,
 }
 
 /// Spectra as the network sees them, with what is explained of each.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct Preprocessed {
     /// [channels · points] of each spectrum to explain.
     pub spectra: Vec<Vec<f32>>,
     /// Of each, which sample it belongs to, from 0 in the order of appearance.
@@ -41,7 +41,7 @@ pub(super) struct Prepared {
     pub truth: Vec<f64>,
     /// Of each, the points that truly differ; nothing for measured spectra.
     pub differs: Vec<Option<Vec<bool>>>,
-    /// Prepared training spectra of the reference population.
+    /// Preprocessed training spectra of the reference population.
     pub population: Vec<Vec<f32>>,
 }
 
@@ -55,7 +55,7 @@ impl Material {
         samples: usize,
         explained: usize,
         seed: u64,
-        request: Request,
+        request: TrainingRequest,
     ) -> Result<Self, MethodsError> {
         recipe.samples = samples + explained;
         let folder = tempfile::tempdir().map_err(MethodsError::Folder)?;
@@ -69,7 +69,12 @@ impl Material {
     ///
     /// # Errors
     /// When there are too few samples.
-    pub fn new(title: String, recording: &Recording, explained: usize, request: Request) -> Result<Self, MethodsError> {
+    pub fn new(
+        title: String,
+        recording: &Recording,
+        explained: usize,
+        request: TrainingRequest,
+    ) -> Result<Self, MethodsError> {
         let samples = recording.samples(request.split.group.as_deref())?;
         let count = samples.iter().max().map_or(0, |last| last + 1);
         if explained == 0 || count < 2 * explained {
@@ -89,14 +94,14 @@ impl Material {
         Ok(Self { title, training, explained, request, noise_free: None })
     }
 
-    /// Prepares everything, with the outputs of the network in the order of `labels`.
+    /// Preprocesses everything, with the outputs of the network in the order of `labels`.
     ///
     /// # Errors
-    /// Names the row that cannot be prepared.
-    pub(super) fn prepare(&self, labels: &[String], reference_rows: &[usize]) -> Result<Prepared, MethodsError> {
-        let pipeline = &self.request.preparations[0].pipeline;
-        let training = prepared(&self.training, pipeline)?;
-        let spectra = prepared(&self.explained, pipeline)?;
+    /// Names the row that cannot be preprocessed.
+    pub(super) fn preprocess(&self, labels: &[String], reference_rows: &[usize]) -> Result<Preprocessed, MethodsError> {
+        let pipeline = &self.request.preprocessings[0].pipeline;
+        let training = preprocessed(&self.training, pipeline)?;
+        let spectra = preprocessed(&self.explained, pipeline)?;
         let samples = self.explained.samples(self.request.split.group.as_deref())?;
         let target = &self.request.target;
         let (truth, explained): (Vec<f64>, Vec<Explained>) = match self.request.task {
@@ -114,22 +119,22 @@ impl Material {
         };
         let differs = self.differs(labels, &explained)?;
         let population = reference_rows.iter().map(|&row| training[row].clone()).collect();
-        Ok(Prepared { spectra, samples, explained, truth, differs, population })
+        Ok(Preprocessed { spectra, samples, explained, truth, differs, population })
     }
 
     fn differs(&self, labels: &[String], explained: &[Explained]) -> Result<Vec<Option<Vec<bool>>>, MethodsError> {
         let Some(noise_free) = &self.noise_free else { return Ok(vec![None; explained.len()]) };
-        let given = &self.request.preparations[0].pipeline;
+        let given = &self.request.preprocessings[0].pipeline;
         // What removes cosmic rays takes sharp bands for them where there is no noise to compare with.
-        let steps = given.steps().iter().copied().filter(|step| !matches!(step, Step::Despike(_))).collect();
+        let steps = given.steps().iter().copied().filter(|step| !matches!(step, PipelineStep::Despike(_))).collect();
         let pipeline = Pipeline::new(given.axis().clone(), steps, given.channel_steps().to_vec())
             .map_err(MethodsError::TruthPipeline)?;
         let mut workspace = Workspace::default();
-        let prepared = noise_free.raw_spectra().map(|raw| pipeline.prepare(&raw, &mut workspace));
-        let prepared = prepared.collect::<Result<Vec<_>, _>>().map_err(MethodsError::Truth)?;
+        let preprocessed = noise_free.raw_spectra().map(|raw| pipeline.preprocess(&raw, &mut workspace));
+        let preprocessed = preprocessed.collect::<Result<Vec<_>, _>>().map_err(MethodsError::Truth)?;
         let points = pipeline.axis().len();
         let between = |one: usize, other: usize| {
-            let (one, other) = (prepared[one].values(), prepared[other].values());
+            let (one, other) = (preprocessed[one].values(), preprocessed[other].values());
             let squares = |point| {
                 let channels = one.iter().zip(other).skip(point).step_by(points);
                 channels.map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>()
@@ -142,7 +147,7 @@ impl Material {
         };
         let row_of = |class: usize| rows.iter().position(|&row| row == class).unwrap_or(0);
         let of = |explained: &Explained| match *explained {
-            Explained::Value => between(0, prepared.len() - 1),
+            Explained::Value => between(0, preprocessed.len() - 1),
             Explained::Contrast { class, against } => between(row_of(class), row_of(against)),
         };
         Ok(explained.iter().map(|explained| Some(of(explained))).collect())
@@ -155,12 +160,12 @@ fn classes(recording: &Recording, column: &str, labels: &[String]) -> Result<Vec
     Ok(recording.label_column(column)?.into_iter().map(place).collect())
 }
 
-fn prepared(recording: &Recording, pipeline: &Pipeline) -> Result<Vec<Vec<f32>>, MethodsError> {
+fn preprocessed(recording: &Recording, pipeline: &Pipeline) -> Result<Vec<Vec<f32>>, MethodsError> {
     let mut workspace = Workspace::default();
     let rows = recording.raw_spectra().zip(&recording.spectra);
     rows.map(|(raw, row)| {
-        let failed = |source| TrainError::Prepare { line: row.line, id: row.id.clone(), source };
-        Ok(pipeline.prepare(&raw, &mut workspace).map_err(failed)?.values().to_vec())
+        let failed = |source| TrainError::Preprocess { line: row.line, id: row.id.clone(), source };
+        Ok(pipeline.preprocess(&raw, &mut workspace).map_err(failed)?.values().to_vec())
     })
     .collect()
 }

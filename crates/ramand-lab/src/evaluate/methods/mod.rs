@@ -22,5 +22,5 @@ mod trial;
 
 pub use error::MethodsError;
 pub use material::Material;
-pub use table::{Compared, Plan, compare};
-pub use trial::{Effort, Kind};
+pub use table::{Compared, ComparisonPlan, compare};
+pub use trial::{Effort, NetworkKind};

@@ -78,7 +78,7 @@ impl Explanation {
 }
 
 impl Subject {
-    /// Of a fit for spectra of `channels` × `points`; `population` are the prepared spectra of the reference population, at
+    /// Of a fit for spectra of `channels` × `points`; `population` are the preprocessed spectra of the reference population, at
     /// least one.
     ///
     /// # Errors
@@ -368,14 +368,14 @@ mod tests {
     fn where_the_network_is_linear_all_that_compare_with_a_reference_agree() {
         // A network that was not trained yet is its PLS.
         let material = quantity();
-        let (fitted, prepared) = fitted(&material, Skip::Pls, Head::Flat, 0);
-        let population: Vec<&[f32]> = prepared.population.iter().map(Vec::as_slice).collect();
-        let axis = material.request.preparations[0].pipeline.axis();
+        let (fitted, preprocessed) = fitted(&material, Skip::Pls, Head::Flat, 0);
+        let population: Vec<&[f32]> = preprocessed.population.iter().map(Vec::as_slice).collect();
+        let axis = material.request.preprocessings[0].pipeline.axis();
         let subject = Subject::new(&fitted, (1, axis.len()), &population).expect("it runs");
         let segments = Segments::new(axis.len(), subject.receptive_field());
         let mut asking = subject.ask().expect("buffers");
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        for (spectrum, &explained) in prepared.spectra.iter().zip(&prepared.explained) {
+        for (spectrum, &explained) in preprocessed.spectra.iter().zip(&preprocessed.explained) {
             let mut say =
                 |method| asking.explain(method, explained, spectrum, &segments, &mut random).expect("it runs");
             let gradients = say(Method::IntegratedGradients);
@@ -389,10 +389,10 @@ mod tests {
     #[test]
     fn integrated_gradients_of_the_layer_itself_are_the_difference_map() {
         let material = quantity();
-        let (fitted, prepared) = fitted(&material, Skip::None, Head::Flat, 20);
-        let points = material.request.preparations[0].pipeline.axis().len();
+        let (fitted, preprocessed) = fitted(&material, Skip::None, Head::Flat, 20);
+        let points = material.request.preprocessings[0].pipeline.axis().len();
         // One spectrum as the population: its map and its activation are the reference.
-        let (reference, spectrum) = (&prepared.spectra[0], &prepared.spectra[3]);
+        let (reference, spectrum) = (&preprocessed.spectra[0], &preprocessed.spectra[3]);
         let subject = Subject::new(&fitted, (1, points), &[reference]).expect("it runs");
         let part = &subject.parts[0];
         let cells = part.spread.cells();
@@ -447,9 +447,9 @@ mod tests {
     #[test]
     fn another_head_changes_what_depends_on_it_and_nothing_else() {
         let material = quantity();
-        let (fitted, prepared) = fitted(&material, Skip::None, Head::Flat, 20);
-        let points = material.request.preparations[0].pipeline.axis().len();
-        let population: Vec<&[f32]> = prepared.population.iter().map(Vec::as_slice).collect();
+        let (fitted, preprocessed) = fitted(&material, Skip::None, Head::Flat, 20);
+        let points = material.request.preprocessings[0].pipeline.axis().len();
+        let population: Vec<&[f32]> = preprocessed.population.iter().map(Vec::as_slice).collect();
         let mut random = ChaCha8Rng::seed_from_u64(1);
         let own = Subject::new(&fitted, (1, points), &population).expect("it runs");
         let other = Subject::with_shuffled_head(&fitted, (1, points), &population, &mut random).expect("it runs");
@@ -457,7 +457,7 @@ mod tests {
         // Σ_k A[k, i] looks at no weight of the head.
         let energy = |subject: &Subject| {
             let mut session = subject.cuts.session().expect("buffers");
-            let values = subject.cuts.run(&mut session, &prepared.spectra[0]).expect("it runs");
+            let values = subject.cuts.run(&mut session, &preprocessed.spectra[0]).expect("it runs");
             let layer = values.layers().expect("layers")[0];
             let ones = vec![1.0; layer.activation.len()];
             by_cell(Method::GradCam1d, layer.activation, &ones, subject.parts[0].spread.cells()).expect("one run")
@@ -465,8 +465,8 @@ mod tests {
         assert_eq!(rank_correlation(&energy(&own), &energy(&other)), Some(1.0));
         let mut map = |subject: &Subject| {
             let mut asking = subject.ask().expect("buffers");
-            let spectrum = &prepared.spectra[0];
-            let found = asking.explain(Method::GradCam1d, prepared.explained[0], spectrum, &segments, &mut random);
+            let spectrum = &preprocessed.spectra[0];
+            let found = asking.explain(Method::GradCam1d, preprocessed.explained[0], spectrum, &segments, &mut random);
             found.expect("it runs").segments
         };
         let correlation = rank_correlation(&map(&own), &map(&other)).expect("both vary");

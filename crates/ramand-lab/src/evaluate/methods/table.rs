@@ -7,7 +7,7 @@ use super::material::{Material, TRUTH_SHARE};
 use super::measures::{mean, rank_correlation};
 use super::method::Method;
 use super::subject::STEPS;
-use super::trial::{Effort, Figures, Kind, Trial, steps, trial};
+use super::trial::{Effort, Figures, NetworkKind, Trial, steps, trial};
 use crate::evaluate::document::{Cell, Column, Content, Document, Readers, Section, Table};
 use crate::train::{Progress, in_parallel};
 
@@ -26,9 +26,9 @@ pub struct Compared {
 
 /// How the table is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct ComparisonPlan {
     /// Kinds of networks, a table each.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<NetworkKind>,
     /// One network of each kind is trained from each.
     pub seeds: Vec<u64>,
     /// How much is measured.
@@ -37,7 +37,7 @@ pub struct Plan {
     pub threads: usize,
 }
 
-impl Plan {
+impl ComparisonPlan {
     /// Steps of a progress bar.
     pub fn steps(&self, tasks: &[Compared]) -> u64 {
         let each = tasks.iter().map(|task| steps(&task.material.request, task.samples));
@@ -49,7 +49,7 @@ impl Plan {
 ///
 /// # Errors
 /// The first failure of a training or a run, or [`crate::train::TrainError::Interrupted`] when `progress` was told to stop.
-pub fn compare(tasks: &[Compared], plan: &Plan, progress: &Progress) -> Result<Document, MethodsError> {
+pub fn compare(tasks: &[Compared], plan: &ComparisonPlan, progress: &Progress) -> Result<Document, MethodsError> {
     let mut jobs = Vec::new();
     for task in tasks {
         for &kind in &plan.kinds {
@@ -64,7 +64,7 @@ pub fn compare(tasks: &[Compared], plan: &Plan, progress: &Progress) -> Result<D
     let mut sections = vec![definitions()];
     for task in tasks {
         let by_kind = of_task.next().unwrap_or_default().chunks(plan.seeds.len());
-        let kinds: Vec<(Kind, &[Trial])> = plan.kinds.iter().copied().zip(by_kind).collect();
+        let kinds: Vec<(NetworkKind, &[Trial])> = plan.kinds.iter().copied().zip(by_kind).collect();
         sections.push(section(task, &kinds));
     }
     let seeds: Vec<String> = plan.seeds.iter().map(ToString::to_string).collect();
@@ -164,7 +164,7 @@ fn definitions() -> Section {
     }
 }
 
-fn section(task: &Compared, kinds: &[(Kind, &[Trial])]) -> Section {
+fn section(task: &Compared, kinds: &[(NetworkKind, &[Trial])]) -> Section {
     let (figure, unit) = match task.material.request.task {
         Task::Regression => ("root mean square error", format!(" {}", task.material.request.unit)),
         Task::Classification => ("accuracy", String::new()),
@@ -212,7 +212,7 @@ const MEASURES: [(&str, &str, Measure); 6] = [
     ("head_randomised", "head randomised", |figures| figures.randomised),
 ];
 
-fn table(kind: Kind, trials: &[Trial]) -> Table {
+fn table(kind: NetworkKind, trials: &[Trial]) -> Table {
     let mut columns = vec![Column::new("method", kind.name)];
     columns.extend(MEASURES.iter().map(|(key, title, _)| Column::new(*key, *title)));
     let others = [

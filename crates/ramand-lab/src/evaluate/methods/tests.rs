@@ -1,17 +1,18 @@
 //! The whole table on tasks that take seconds.
 
-use ramand_core::preprocess::{Baseline, Normalise, Pipeline, Step, Whittaker};
+use ramand_core::preprocess::{Baseline, Normalise, Pipeline, PipelineStep, Whittaker};
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use ramand_model::manifest::Task;
 use ramand_sim::dataset::Recipe;
 
-use super::material::Prepared;
+use super::material::Preprocessed;
 use super::method::Method;
-use super::trial::{Effort, Kind, Trial, trial};
+use super::trial::{Effort, NetworkKind, Trial, trial};
 use super::*;
 use crate::evaluate::document::{Cell, Document};
 use crate::train::{
-    CONFIDENCE, Fitted, Head, Preparation, Progress, Provenance, Reference, Request, Skip, Split, TrainError, fit,
+    CONFIDENCE, Fitted, Head, Preprocessing, Progress, Provenance, Reference, Skip, Split, TrainError, TrainingRequest,
+    fit,
 };
 
 /// Steps that are enough to leave zero.
@@ -19,19 +20,23 @@ const STEPS: usize = 20;
 /// Samples that are explained.
 const EXPLAINED: usize = 4;
 
-fn request(task: Task, target: &str, normalise: Normalise, reference: Reference) -> Request {
+fn request(task: Task, target: &str, normalise: Normalise, reference: Reference) -> TrainingRequest {
     let axis = ShiftAxis::even(RamanShift::from_per_cm(1200.0), RamanShift::from_per_cm(1700.0), 64);
     let whittaker = Whittaker { lambda: 1e4, tolerance: 1e-3, iterations_max: 20 };
-    let steps =
-        vec![Step::Dark, Step::Resample, Step::Baseline(Baseline::Arpls(whittaker)), Step::Normalise(normalise)];
+    let steps = vec![
+        PipelineStep::Dark,
+        PipelineStep::Resample,
+        PipelineStep::Baseline(Baseline::Arpls(whittaker)),
+        PipelineStep::Normalise(normalise),
+    ];
     let pipeline = Pipeline::new(axis.expect("increasing").into(), steps, Vec::new()).expect("valid");
-    Request {
+    TrainingRequest {
         name: "a test".into(),
         version: String::new(),
         task,
         target: target.into(),
         unit: "%".into(),
-        preparations: vec![Preparation { name: "test".into(), pipeline }],
+        preprocessings: vec![Preprocessing { name: "test".into(), pipeline }],
         skips: vec![Skip::None],
         networks: 1,
         bands: Vec::new(),
@@ -54,7 +59,7 @@ fn request(task: Task, target: &str, normalise: Normalise, reference: Reference)
     }
 }
 
-fn simulated(recipe: &str, samples: usize, request: Request) -> Material {
+fn simulated(recipe: &str, samples: usize, request: TrainingRequest) -> Material {
     let mut recipe = Recipe::load(recipe).expect("built in");
     recipe.replicates = 2;
     Material::simulated(recipe, samples, EXPLAINED, 1, request).expect("simulated")
@@ -71,14 +76,14 @@ fn kinds() -> Material {
 }
 
 /// A network after so many steps, and the spectra to explain.
-pub(super) fn fitted(material: &Material, skip: Skip, head: Head, steps: usize) -> (Fitted, Prepared) {
-    let request = Request { skips: vec![skip], steps, ..material.request.clone() };
+pub(super) fn fitted(material: &Material, skip: Skip, head: Head, steps: usize) -> (Fitted, Preprocessed) {
+    let request = TrainingRequest { skips: vec![skip], steps, ..material.request.clone() };
     let fitted = fit(&material.training, &request, head, &Progress::default()).expect("it trains");
-    let prepared = material.prepare(&fitted.labels, &fitted.reference_rows).expect("it prepares");
-    (fitted, prepared)
+    let preprocessed = material.preprocess(&fitted.labels, &fitted.reference_rows).expect("it prepares");
+    (fitted, preprocessed)
 }
 
-fn tried(material: &Material, kind: Kind) -> Trial {
+fn tried(material: &Material, kind: NetworkKind) -> Trial {
     trial(material, kind, 7, Effort { subsets: 8 }, &Progress::default()).expect("it runs")
 }
 
@@ -104,7 +109,7 @@ fn nothing_of_a_sample_that_is_explained_is_trained_on() {
 #[test]
 fn what_the_maps_must_be_they_are() {
     for material in [quantity(), kinds()] {
-        for kind in Kind::ALL {
+        for kind in NetworkKind::ALL {
             let trial = tried(&material, kind);
             let what = format!("{}, {}", material.title, kind.name);
             let of = |method| figures(&trial, method);
@@ -153,8 +158,12 @@ fn without_times(document: Document) -> Document {
 #[test]
 fn the_same_plan_gives_the_same_table_on_any_number_of_threads() {
     let tasks = [Compared { key: "quantity", title: "Quantity", material: quantity(), samples: EXPLAINED }];
-    let plan =
-        |threads| Plan { kinds: Kind::ALL[..2].to_vec(), seeds: vec![1, 2], effort: Effort { subsets: 4 }, threads };
+    let plan = |threads| ComparisonPlan {
+        kinds: NetworkKind::ALL[..2].to_vec(),
+        seeds: vec![1, 2],
+        effort: Effort { subsets: 4 },
+        threads,
+    };
     let progress = Progress::default();
     let one = compare(&tasks, &plan(1), &progress).expect("it runs");
     assert_eq!(progress.steps(), plan(1).steps(&tasks), "the bar ends where it should");
@@ -172,7 +181,8 @@ fn an_interruption_ends_it() {
     let progress = Progress::default();
     progress.interrupt();
     let tasks = [Compared { key: "quantity", title: "Quantity", material: quantity(), samples: EXPLAINED }];
-    let plan = Plan { kinds: Kind::ALL.to_vec(), seeds: vec![1], effort: Effort { subsets: 4 }, threads: 2 };
+    let plan =
+        ComparisonPlan { kinds: NetworkKind::ALL.to_vec(), seeds: vec![1], effort: Effort { subsets: 4 }, threads: 2 };
     let ended = compare(&tasks, &plan, &progress).expect_err("interrupted");
     assert!(matches!(ended, MethodsError::Train(TrainError::Interrupted)), "{ended}");
 }

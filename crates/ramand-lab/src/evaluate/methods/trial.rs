@@ -9,12 +9,12 @@ use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
 use super::error::MethodsError;
-use super::material::{Material, Prepared};
+use super::material::{Material, Preprocessed};
 use super::measures::{area, completeness_error, mean, order, rank_correlation, relevance_mass, sensitivity};
 use super::method::Method;
 use super::segments::Segments;
 use super::subject::{Asking, Explanation, Subject};
-use crate::train::{Head, Progress, Request, Skip, fit};
+use crate::train::{Head, Progress, Skip, TrainingRequest, fit};
 
 /// Sizes of the sets of sensitivity-n, evenly between one band and [`SET_MAX`] of all.
 const SET_SIZES: usize = 5;
@@ -23,7 +23,7 @@ const SET_MAX: f64 = 0.8;
 
 /// What kind of network is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kind {
+pub struct NetworkKind {
     /// Name of its table.
     pub key: &'static str,
     /// In words.
@@ -34,7 +34,7 @@ pub struct Kind {
     pub skip: Skip,
 }
 
-impl Kind {
+impl NetworkKind {
     /// In the order of the tables.
     pub const ALL: [Self; 3] = [
         Self { key: "alone", name: "network alone", head: Head::Flat, skip: Skip::None },
@@ -89,7 +89,7 @@ pub(super) struct Trial {
 }
 
 /// Steps that [`trial`] reports to its progress, for this many explained samples.
-pub(super) fn steps(request: &Request, samples: usize) -> usize {
+pub(super) fn steps(request: &TrainingRequest, samples: usize) -> usize {
     request.steps + samples * (Method::ALL.len() + 1)
 }
 
@@ -99,28 +99,28 @@ pub(super) fn steps(request: &Request, samples: usize) -> usize {
 /// When the network cannot be trained or run, or `progress` was told to stop.
 pub(super) fn trial(
     material: &Material,
-    kind: Kind,
+    kind: NetworkKind,
     seed: u64,
     effort: Effort,
     progress: &Progress,
 ) -> Result<Trial, MethodsError> {
-    let request = Request { seed, skips: vec![kind.skip], ..material.request.clone() };
+    let request = TrainingRequest { seed, skips: vec![kind.skip], ..material.request.clone() };
     let fitted = fit(&material.training, &request, kind.head, progress)?;
-    let pipeline = &request.preparations[0].pipeline;
+    let pipeline = &request.preprocessings[0].pipeline;
     let shape = (pipeline.channels(), pipeline.axis().len());
-    let prepared = material.prepare(&fitted.labels, &fitted.reference_rows)?;
-    let population: Vec<&[f32]> = prepared.population.iter().map(Vec::as_slice).collect();
+    let preprocessed = material.preprocess(&fitted.labels, &fitted.reference_rows)?;
+    let population: Vec<&[f32]> = preprocessed.population.iter().map(Vec::as_slice).collect();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let subject = Subject::new(&fitted, shape, &population)?;
     let other = Subject::with_shuffled_head(&fitted, shape, &population, &mut random)?;
     let segments = Segments::new(shape.1, subject.receptive_field());
     let (mut asking, mut other) = (subject.ask()?, other.ask()?);
 
-    let quality = quality(&mut asking, &prepared, request.task)?;
+    let quality = quality(&mut asking, &preprocessed, request.task)?;
     let mut collected: Vec<Collected> = vec![Collected::default(); Method::ALL.len()];
     let mut sample_before = None;
-    for (index, &sample) in prepared.samples.iter().enumerate() {
-        let (spectrum, explained) = (&prepared.spectra[index][..], prepared.explained[index]);
+    for (index, &sample) in preprocessed.samples.iter().enumerate() {
+        let (spectrum, explained) = (&preprocessed.spectra[index][..], preprocessed.explained[index]);
         let is_replicate = sample_before == Some(sample);
         if is_replicate {
             for (method, collected) in Method::ALL.into_iter().zip(&mut collected) {
@@ -148,14 +148,14 @@ pub(super) fn trial(
             let of_size = |(sets, changes): (&Vec<Vec<usize>>, &Vec<f64>)| sensitivity(&found.segments, sets, changes);
             collected.sensitivity.push(mean(sets.0.iter().zip(&changes).map(of_size)));
             view.curves(&mut asking, &found, &shuffled, collected)?;
-            if let Some(differs) = &prepared.differs[index] {
+            if let Some(differs) = &preprocessed.differs[index] {
                 collected.relevance_mass.push(relevance_mass(&found.points, differs));
             }
             collected.replicate(sample, found.segments);
             progress.step()?;
         }
     }
-    let truths: Vec<f64> = prepared
+    let truths: Vec<f64> = preprocessed
         .differs
         .iter()
         .flatten()
@@ -172,9 +172,9 @@ pub(super) fn trial(
 }
 
 /// Root mean square error of a quantity, share of kinds named rightly.
-fn quality(asking: &mut Asking<'_>, prepared: &Prepared, task: Task) -> Result<f64, MethodsError> {
+fn quality(asking: &mut Asking<'_>, preprocessed: &Preprocessed, task: Task) -> Result<f64, MethodsError> {
     let mut sum = 0.0;
-    for (spectrum, &truth) in prepared.spectra.iter().zip(&prepared.truth) {
+    for (spectrum, &truth) in preprocessed.spectra.iter().zip(&preprocessed.truth) {
         let outputs = asking.outputs(spectrum)?;
         sum += match task {
             Task::Regression => (f64::from(outputs[0]) - truth).powi(2),
@@ -184,7 +184,7 @@ fn quality(asking: &mut Asking<'_>, prepared: &Prepared, task: Task) -> Result<f
             }
         };
     }
-    let mean = sum / prepared.spectra.len() as f64;
+    let mean = sum / preprocessed.spectra.len() as f64;
     Ok(if task == Task::Regression { mean.sqrt() } else { mean })
 }
 

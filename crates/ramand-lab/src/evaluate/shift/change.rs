@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ramand_core::decide::{signal_counts, signal_to_noise};
-use ramand_core::preprocess::{Baseline, LAMBDA_RANGE, Pipeline, Step, Whittaker, Workspace};
+use ramand_core::preprocess::{Baseline, LAMBDA_RANGE, Pipeline, PipelineStep, Whittaker, Workspace};
 use ramand_core::spectrum::RawSpectrum;
 use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -104,10 +104,14 @@ fn bands(spectrum: &RawSpectrum) -> Vec<f64> {
     let lambda = BASELINE_LAMBDA * (BASELINE_STEP_PER_CM / step_per_cm).powi(4);
     let lambda = lambda.clamp(*LAMBDA_RANGE.start(), *LAMBDA_RANGE.end());
     let arpls = Whittaker { lambda, tolerance: 1e-3, iterations_max: 50 };
-    Pipeline::new(Arc::clone(axis), vec![Step::Resample, Step::Baseline(Baseline::Arpls(arpls))], Vec::new())
-        .ok()
-        .and_then(|pipeline| pipeline.before_normalise(spectrum, &mut Workspace::default()).ok())
-        .unwrap_or_else(|| vec![0.0; shifts.len()])
+    Pipeline::new(
+        Arc::clone(axis),
+        vec![PipelineStep::Resample, PipelineStep::Baseline(Baseline::Arpls(arpls))],
+        Vec::new(),
+    )
+    .ok()
+    .and_then(|pipeline| pipeline.before_normalise(spectrum, &mut Workspace::default()).ok())
+    .unwrap_or_else(|| vec![0.0; shifts.len()])
 }
 
 /// The line through the neighbours, level outside; `points` ascend and are not empty.

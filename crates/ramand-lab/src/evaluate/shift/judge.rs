@@ -73,12 +73,12 @@ impl<'a> Judge<'a> {
         let light = change.of(raw, random);
         let changed =
             RawSpectrum::new(raw.axis().clone(), light, raw.dark().map(<[f32]>::to_vec), raw.origin().clone());
-        let prepared =
-            changed.ok().and_then(|changed| self.model.pipeline().prepare(&changed, &mut self.workspace).ok());
-        // What cannot be prepared is refused before any model sees it.
-        let Some(prepared) = prepared else { return Ok(Seen { refused: true, ..Seen::default() }) };
-        let judged = self.model.judge(&mut self.session, &prepared)?;
-        let applicability = self.model.gate().map(|gate| gate.assess(&prepared));
+        let preprocessed =
+            changed.ok().and_then(|changed| self.model.pipeline().preprocess(&changed, &mut self.workspace).ok());
+        // What cannot be preprocessed is refused before any model sees it.
+        let Some(preprocessed) = preprocessed else { return Ok(Seen { refused: true, ..Seen::default() }) };
+        let judged = self.model.judge(&mut self.session, &preprocessed)?;
+        let applicability = self.model.gate().map(|gate| gate.assess(&preprocessed));
         let completeness = (judged.attribution.completeness, judged.attribution.completeness_error);
         let verdict = verdict(Vec::new(), applicability.as_ref(), &judged.prediction, completeness, &self.rules);
         let conclusion =

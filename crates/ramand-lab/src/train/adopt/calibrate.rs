@@ -50,7 +50,7 @@ pub fn calibrate(
 ) -> Result<Trained, AdoptError> {
     let truth = truth(recording, adoption, &calibrating.target)?;
     let Trained { mut manifest, mut files } = adopt(bytes, recording, adoption)?;
-    let data = Dataset::prepare(recording, &adoption.pipeline, truth, adoption.samples(recording)?)?;
+    let data = Dataset::preprocess(recording, &adoption.pipeline, truth, adoption.samples(recording)?)?;
     let rows = predictions(&manifest, &files, &data)?;
 
     let mut fitted = None;
@@ -117,7 +117,7 @@ fn predictions(
     let parts = partition(data, &everything, FOLDS, &mut random(SEED, Purpose::Splitting { repeat: 0 }));
     for (fold, part) in parts.into_iter().enumerate() {
         for spectrum in part.held_out {
-            let prediction = network.run(&mut session, data.prepared(spectrum))?.y()?.to_vec();
+            let prediction = network.run(&mut session, data.preprocessed(spectrum))?.y()?.to_vec();
             if prediction.iter().any(|value| !value.is_finite()) {
                 return Err(AdoptError::NotFinite { what: format!("spectrum {spectrum} of the given ones") });
             }

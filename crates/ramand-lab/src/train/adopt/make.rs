@@ -31,13 +31,13 @@ const NOT_EVALUATED: &str = "not evaluated here";
 ///
 /// # Errors
 /// When the network cannot be differentiated or does not fit axis, task and labels, or a row of the recording cannot be
-/// prepared.
+/// preprocessed.
 pub fn adopt(bytes: &[u8], recording: &Recording, adoption: &Adoption) -> Result<Trained, AdoptError> {
     let cut = CutNetwork::of(bytes, adoption)?;
 
     let (rows, labelled) = adoption.reference.rows(recording)?;
     let data = unlabelled(recording, adoption)?;
-    let spectra: Vec<&[f32]> = rows.iter().map(|&row| data.prepared(row)).collect();
+    let spectra: Vec<&[f32]> = rows.iter().map(|&row| data.preprocessed(row)).collect();
     let network = response::load(&cut, data.shape())?;
     let means = response::means(&network, &cut, &spectra)?;
     let graph = Graph::new(&cut.formed.model)?;
@@ -91,7 +91,7 @@ pub fn adopt(bytes: &[u8], recording: &Recording, adoption: &Adoption) -> Result
 fn unlabelled<'a>(recording: &'a Recording, adoption: &'a Adoption) -> Result<Dataset<'a>, TrainError> {
     let samples = adoption.samples(recording)?;
     let truth = Truth::Values(vec![0.0; recording.spectra.len()]);
-    Dataset::prepare(recording, &adoption.pipeline, truth, samples)
+    Dataset::preprocess(recording, &adoption.pipeline, truth, samples)
 }
 
 fn population(labelled: Option<String>) -> String {

@@ -1,6 +1,6 @@
 //! Adopting: a deployable bundle of a network that was trained elsewhere.
 //!
-//! The network gets its gradient and a bundle's form; reference spectra, prepared by the bundle's pipeline, give the
+//! The network gets its gradient and a bundle's form; reference spectra, preprocessed by the bundle's pipeline, give the
 //! reference maps and the gate. How well the network predicts is not evaluated here, and the bundle says so.
 
 mod adoption;

@@ -7,7 +7,7 @@ use onnx_gradient::onnx::{GraphProto, ModelProto};
 use onnx_gradient::proto::{self, integers, ints, node, value};
 use onnx_gradient::{ACTIVATION, GRADIENT, GradientError, Seed, Target, attach};
 use ramand_core::outcome::{Completeness, Prediction};
-use ramand_core::preprocess::{Normalise, Pipeline, Step, Workspace};
+use ramand_core::preprocess::{Normalise, Pipeline, PipelineStep, Workspace};
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use ramand_model::Model;
 use ramand_model::manifest::{CompletenessRecord, Task};
@@ -46,9 +46,12 @@ fn recording(count: usize) -> Recording {
 
 fn adoption(labels: &[&str], points: usize, channels: usize) -> Adoption {
     let axis = ShiftAxis::even(RamanShift::from_per_cm(800.0), RamanShift::from_per_cm(1800.0), points);
-    let each = if channels == 1 { Vec::new() } else { vec![vec![Step::Normalise(Normalise::Max)]; channels] };
-    let common =
-        if channels == 1 { vec![Step::Resample, Step::Normalise(Normalise::Snv)] } else { vec![Step::Resample] };
+    let each = if channels == 1 { Vec::new() } else { vec![vec![PipelineStep::Normalise(Normalise::Max)]; channels] };
+    let common = if channels == 1 {
+        vec![PipelineStep::Resample, PipelineStep::Normalise(Normalise::Snv)]
+    } else {
+        vec![PipelineStep::Resample]
+    };
     Adoption {
         name: "adopted".into(),
         version: "1.0.0".into(),
@@ -128,8 +131,8 @@ fn check(name: &str, model: &ModelProto, adoption: &Adoption, targets: usize, ex
     assert!(model.gate().is_some(), "{name}: 24 spectra make a gate");
     let mut session = model.session().expect("buffers");
     for raw in recording.raw_spectra().take(3) {
-        let prepared = model.pipeline().prepare(&raw, &mut Workspace::default()).expect("it covers the axis");
-        let attribution = model.judge(&mut session, &prepared).expect("an answer").attribution;
+        let preprocessed = model.pipeline().preprocess(&raw, &mut Workspace::default()).expect("it covers the axis");
+        let attribution = model.judge(&mut session, &preprocessed).expect("an answer").attribution;
         assert_eq!(attribution.map.len(), POINTS, "{name}");
         match expected {
             CompletenessRecord::Exact => {
@@ -175,8 +178,8 @@ fn every_form_of_input_is_taken() {
         let adoption = adoption(&[], POINTS, channels);
         let model = check(name, model, &adoption, 1, CompletenessRecord::Reported);
         let raw = recording(24).raw_spectra().next().expect("a spectrum");
-        let prepared = model.pipeline().prepare(&raw, &mut Workspace::default()).expect("prepared");
-        match model.judge(&mut model.session().expect("buffers"), &prepared).expect("an answer").prediction {
+        let preprocessed = model.pipeline().preprocess(&raw, &mut Workspace::default()).expect("prepared");
+        match model.judge(&mut model.session().expect("buffers"), &preprocessed).expect("an answer").prediction {
             Prediction::Value { value, .. } => value,
             Prediction::Class { .. } => panic!("a regression gives a value"),
         }
@@ -205,8 +208,8 @@ fn a_layer_with_its_channels_last_is_turned() {
     let plain = check("channels first", &network(Head::TwoLayers, 1, 1), &adoption, 1, CompletenessRecord::Reported);
     let map = |model: &Model| {
         let raw = recording(24).raw_spectra().nth(5).expect("a spectrum");
-        let prepared = model.pipeline().prepare(&raw, &mut Workspace::default()).expect("prepared");
-        model.judge(&mut model.session().expect("buffers"), &prepared).expect("an answer").attribution.map
+        let preprocessed = model.pipeline().preprocess(&raw, &mut Workspace::default()).expect("prepared");
+        model.judge(&mut model.session().expect("buffers"), &preprocessed).expect("an answer").attribution.map
     };
     for (turned, plain) in map(&turned).iter().zip(map(&plain)) {
         assert!((turned - plain).abs() <= 1e-5, "{turned} instead of {plain}");
@@ -230,8 +233,8 @@ fn outputs_that_cannot_share_a_walk_have_one_each() {
     let maps = [plain, mixing].map(|model| {
         let model = check("one by one", &model, &kinds, 1, CompletenessRecord::Reported);
         let raw = recording(24).raw_spectra().nth(7).expect("a spectrum");
-        let prepared = model.pipeline().prepare(&raw, &mut Workspace::default()).expect("prepared");
-        model.judge(&mut model.session().expect("buffers"), &prepared).expect("an answer").attribution.map
+        let preprocessed = model.pipeline().preprocess(&raw, &mut Workspace::default()).expect("prepared");
+        model.judge(&mut model.session().expect("buffers"), &preprocessed).expect("an answer").attribution.map
     });
     for (shared, own) in maps[0].iter().zip(&maps[1]) {
         assert!((shared - own).abs() <= 1e-5, "{own} instead of {shared}");
@@ -266,8 +269,8 @@ fn of_a_probability_the_score_before_it_is_explained() {
     let model = ending_in(network(Head::Average, 1, 1), "Sigmoid", 1);
     let found = check("sigmoid", &model, &yes_or_no, 1, CompletenessRecord::Exact);
     let raw = recording(24).raw_spectra().next().expect("a spectrum");
-    let prepared = found.pipeline().prepare(&raw, &mut Workspace::default()).expect("prepared");
-    let judgement = found.judge(&mut found.session().expect("buffers"), &prepared).expect("an answer");
+    let preprocessed = found.pipeline().preprocess(&raw, &mut Workspace::default()).expect("prepared");
+    let judgement = found.judge(&mut found.session().expect("buffers"), &preprocessed).expect("an answer");
     let Prediction::Class { scores, probabilities, .. } = judgement.prediction else { panic!("a class") };
     assert_eq!(scores[0], 0.0);
     assert!((probabilities[1] - 1.0 / (1.0 + (-scores[1]).exp())).abs() < 1e-6, "softmax of [0, z] is sigmoid of z");
@@ -344,8 +347,8 @@ fn what_cannot_be_deployed_says_what_to_do() {
         assert!(error.contains(expected), "{expected}: {error}");
     }
     let axis = ShiftAxis::even(RamanShift::from_per_cm(100.0), RamanShift::from_per_cm(1800.0), POINTS).expect("even");
-    let pipeline = Pipeline::new(Arc::new(axis), vec![Step::Resample], Vec::new()).expect("a pipeline");
+    let pipeline = Pipeline::new(Arc::new(axis), vec![PipelineStep::Resample], Vec::new()).expect("a pipeline");
     let error = adopt(&bytes(&one()), &recording(24), &Adoption { pipeline, ..quantity() }).expect_err("not covered");
-    assert!(matches!(error, AdoptError::Reference(TrainError::Prepare { line: 2, .. })), "{error}");
+    assert!(matches!(error, AdoptError::Reference(TrainError::Preprocess { line: 2, .. })), "{error}");
     assert!(ramand_core::failure::chain(&error).contains("790"), "{}", ramand_core::failure::chain(&error));
 }

@@ -29,11 +29,11 @@ fn intervals_cover_what_they_say_and_the_bundle_applies_them() {
     assert!(model.lacks().is_empty(), "{:?}", model.lacks());
     let mut session = model.session().expect("buffers");
     let raw = recording.raw_spectra().next().expect("spectra");
-    let prepared = model.pipeline().prepare(&raw, &mut Workspace::default()).expect("covered");
-    let judged = model.judge(&mut session, &prepared).expect("runs");
+    let preprocessed = model.pipeline().preprocess(&raw, &mut Workspace::default()).expect("covered");
+    let judged = model.judge(&mut session, &preprocessed).expect("runs");
     let Prediction::Value { value, interval: Some(interval), .. } = judged.prediction else { panic!("an interval") };
     assert_eq!(interval.upper, value + half_width as f32);
-    let p_value = model.gate().expect("a gate").assess(&prepared).p_value.expect("scores");
+    let p_value = model.gate().expect("a gate").assess(&preprocessed).p_value.expect("scores");
     assert!(p_value > 0.01, "a training spectrum is like the training's: {p_value}");
 }
 
@@ -52,8 +52,8 @@ fn what_is_unlike_the_training_set_has_the_smallest_p_value() {
     }
     let strange = ramand_recording::Recording { spectra: raw, ..recording };
     let raw = strange.raw_spectra().next().expect("spectra");
-    let prepared = model.pipeline().prepare(&raw, &mut Workspace::default()).expect("covered");
-    let p_value = model.gate().expect("a gate").assess(&prepared).p_value.expect("scores");
+    let preprocessed = model.pipeline().preprocess(&raw, &mut Workspace::default()).expect("covered");
+    let p_value = model.gate().expect("a gate").assess(&preprocessed).p_value.expect("scores");
     assert!((p_value - 1.0 / 121.0).abs() < 1e-6, "{p_value}");
 }
 

@@ -2,7 +2,7 @@
 
 /// A material whose bands ASTM E1840 tabulates: averages of several laboratories, cm⁻¹ in air.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Material {
+pub enum ReferenceMaterial {
     /// The plastic: a beaker's lid will do.
     Polystyrene,
     /// 4-acetamidophenol, a tablet's active ingredient.
@@ -21,7 +21,7 @@ const ACETAMINOPHEN: [f64; 24] = [
     1371.5, 1515.1, 1561.6, 1648.4, 2931.1, 3064.6, 3102.4, 3326.6,
 ];
 
-impl Material {
+impl ReferenceMaterial {
     /// Every material.
     pub const ALL: [Self; 3] = [Self::Polystyrene, Self::Acetaminophen, Self::Cyclohexane];
 
@@ -55,9 +55,9 @@ mod tests {
 
     #[test]
     fn tables_ascend_and_names_lead_back() {
-        for material in Material::ALL {
+        for material in ReferenceMaterial::ALL {
             assert!(material.lines_per_cm().is_sorted());
-            assert_eq!(Material::named(material.name()), Some(material));
+            assert_eq!(ReferenceMaterial::named(material.name()), Some(material));
         }
     }
 }
