@@ -80,7 +80,9 @@ fn ruled(source: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_table_of_rules_is_the_codes() {
-    let source = |name: &str| std::fs::read_to_string(root().join("src/gradient/ops").join(name)).expect("the source");
+    let source = |name: &str| {
+        std::fs::read_to_string(root().join("crates/onnx-gradient/src/ops").join(name)).expect("the source")
+    };
     let code: BTreeSet<String> = ["mod.rs", "fold.rs"].into_iter().flat_map(|name| ruled(&source(name))).collect();
     let page = page();
     let table = page.split("| operators | rule |").nth(1).expect("the page has the table").split("\n\n").next();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::networks::{Convolution, Head, Network, Residual, residual};
 use onnx_gradient::onnx::ModelProto;
-use onnx_gradient::proto::{self, int, ints};
+use onnx_gradient::proto::{int, ints};
 use onnx_gradient::{
     Attached, CLASS_INDEX, COTANGENT, GradientError, Graph, MapOf, Positions, Role, Seed, Target, Tensor, attach,
     attach_map, auto_layer, earlier_layer, explained, find_layer, fix_shape, layers,
