@@ -76,9 +76,9 @@ impl AttachedTarget {
 }
 
 /// Attaches ∂`output`/∂target for every target by reverse accumulation: each node on the way turns the cotangents of its
-/// outputs into those of its operands, the vector-Jacobian product, and where a value is read more than once its cotangents are added (Griewank and
-/// Walther, *Evaluating Derivatives*, 2008, chapter 3). Every target is held fixed while differentiating by another, so that targets
-/// may lie behind one another (a skip from the input, and the trunk).
+/// outputs into those of its operands, the vector-Jacobian product, and where a value is read more than once its cotangents are
+/// added (Griewank and Walther, *Evaluating Derivatives*, 2008, chapter 3). Every target is held fixed while differentiating by
+/// another, so that targets may lie behind one another (a skip from the input, and the trunk).
 ///
 /// `output` has a batch of size 1; its other elements are the outputs. Of the new inputs, outputs and nodes, all but the
 /// names in `targets` and the seed's own input begin with `grad/`. What the file leaves open of its inputs' batch is 1

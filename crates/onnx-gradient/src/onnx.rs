@@ -5,7 +5,7 @@
 //! ONNX they mean the same as nothing.
 
 #![expect(missing_docs, reason = "the comments of the format's definition are the documentation")]
-#![allow(clippy::allow_attributes, clippy::all, reason = "made by a program")]
+#![allow(clippy::allow_attributes, clippy::all, reason = "a program wrote them")]
 
 pub use buffa::{EnumValue, Enumeration, MessageField};
 

@@ -283,7 +283,7 @@ impl Operator for ArgMax {
 
 /// ONNX's numbers for the element types that are understood.
 fn element_of(node: &Node, data_type: i64) -> Result<Element, GradientError> {
-    let known = i32::try_from(data_type).ok().and_then(|data_type| DataType::from_i32(data_type));
+    let known = i32::try_from(data_type).ok().and_then(DataType::from_i32);
     match known {
         Some(DataType::Float | DataType::Double) => Ok(Element::Float),
         Some(DataType::Int32 | DataType::Int64) => Ok(Element::Integer),
