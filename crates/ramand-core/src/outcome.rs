@@ -34,7 +34,7 @@ pub struct Interval {
     pub confidence: f32,
 }
 
-/// The kinds that hold the true one with a stated confidence: none, one or several.
+/// The classes that hold the true one with a stated confidence: none, one or several.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelSet {
     /// Indices into the labels, ascending.
@@ -46,9 +46,9 @@ pub struct LabelSet {
 /// What a model says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Prediction {
-    /// One of several kinds.
+    /// One of several classes.
     Class {
-        /// All the kinds the model knows.
+        /// All the classes the model knows.
         labels: Arc<[String]>,
         /// The network's raw outputs, one per label: what the explanation adds up to.
         scores: Vec<f32>,
@@ -279,8 +279,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// The kind that may be used as the answer: of a prediction that stands, and that no other kind could be as well. `None`
-    /// where the spectrum is refused, the kind is ambiguous, or the model gives a quantity.
+    /// The class that may be used as the answer: of a prediction that stands, and that no other class could be as well. `None`
+    /// where the spectrum is refused, the class is ambiguous, or the model gives a quantity.
     pub fn named(&self) -> Option<&str> {
         let conclusion = self.conclusion.as_ref().filter(|_| self.verdict.decision != Decision::Invalid)?;
         let Prediction::Class { labels, best, set, .. } = &conclusion.prediction else { return None };
@@ -288,7 +288,7 @@ impl Finding {
         labels.get(*best).filter(|_| alone).map(String::as_str)
     }
 
-    /// The kinds that a prediction that stands leaves possible, the likeliest first; none where the spectrum is refused or the
+    /// The classes that a prediction that stands leaves possible, the likeliest first; none where the spectrum is refused or the
     /// model gives a quantity.
     pub fn possible(&self) -> Vec<&str> {
         let stands = self.conclusion.as_ref().filter(|_| self.verdict.decision != Decision::Invalid);

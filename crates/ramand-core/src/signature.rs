@@ -6,6 +6,7 @@ use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind};
+use crate::hex::hex;
 
 /// Bytes of a signature.
 pub const SIGNATURE_BYTES: usize = 64;
@@ -51,7 +52,7 @@ pub struct KeyId([u8; 8]);
 
 impl std::fmt::Display for KeyId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 

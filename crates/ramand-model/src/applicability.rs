@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 const ROUNDING: f64 = 1e-5;
 /// Columns of a table of scores: the score and the sample.
 const SCORE_COLUMNS: usize = 2;
-/// The same of a classification, with the kind.
+/// The same of a classification, with the class.
 const CLASS_COLUMNS: usize = 3;
 
 /// `[gate]`
@@ -35,7 +35,7 @@ pub struct GateRecord {
     /// The p-values' part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scores: Option<ScoresRecord>,
-    /// Where kinds lie among their canonical variates; classification only.
+    /// Where classes lie among their canonical variates; classification only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variates: Option<VariatesRecord>,
     /// What earlier versions wrote in the place of `variates`.
@@ -66,13 +66,13 @@ pub struct VariatesRecord {
     pub file: String,
     /// Its SHA-256, hexadecimal.
     pub sha256: String,
-    /// `.npy` file, [labels + labels · variates, variates]: the mean of each kind, then the whitening of each.
+    /// `.npy` file, [labels + labels · variates, variates]: the mean of each class, then the whitening of each.
     pub kinds: String,
     /// Its SHA-256, hexadecimal.
     pub kinds_sha256: String,
     /// How many variates.
     pub count: usize,
-    /// The squared distance that held-out samples of a kind reach, in the order of the labels.
+    /// The squared distance that held-out samples of a class reach, in the order of the labels.
     pub limits: Vec<f64>,
 }
 
@@ -84,8 +84,8 @@ pub struct FormerClassesRecord {}
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConformalRecord {
-    /// `.npy` file of out-of-fold scores: [spectra · repeats, 2] of |prediction − truth| and sample, or for kinds
-    /// [spectra · repeats, 3] of ln((1 − p) / p) of the true kind, sample and kind.
+    /// `.npy` file of out-of-fold scores: [spectra · repeats, 2] of |prediction − truth| and sample, or for classes
+    /// [spectra · repeats, 3] of ln((1 − p) / p) of the true class, sample and class.
     pub file: String,
     /// Its SHA-256, hexadecimal.
     pub sha256: String,
@@ -99,10 +99,10 @@ pub struct ConformalRecord {
     /// The largest ln((1 − p) / p) that belongs to a set, in the order of the labels; classification.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Vec<f64>>,
-    /// Whether each kind has a limit of its own.
+    /// Whether each class has a limit of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_kind: Option<bool>,
-    /// Whether the likeliest kind belongs to every set: where the gate refuses what is none of the kinds; classification.
+    /// Whether the likeliest class belongs to every set: where the gate refuses what is none of the classes; classification.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub likeliest: Option<bool>,
     /// Why there is neither interval nor set.
@@ -125,7 +125,7 @@ pub enum ApplicabilityError {
         #[source]
         source: CalibrationError,
     },
-    /// A table of another size, or with numbers that are no sample or kind.
+    /// A table of another size, or with numbers that are no sample or class.
     #[error("{file} has {found}, expected {expected}")]
     Table {
         /// Which file.
@@ -180,7 +180,7 @@ pub struct Confidence {
 pub enum ConfidenceSpread {
     /// Half the width of an interval.
     HalfWidth(f64),
-    /// The largest ln((1 − p) / p) of each kind.
+    /// The largest ln((1 − p) / p) of each class.
     Limits(Vec<f64>),
 }
 
@@ -277,7 +277,7 @@ fn columns<'a, const COLUMNS: usize>(
     Ok(rows.iter().map(|row| row.map(f64::from)))
 }
 
-/// A number of a sample or kind.
+/// A number of a sample or class.
 fn index(file: &str, value: f64) -> Result<usize, ApplicabilityError> {
     // f32 counts exactly this far.
     const INDEX_MAX: f64 = 16_777_216.0;

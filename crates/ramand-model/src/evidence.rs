@@ -107,7 +107,7 @@ pub struct MetricsRecord {
     /// With labels permuted among the samples: the median over permutations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_permuted: Option<f64>,
-    /// Of always naming the most frequent kind.
+    /// Of always naming the most frequent class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_majority: Option<f64>,
     /// Share of held-out spectra whose interval or set, made of the scores of other folds, held the truth; as the following, the
@@ -117,10 +117,10 @@ pub struct MetricsRecord {
     /// Mean width of these intervals, in the output's unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interval_width: Option<f64>,
-    /// Mean number of kinds in these sets.
+    /// Mean number of classes in these sets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_size: Option<f64>,
-    /// Share of these sets that name exactly one kind.
+    /// Share of these sets that name exactly one class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_single: Option<f64>,
     /// Share of these sets that name none.
@@ -136,10 +136,10 @@ pub struct MetricsRecord {
     /// that they name differently.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_spread: Option<f64>,
-    /// Share of the spectra of each kind that were named rightly, in the order of the labels.
+    /// Share of the spectra of each class that were named rightly, in the order of the labels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recall: Vec<f64>,
-    /// Spectra over all repeats: a row per true kind, a column per predicted one, in the order of the labels.
+    /// Spectra over all repeats: a row per true class, a column per predicted one, in the order of the labels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
     /// 95 % bootstrap intervals over samples, by the key of the figure; of `recall`, by `recall <label>`.

@@ -88,7 +88,7 @@ struct HalfWidth {
 struct SetRule {
     /// One a label.
     limits: Vec<f64>,
-    /// Whether the likeliest kind belongs to every set.
+    /// Whether the likeliest class belongs to every set.
     likeliest: bool,
     confidence: f32,
 }

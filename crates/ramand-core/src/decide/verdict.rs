@@ -25,7 +25,7 @@ pub enum Ungated {
 /// What is held against a limit: the decision rule of JCGM 106:2012, sections 8.2 and 8.3.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Guard {
-    /// The value or the likeliest kind alone (simple acceptance). An interval that holds the limit, or an ambiguous kind, is a
+    /// The value or the likeliest class alone (simple acceptance). An interval that holds the limit, or an ambiguous class, is a
     /// remark.
     #[default]
     None,

@@ -74,14 +74,14 @@ pub enum Reason {
         /// The level.
         significance: f32,
     },
-    /// No kind conforms, or every one does.
+    /// No class conforms, or every one does.
     UnknownClass {
         /// How many conform: none or all.
         conforming: usize,
         /// Of the set.
         confidence: f32,
     },
-    /// More than one kind conforms.
+    /// More than one class conforms.
     Ambiguous {
         /// Which, and the one with the highest score if it is not among them.
         labels: Vec<String>,

@@ -59,7 +59,7 @@ pub(super) fn section(observations: &Observations, budget: &Result<Budget, Strin
         Err(because) => Err(because.clone()),
         Ok(_) if observations.rows.is_empty() => Err("no spectrum could be prepared".into()),
         Ok(Truth::Values(truth)) => Ok(quantity(observations, truth, budget)),
-        Ok(Truth::Classes(truth)) => Ok(kinds(observations, truth)),
+        Ok(Truth::Classes(truth)) => Ok(classes(observations, truth)),
     };
     let content = content.map(|mut content| {
         if seen == SeenBefore::InTraining {
@@ -141,34 +141,34 @@ fn quantity(observations: &Observations, truth: &[f64], budget: &Result<Budget, 
     Content { tables: vec![table(figures)], notes, ..Content::default() }
 }
 
-fn kinds(observations: &Observations, truth: &[Option<usize>]) -> Content {
+fn classes(observations: &Observations, truth: &[Option<usize>]) -> Content {
     let labels = &observations.labels;
     let best = |scores: &[f64]| {
         let higher = |best: usize, index: usize| if scores[index] > scores[best] { index } else { best };
         (0..scores.len()).fold(0, higher)
     };
-    // Right and all, by sample, of all kinds together and of each.
+    // Right and all, by sample, of all classes together and of each.
     let mut tally = vec![vec![[0.0; 2]; labels.len() + 1]; observations.samples];
     let mut confusion = vec![vec![0_usize; labels.len()]; labels.len()];
     for (row, class) in observations.rows.iter().zip(truth) {
         let Some(class) = *class else { continue };
         let named = best(&row.scores);
         confusion[class][named] += 1;
-        for kind in [0, class + 1] {
-            tally[row.sample][kind][0] += f64::from(u8::from(named == class));
-            tally[row.sample][kind][1] += 1.0;
+        for class in [0, class + 1] {
+            tally[row.sample][class][0] += f64::from(u8::from(named == class));
+            tally[row.sample][class][1] += 1.0;
         }
     }
-    let rate = |kind: usize, counts: &[u32]| {
+    let rate = |class: usize, counts: &[u32]| {
         let sums = tally.iter().zip(counts).fold([0.0; 2], |[right, all], (sample, &count)| {
-            let [one, other] = sample[kind];
+            let [one, other] = sample[class];
             [right + f64::from(count) * one, all + f64::from(count) * other]
         });
         sums[0] / sums[1]
     };
     let (once, draws) = (vec![1; observations.samples], draws(observations.samples));
-    let figure = |key, what: String, kind: usize| -> MeritFigure {
-        (key, what, rate(kind, &once), draws.interval(|counts| rate(kind, counts)))
+    let figure = |key, what: String, class: usize| -> MeritFigure {
+        (key, what, rate(class, &once), draws.interval(|counts| rate(class, counts)))
     };
     let mut figures = vec![figure("accuracy", "accuracy, share of spectra named rightly".into(), 0)];
     for (class, label) in labels.iter().enumerate() {

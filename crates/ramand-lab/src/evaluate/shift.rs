@@ -52,7 +52,7 @@ pub fn steps(recording: &Recording, unknown: Option<&Recording>, model: &Model) 
 }
 
 /// Shows `recording` again after each change, and `unknown`, spectra of something the model was never shown, as they are. Of a
-/// classification, spectra of `recording` whose kind is none of the model's are unknown too.
+/// classification, spectra of `recording` whose class is none of the model's are unknown too.
 ///
 /// # Errors
 /// Names the column or row that cannot be used; [`EvaluateError::Interrupted`] when `progress` was told to stop.

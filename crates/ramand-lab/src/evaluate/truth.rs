@@ -9,7 +9,7 @@ use ramand_recording::Recording;
 pub(super) enum Truth {
     /// In the output's unit, one per row.
     Values(Vec<f64>),
-    /// Index among the model's labels, one per row; `None` for a kind the model does not know.
+    /// Index among the model's labels, one per row; `None` for a class the model does not know.
     Classes(Vec<Option<usize>>),
 }
 

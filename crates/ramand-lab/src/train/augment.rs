@@ -25,7 +25,7 @@ impl Augmentation {
         Self { slope: 0.05, curvature: 0.03, noise: 0.01, shift_points: shift_points(step_per_cm) }
     }
 
-    /// For kinds, which may differ by less than a quantity's range does.
+    /// For classes, which may differ by less than a quantity's range does.
     pub(super) fn classification(step_per_cm: f64) -> Self {
         Self { slope: 0.01, curvature: 0.01, noise: 0.0005, shift_points: shift_points(step_per_cm) }
     }

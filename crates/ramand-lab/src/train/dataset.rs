@@ -15,7 +15,7 @@ use super::error::TrainError;
 pub(super) enum Truth {
     /// A quantity, one number per spectrum.
     Values(Vec<f64>),
-    /// A kind: index into the labels, one per spectrum.
+    /// A class: index into the labels, one per spectrum.
     Classes {
         /// In the order of the network's outputs.
         labels: Vec<String>,

@@ -100,7 +100,7 @@ pub enum TrainError {
         /// Header of the column.
         column: String,
     },
-    /// A label that is none of the network's kinds.
+    /// A label that is none of the network's classes.
     #[error("line {line}, column '{column}': '{found}' is none of the network's kinds: {known}")]
     UnknownClass {
         /// Line in the file, from 1.

@@ -162,7 +162,7 @@ fn quantity(
     }
 }
 
-/// Spectra of one sample, which is of one kind.
+/// Spectra of one sample, which is of one class.
 #[derive(Debug, Clone, Copy, Default)]
 struct ClassSums {
     class: usize,

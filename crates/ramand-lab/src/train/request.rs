@@ -31,7 +31,7 @@ pub struct TrainingRequest {
     pub name: String,
     /// The bundle's version.
     pub version: String,
-    /// Quantity or kinds.
+    /// Quantity or classes.
     pub task: Task,
     /// Label column that is predicted.
     pub target: String,
@@ -157,7 +157,7 @@ impl TrainingRequest {
     ///
     /// # Errors
     /// Names the row that contradicts another one: an identifier that stands twice while nothing says which rows are replicates,
-    /// the same spectrum in two samples, or two kinds in one sample.
+    /// the same spectrum in two samples, or two classes in one sample.
     pub(super) fn groups(&self, recording: &Recording, truth: &Truth) -> Result<(Vec<usize>, Vec<String>), TrainError> {
         if self.split.group.is_none() {
             no_identifier_twice(recording)?;

@@ -37,12 +37,17 @@ const EXACT: f64 = 1e-9;
 /// fail there are no others.
 pub fn verify(folder: &Path) -> Vec<Check> {
     let mut checks = Vec::new();
-    let bundle = match Bundle::open(folder) {
-        Ok(bundle) => bundle,
-        Err(error) => return vec![failed("files, hashes, shapes, geometry", &error)],
-    };
-    let files = bundle.manifest.hashes().len();
-    checks.push(passed("files, hashes, shapes, geometry", format!("{files} files as the manifest says")));
+    if let Err(failure) = bundle_checks(folder, &mut checks) {
+        checks.push(failure);
+    }
+    checks
+}
+
+/// What is wrong with something that all further checks need ends them.
+fn bundle_checks(folder: &Path, checks: &mut Vec<Check>) -> Result<(), Check> {
+    const FILES: &str = "files, hashes, shapes, geometry";
+    let bundle = Bundle::open(folder).map_err(|error| failed(FILES, &error))?;
+    checks.push(passed(FILES, format!("{} files as the manifest says", bundle.manifest.hashes().len())));
     checks.push(passed(
         "reference maps",
         match bundle.manifest.network.completeness {
@@ -50,68 +55,55 @@ pub fn verify(folder: &Path) -> Vec<Check> {
             CompletenessRecord::Reported => "their shapes fit; they need not add up".into(),
         },
     ));
-    let graph = match Graph::new(&bundle.network) {
-        Ok(graph) => graph,
-        Err(error) => {
-            checks.push(failed("network", &error));
-            return checks;
-        }
-    };
-    let model = match Model::new(bundle.clone()) {
-        Ok(model) => model,
-        Err(error) => {
-            checks.push(failed("network and gate", &error));
-            return checks;
-        }
-    };
+    let graph = Graph::new(&bundle.network).map_err(|error| failed("network", &error))?;
+    let model = Model::new(bundle.clone()).map_err(|error| failed("network and gate", &error))?;
     checks.push(passed("network and gate", "loaded, optimised, run once".into()));
-    let subject = match VerifiedGraph::of_bundle(&bundle) {
-        Ok(subject) => subject,
-        Err(error) => {
-            checks.push(failed("layers", &error));
-            return checks;
-        }
-    };
+    let subject = VerifiedGraph::of_bundle(&bundle).map_err(|error| failed("layers", &error))?;
     for (index, cut) in subject.cuts.iter().enumerate() {
-        layer_checks(&subject, index, cut, &mut checks);
+        layer_checks(&subject, index, cut, checks);
     }
     let name = "tract against f64".to_owned();
     checks.push(match engine_error(&bundle, &graph, &model) {
         Ok(error) => judged(name, Ok(error), ENGINE_ERROR_MAX),
         Err(error) => failed(&name, &error),
     });
+    checks.push(bundle_completeness(&bundle, &model));
+    Ok(())
+}
+
+/// On random spectra and, where the gate holds it, on the mean training spectrum.
+fn bundle_completeness(bundle: &Bundle, model: &Model) -> Check {
     let mut inputs: Vec<(String, Vec<f32>)> =
-        (0..SPECTRA).map(|seed| (format!("random spectrum {seed}"), spectrum(&bundle, seed))).collect();
+        (0..SPECTRA).map(|seed| (format!("random spectrum {seed}"), spectrum(bundle, seed))).collect();
     if let Some(gate) = &bundle.gate {
         inputs.push(("mean training spectrum".into(), gate.principal.values()[..gate.principal.columns()].to_vec()));
     }
     let mut worst = 0.0_f32;
     let mut broken = None;
     for (name, values) in inputs {
-        match completeness(&model, values) {
+        match completeness(model, values) {
             Ok(error) => worst = worst.max(error),
             Err(error) => broken = Some(format!("{name}: {error}")),
         }
     }
-    let (name, figure) = match bundle.manifest.network.completeness {
+    let (name, figure, keeps) = match bundle.manifest.network.completeness {
         CompletenessRecord::Exact => (
             "completeness: the maps add up to y - b",
             format!("worst completeness error {worst:.1e}, allowed {COMPLETENESS_ERROR_MAX:.0e}"),
+            worst <= COMPLETENESS_ERROR_MAX,
         ),
         CompletenessRecord::Reported => (
             "completeness: how far the maps are from y - b, as every result reports",
             format!("worst completeness error {worst:.1e}"),
+            worst.is_finite(),
         ),
     };
-    let reported = bundle.manifest.network.completeness == CompletenessRecord::Reported;
     let outcome = match broken {
         Some(problem) => Err(problem),
-        None if reported && worst.is_finite() => Ok(figure),
-        None if worst <= COMPLETENESS_ERROR_MAX => Ok(figure),
+        None if keeps => Ok(figure),
         None => Err(figure),
     };
-    checks.push(Check { name: name.into(), outcome });
-    checks
+    Check { name: name.into(), outcome }
 }
 
 /// Checks a file that `ramand model attach` wrote, where `output` was differentiated by `layer`, which is only asked for

@@ -24,7 +24,7 @@ pub struct Material {
     pub explained: Recording,
     /// How networks are trained; its seed and its skips are replaced.
     pub request: TrainingRequest,
-    /// Of simulated spectra: each kind, or both ends of a blend, without noise.
+    /// Of simulated spectra: each class, or both ends of a blend, without noise.
     pub noise_free: Option<Recording>,
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! task ─┬─ training spectra ─> networks of several kinds and seeds ─> exported graph with gradients ─┐
 //!       ├─ other spectra ────────────────────────────────> maps by every method, bands replaced ──> measures ─> table
-//!       └─ simulated: noise-free spectra ─> where the kinds, or the ends of a blend, truly differ ───┘
+//!       └─ simulated: noise-free spectra ─> where the classes, or the ends of a blend, truly differ ───┘
 //! ```
 //! A random map stands beside the methods, so that it is seen what a measure gives for nothing, and occlusion, which asks the
 //! network itself.

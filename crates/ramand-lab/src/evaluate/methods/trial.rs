@@ -171,7 +171,7 @@ pub(super) fn trial(
     })
 }
 
-/// Root mean square error of a quantity, share of kinds named rightly.
+/// Root mean square error of a quantity, share of classes named rightly.
 fn quality(asking: &mut Asking<'_>, preprocessed: &Preprocessed, task: Task) -> Result<f64, MethodsError> {
     let mut sum = 0.0;
     for (spectrum, &truth) in preprocessed.spectra.iter().zip(&preprocessed.truth) {

@@ -19,13 +19,13 @@ pub(super) struct Seen {
     pub(super) by_gate: bool,
     /// By the p-value.
     pub(super) by_p_value: bool,
-    /// By an empty set, or one of every kind.
+    /// By an empty set, or one of every class.
     pub(super) by_set: bool,
     /// Whether interval or set held the truth, where there is one.
     pub(super) covered: Option<bool>,
     /// Width of the interval, or size of the set.
     pub(super) size: Option<f64>,
-    /// It may be used as the answer, and is not the truth: another kind, or an interval beside it.
+    /// It may be used as the answer, and is not the truth: another class, or an interval beside it.
     pub(super) wrong: bool,
     /// T² and Q, each over its limit; `None` where there is no gate or nothing to show it.
     pub(super) shares: Option<(f64, f64)>,
@@ -104,8 +104,8 @@ fn seen(finding: &Finding, shown: Shown<'_>) -> Seen {
         }
         Some(Prediction::Class { labels, set: Some(set), .. }) => {
             let covered = match shown {
-                Shown::Known(Truths::Classes(kinds), row) => {
-                    Some(set.members.iter().any(|&member| labels[member] == kinds[row]))
+                Shown::Known(Truths::Classes(classes), row) => {
+                    Some(set.members.iter().any(|&member| labels[member] == classes[row]))
                 }
                 _ => None,
             };
@@ -119,7 +119,7 @@ fn seen(finding: &Finding, shown: Shown<'_>) -> Seen {
         // Whatever is said of something the model does not know is wrong: a name, or a value.
         Shown::Unknown if labels => finding.named().is_some(),
         Shown::Unknown => !refused,
-        Shown::Known(Truths::Classes(kinds), row) => finding.named().is_some_and(|named| named != kinds[row]),
+        Shown::Known(Truths::Classes(classes), row) => finding.named().is_some_and(|named| named != classes[row]),
         Shown::Known(Truths::Values(_), _) => !refused && covered == Some(false),
         Shown::Known(Truths::None, _) => false,
     };

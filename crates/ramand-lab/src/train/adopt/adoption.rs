@@ -26,11 +26,11 @@ pub struct Adoption {
     pub output: Option<String>,
     /// The layer that is explained; the last residual stage or convolution where none is named.
     pub layer: Option<String>,
-    /// Quantity or kinds.
+    /// Quantity or classes.
     pub task: Task,
     /// Of a quantity.
     pub unit: String,
-    /// Of kinds, in the order of the network's outputs; of one sigmoid, no and yes.
+    /// Of classes, in the order of the network's outputs; of one sigmoid, no and yes.
     pub labels: Vec<String>,
     /// From raw spectrum to network input.
     pub pipeline: Pipeline,

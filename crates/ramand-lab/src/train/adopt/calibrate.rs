@@ -41,7 +41,7 @@ pub struct Calibrating {
 /// As [`adopt`], with figures, intervals or sets from the labels of `recording`.
 ///
 /// # Errors
-/// As [`adopt`]; names the row whose label is no number or no kind of the network.
+/// As [`adopt`]; names the row whose label is no number or no class of the network.
 pub fn calibrate(
     bytes: &[u8],
     recording: &Recording,
