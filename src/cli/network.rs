@@ -18,9 +18,11 @@ pub(super) struct Loaded {
     /// The ONNX file.
     pub(super) bytes: Vec<u8>,
     /// Whether there were others.
+    #[cfg(feature = "lab")]
     gathered: bool,
 }
 
+#[cfg(feature = "lab")]
 impl Loaded {
     /// One file in any case: its hash is the network's identity.
     pub(super) fn into_one_file(self) -> Vec<u8> {
@@ -57,7 +59,12 @@ pub(super) fn load(path: &Path) -> Result<Loaded, CommandError> {
         files.insert(name.clone(), content);
     }
     external::load(&mut model, &files).map_err(named)?;
-    Ok(Loaded { model, bytes, gathered: !names.is_empty() })
+    Ok(Loaded {
+        model,
+        bytes,
+        #[cfg(feature = "lab")]
+        gathered: !names.is_empty(),
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CommandError> {

@@ -130,7 +130,7 @@ impl Keeper {
         self.condition.inspected(inspection);
         self.metrics.record(inspection, SystemTime::now());
 
-        // Built once. Nobody hears of it before it is on the medium.
+        // Built once, and told only when it is on the medium, or when the medium has failed and the health says so.
         let record = self.journal.next_record();
         let stamp = stamp(record.seq(), inspection);
         let result: Arc<[u8]> = wire::result(&stamp, inspection).into();
