@@ -22,7 +22,7 @@ fn journal(path: &std::path::Path) -> Journal {
     let settings = JournalSettings {
         bytes_max: 1 << 30,
         age_max: Duration::from_secs(1 << 20),
-        first_seq: Seq::FIRST,
+        first_seq: Seq::new(1),
         encode_gap: wire::gap,
         gap_audience: Audience::Subscribers,
     };
@@ -49,7 +49,7 @@ fn journal(path: &std::path::Path) -> Journal {
         };
         journal.append(build).expect("room");
     }
-    journal.acknowledge(&[PartKey { seq: Seq::FIRST, kind: PartKind::Result }]).expect("writable");
+    journal.acknowledge(&[PartKey { seq: Seq::new(1), kind: PartKind::Result }]).expect("writable");
     journal
 }
 

@@ -173,7 +173,7 @@ fn seen_on_the_line(path: &Path) {
     let settings = JournalSettings {
         bytes_max: 1 << 30,
         age_max: Duration::from_secs(1 << 20),
-        first_seq: Seq::FIRST,
+        first_seq: Seq::new(1),
         encode_gap: wire::gap,
         gap_audience: Audience::Subscribers,
     };

@@ -195,7 +195,7 @@ fn journal(folder: &Path) -> Arc<Journal> {
     let settings = JournalSettings {
         bytes_max: 1 << 30,
         age_max: Duration::from_secs(1 << 20),
-        first_seq: Seq::FIRST,
+        first_seq: Seq::new(1),
         encode_gap: wire::gap,
         gap_audience: Audience::Subscribers,
     };
@@ -203,7 +203,7 @@ fn journal(folder: &Path) -> Arc<Journal> {
 }
 
 fn append(journal: &Journal, records: u64) -> Seq {
-    let mut last = Seq::FIRST;
+    let mut last = Seq::new(1);
     for _ in 0..records {
         let build = |seq: Seq| Entry {
             id: seq.to_string(),

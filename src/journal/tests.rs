@@ -20,7 +20,7 @@ fn settings(bytes_max: u64) -> JournalSettings {
     JournalSettings {
         bytes_max,
         age_max: Duration::from_secs(1000),
-        first_seq: Seq::FIRST,
+        first_seq: Seq::new(1),
         encode_gap,
         gap_audience: Audience::Subscribers,
     }
@@ -84,7 +84,7 @@ fn place() -> Place {
 /// The number of the newest record, gap records included.
 fn newest(journal: &Journal) -> Option<Seq> {
     let next = journal.next_record().seq();
-    (next > Seq::FIRST).then(|| Seq::new(next.number() - 1))
+    (next > Seq::new(1)).then(|| Seq::new(next.number() - 1))
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn a_number_whose_record_is_not_written_goes_to_the_next() {
     let journal = Journal::open(&place.path, settings(ROOMY_BYTES)).expect("opens");
     let dropped = journal.next_record().seq();
     let next = journal.next_record();
-    assert_eq!((dropped, next.seq()), (Seq::FIRST, Seq::FIRST));
-    assert_eq!(next.write(&entry(1, result(1))).expect("room"), Seq::FIRST);
+    assert_eq!((dropped, next.seq()), (Seq::new(1), Seq::new(1)));
+    assert_eq!(next.write(&entry(1, result(1))).expect("room"), Seq::new(1));
     assert_eq!(journal.next_record().seq(), Seq::new(2));
 }
 
@@ -158,7 +158,7 @@ fn a_reader_sees_history_and_statistics() {
     assert_eq!(payloads.collect::<Vec<_>>(), [(result, 2), (spectrum, 12), (result, 3), (spectrum, 13)]);
 
     let statistics = reader.statistics().expect("readable");
-    assert_eq!((statistics.first, statistics.last), (Some(Seq::FIRST), Some(Seq::new(5))));
+    assert_eq!((statistics.first, statistics.last), (Some(Seq::new(1)), Some(Seq::new(5))));
     assert_eq!(statistics.owed_parts, 4);
     assert_eq!(statistics.owed_since, Some((Seq::new(2), UNIX_EPOCH + Duration::from_secs(2))));
     reader.verify().expect("sound");
@@ -275,7 +275,7 @@ fn an_entry_that_is_none_is_refused_and_spends_no_number() {
         let error = journal.append(|_| entry(1, parts)).expect_err(expected);
         assert!(error.to_string().ends_with(expected), "{error}");
     }
-    assert_eq!(journal.append(|_| entry(1, result(1))).expect("room"), Seq::FIRST);
+    assert_eq!(journal.append(|_| entry(1, result(1))).expect("room"), Seq::new(1));
 }
 
 #[test]

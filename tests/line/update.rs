@@ -201,7 +201,7 @@ fn a_model_is_replaced_while_the_line_runs_and_nothing_is_lost() {
 
     let reader = JournalReader::open(&folder.join("journal.sqlite")).expect("a journal");
     let query =
-        HistoryQuery { window: Window::From(Seq::FIRST), limit: 10_000, kinds: PartKind::ALL.into_iter().collect() };
+        HistoryQuery { window: Window::From(Seq::new(1)), limit: 10_000, kinds: PartKind::ALL.into_iter().collect() };
     let records = reader.history(&query).expect("readable");
     let mut running = "8.0.0";
     let mut switches = 0;

@@ -9,9 +9,6 @@ use std::time::SystemTime;
 pub struct Seq(u64);
 
 impl Seq {
-    /// The number of the first record of a new journal.
-    pub const FIRST: Self = Self(1);
-
     /// From a number.
     pub const fn new(number: u64) -> Self {
         Self(number)

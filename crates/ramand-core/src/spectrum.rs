@@ -95,11 +95,6 @@ impl IntegrationTime {
     pub const fn micros(self) -> u64 {
         self.0
     }
-
-    /// As a duration.
-    pub const fn duration(self) -> Duration {
-        Duration::from_micros(self.0)
-    }
 }
 
 /// Why a list of numbers is not an axis.

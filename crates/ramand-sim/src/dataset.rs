@@ -279,11 +279,6 @@ impl Recipe {
         Recording { path: self.name.clone().into(), files: Vec::new(), spectra }
     }
 
-    /// Header of the label column.
-    pub fn label(&self) -> &str {
-        &self.label
-    }
-
     fn write_to(&self, mut out: impl Write, seed: u64) -> std::io::Result<()> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let bench: Vec<DatasetInstrument> =

@@ -134,6 +134,7 @@ impl Scenario {
     }
 
     /// One substance, or one blend, and nothing else: parts by mass.
+    #[cfg(feature = "control")]
     pub fn always(mixture: Mixture) -> Self {
         let step = ScenarioStep { at: 0.0, sample: Some(mixture), faults: Vec::new() };
         Self { unit: ScenarioUnit::Seconds, repeat_after: None, steps: vec![step] }

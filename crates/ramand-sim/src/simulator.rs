@@ -139,8 +139,11 @@ pub struct Simulator {
 
 #[derive(Debug)]
 enum SimulatorCommand {
+    #[cfg(feature = "control")]
     Inject(Fault),
+    #[cfg(feature = "control")]
     HangUp,
+    #[cfg(feature = "control")]
     ComeBack,
     Stop,
 }
@@ -207,26 +210,31 @@ impl Simulator {
     }
 
     /// Whether the device believes its laser is on.
+    #[cfg(feature = "control")]
     pub fn laser(&self) -> Laser {
         if self.shared.lock().laser_is_on { Laser::On } else { Laser::Off }
     }
 
     /// Makes something go wrong; in effect when this returns.
+    #[cfg(feature = "control")]
     pub fn inject(&self, fault: Fault) {
         self.call(SimulatorCommand::Inject(fault));
     }
 
     /// Closes the line, as a pulled plug does. The link is gone until [`Simulator::come_back`].
+    #[cfg(feature = "control")]
     pub fn hang_up(&self) {
         self.call(SimulatorCommand::HangUp);
     }
 
     /// Plugs the line in again under the same name.
+    #[cfg(feature = "control")]
     pub fn come_back(&self) {
         self.call(SimulatorCommand::ComeBack);
     }
 
     /// What every light frame saw so far (the last 86,400 of them), oldest first.
+    #[cfg(feature = "control")]
     pub fn served(&self) -> Vec<Served> {
         self.shared.lock().served.clone()
     }
@@ -336,7 +344,7 @@ impl SimulatorServer {
     fn round(&mut self) -> std::io::Result<Next> {
         let now = self.started.elapsed();
         while let Ok((command, done)) = self.commands.try_recv() {
-            let next = self.carry_out(command, now);
+            let next = self.carry_out(command);
             self.observe();
             let _ = done.send(());
             if let Next::End = next? {
@@ -354,14 +362,22 @@ impl SimulatorServer {
         Ok(Next::Round)
     }
 
-    fn carry_out(&mut self, command: SimulatorCommand, now: Duration) -> std::io::Result<Next> {
+    fn carry_out(&mut self, command: SimulatorCommand) -> std::io::Result<Next> {
         match command {
-            SimulatorCommand::Inject(fault) => self.device.inject(fault),
-            SimulatorCommand::HangUp => self.unplug(Duration::ZERO, now),
-            SimulatorCommand::ComeBack => self.line.come_back()?,
-            SimulatorCommand::Stop => return Ok(Next::End),
+            SimulatorCommand::Stop => Ok(Next::End),
+            #[cfg(feature = "control")]
+            SimulatorCommand::Inject(fault) => {
+                self.device.inject(fault);
+                Ok(Next::Round)
+            }
+            #[cfg(feature = "control")]
+            SimulatorCommand::HangUp => {
+                self.unplug(Duration::ZERO, self.started.elapsed());
+                Ok(Next::Round)
+            }
+            #[cfg(feature = "control")]
+            SimulatorCommand::ComeBack => self.line.come_back().map(|()| Next::Round),
         }
-        Ok(Next::Round)
     }
 
     fn unplug(&mut self, away: Duration, now: Duration) {

@@ -33,7 +33,7 @@ impl Station {
         let journal = self.journal.as_ref().expect("open");
         journal.append(|_| entry).expect("room");
         let query = HistoryQuery {
-            window: Window::From(Seq::FIRST),
+            window: Window::From(Seq::new(1)),
             limit: HISTORY_RECORDS_MAX,
             kinds: PartKind::ALL.into_iter().collect(),
         };

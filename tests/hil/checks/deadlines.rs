@@ -81,7 +81,8 @@ fn judge(
         let exposure = if exposes { integration } else { IntegrationTime::from_micros(0) };
         let line = line_time(exchange.bytes, baud);
         // Twice, as for the deadline: an exposure of a free-running detector may just have begun.
-        let limit = 2 * exposure.duration() + line.mul_f64(LINE_FACTOR) + bench.rig.limits.line_allowance;
+        let limit =
+            2 * Duration::from_micros(exposure.micros()) + line.mul_f64(LINE_FACTOR) + bench.rig.limits.line_allowance;
         let until =
             deadline(ocean_binary_protocol::IntegrationTime::from_micros(exposure.micros()), 1, exchange.bytes, baud);
         headroom = headroom.min(1.0 - exchange.took.as_secs_f64() / until.as_secs_f64());

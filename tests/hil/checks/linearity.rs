@@ -1,5 +1,7 @@
 //! Twice the exposure, twice the bands.
 
+use std::time::Duration;
+
 use ramand::acquire::Spectrometer;
 use serde_json::json;
 
@@ -25,7 +27,7 @@ pub(super) fn check(bench: &InstrumentBench) -> Result<CheckFinding, CheckTroubl
             let (counts, exposed) = light(&mut driver)?;
             taken.push(counts);
             // Some instruments round what they are asked for.
-            seconds = exposed.duration().as_secs_f64();
+            seconds = Duration::from_micros(exposed.micros()).as_secs_f64();
         }
         frames.push((seconds, median_frame(&taken)));
     }

@@ -112,11 +112,6 @@ impl Gate {
         self.principal.mean.len()
     }
 
-    /// How many components.
-    pub fn components(&self) -> usize {
-        self.principal.eigenvalues.len()
-    }
-
     /// `[features]`, the mean training spectrum.
     pub fn mean(&self) -> &[f32] {
         &self.principal.mean
