@@ -154,21 +154,21 @@ fn classes(observations: &Observations, truth: &[Option<usize>]) -> Content {
         let Some(class) = *class else { continue };
         let named = best(&row.scores);
         confusion[class][named] += 1;
-        for class in [0, class + 1] {
-            tally[row.sample][class][0] += f64::from(u8::from(named == class));
-            tally[row.sample][class][1] += 1.0;
+        for column in [0, class + 1] {
+            tally[row.sample][column][0] += f64::from(u8::from(named == class));
+            tally[row.sample][column][1] += 1.0;
         }
     }
-    let rate = |class: usize, counts: &[u32]| {
+    let rate = |column: usize, counts: &[u32]| {
         let sums = tally.iter().zip(counts).fold([0.0; 2], |[right, all], (sample, &count)| {
-            let [one, other] = sample[class];
+            let [one, other] = sample[column];
             [right + f64::from(count) * one, all + f64::from(count) * other]
         });
         sums[0] / sums[1]
     };
     let (once, draws) = (vec![1; observations.samples], draws(observations.samples));
-    let figure = |key, what: String, class: usize| -> MeritFigure {
-        (key, what, rate(class, &once), draws.interval(|counts| rate(class, counts)))
+    let figure = |key, what: String, column: usize| -> MeritFigure {
+        (key, what, rate(column, &once), draws.interval(|counts| rate(column, counts)))
     };
     let mut figures = vec![figure("accuracy", "accuracy, share of spectra named rightly".into(), 0)];
     for (class, label) in labels.iter().enumerate() {
