@@ -219,7 +219,25 @@ fn identities_hold_and_formats_agree() {
             assert!(row["correlation"].as_f64().is_some_and(|r| r > 0.9), "{row}");
         }
         formats(&found, &report);
+        if task == Task::Classification {
+            shares_are_those_of_the_confusion(&report);
+        }
     }
+}
+
+/// Accuracy and recall, which are counted by sample, against the table of what each class was named.
+fn shares_are_those_of_the_confusion(report: &Value) {
+    let confusion = rows(report, "merit", "confusion");
+    let counts: Vec<Vec<f64>> = confusion
+        .iter()
+        .map(|row| (0..confusion.len()).map(|class| row[format!("named_{class}")].as_f64().expect("a count")).collect())
+        .collect();
+    let right = |class: usize| counts[class][class];
+    let all: f64 = counts.iter().flatten().sum();
+    let accuracy = (0..counts.len()).map(right).sum::<f64>() / all;
+    let recalls = counts.iter().enumerate().map(|(class, row)| right(class) / row.iter().sum::<f64>());
+    let figures: Vec<f64> = rows(report, "merit", "figures").iter().filter_map(|row| row["value"].as_f64()).collect();
+    assert_eq!(figures, std::iter::once(accuracy).chain(recalls).collect::<Vec<_>>());
 }
 
 /// Every number of every table for people stands in Markdown, HTML and text as JSON has it, with fewer digits.
