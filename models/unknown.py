@@ -6,7 +6,7 @@ alarms, and what would be possible. Prints Markdown; `models/shift` puts it into
 with the packages of tests/requirements.txt. Of the eight oils of the recipe oil-type (seed 1) one after the other is left out; scores, their scales and limits
 come from ten folds by sample of the other seven. Then the left-out oil of the seeds 1, 2 and 4 is shown, and the seven others of the
 seeds 2 and 4. None of cottonseed, flaxseed and safflower takes part in that; they are in the last table alone. What the line runs is
-crates/ramand-lab/src/train/kinds.rs; this is an independent, shorter version of it.
+crates/ramand-lab/src/train/classes.rs; this is an independent, shorter version of it.
 """
 import os
 import pathlib

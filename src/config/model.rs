@@ -32,7 +32,7 @@ pub struct ModelEntry {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Guard {
-    /// The value or the likeliest kind alone.
+    /// The value or the likeliest class alone.
     #[default]
     None,
     /// The whole interval or set.

@@ -39,7 +39,7 @@ pub(super) enum News {
 /// An inspection with what the live page draws and the record does not hold.
 pub(super) struct Inspected {
     pub(super) inspection: Inspection,
-    /// What each model was shown; `None` where the spectrum could not be prepared for it.
+    /// What each model was shown; `None` where the spectrum could not be preprocessed for it.
     pub(super) preprocessed: Vec<Option<PreprocessedSpectrum>>,
 }
 

@@ -14,13 +14,13 @@ work=${1:-$(mktemp -d)}
 mkdir -p "$work"
 cd "$work"
 
-# $1: quantity or kinds, $2: seed, $3: own or equal backgrounds, $4: what is planted, $5: its size, $6: pipeline
+# $1: quantity or classes, $2: seed, $3: own or equal backgrounds, $4: what is planted, $5: its size, $6: pipeline
 one() {
     spectra=$1-$2-$3-$4-$5
     name=$spectra-$6
     case $1 in
     quantity) target=sunflower_pct samples=240 recipe=olive-sunflower task="--task regression --unit %" raw=pipeline-raw-raman-area ;;
-    kinds) target=oil samples=320 recipe=oil-type task="--task classification" raw=pipeline-raw-raman ;;
+    classes) target=oil samples=320 recipe=oil-type task="--task classification" raw=pipeline-raw-raman ;;
     esac
     [ "$6" = bundled ] && steps="--pipeline $models/$raw.toml" || steps=
     [ -f "$name.json" ] && return
@@ -40,14 +40,14 @@ one() {
 
 seeds=${SEEDS:-201 202 203 204 205}
 for seed in $seeds; do
-    for what in quantity kinds; do
+    for what in quantity classes; do
         one $what "$seed" equal none 0 snv
         one $what "$seed" equal spike 0.15 snv
         one $what "$seed" equal tilt 0.5 snv
     done
 done
 for seed in $seeds; do
-    for what in quantity kinds; do
+    for what in quantity classes; do
         one $what "$seed" equal spike 0.05 snv
         one $what "$seed" equal tilt 1.5 snv
         one $what "$seed" own none 0 snv

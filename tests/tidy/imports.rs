@@ -1,8 +1,9 @@
 //! Which file of a package needs which: no circles, and the program's layers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use super::tree::{Package, join};
+use super::tree::{Package, join, parsed};
 
 /// How often a name may be passed on from module to module.
 const PASSED_ON_MAX: usize = 16;
@@ -51,9 +52,10 @@ impl Package {
         if passed_on > PASSED_ON_MAX {
             return None;
         }
-        let mut at = from.to_owned();
+        let (mut at, mut left) = (from.to_owned(), false);
         for (index, segment) in path.iter().enumerate() {
             let module = self.modules.get(&at)?;
+            left |= index > 0;
             match segment.as_str() {
                 "crate" => at = String::new(),
                 "self" => {}
@@ -61,7 +63,10 @@ impl Package {
                 name if module.defined.contains(name) => return Some(at),
                 name if self.modules.contains_key(&join(&at, name)) => at = join(&at, name),
                 name => {
-                    let target = module.imported.get(name)?;
+                    let Some(target) = module.imported.get(name) else {
+                        // Not of this package; or what a macro or an included file defines in the module that was reached.
+                        return left.then_some(at);
+                    };
                     // A name of another crate, or of this module itself under another name.
                     if target.first().is_some_and(|first| first == name) {
                         return None;
@@ -139,13 +144,62 @@ pub(super) fn layer_faults(program: &Package) -> Vec<String> {
     faults
 }
 
+/// A package of these files.
+fn planted(files: &[(&str, &str)]) -> Package {
+    let folder = Path::new("src");
+    let files = files.iter().map(|(name, text)| (folder.join(name), (*text).to_owned()));
+    Package { name: "planted".into(), modules: parsed(folder, files) }
+}
+
 #[test]
-fn a_planted_circle_is_found_and_names_passed_on_are_none() {
-    let needs = |pairs: &[(&str, &[&str])]| -> Needs {
-        let of = |(from, to): &(&str, &[&str])| ((*from).into(), to.iter().map(|to| (*to).to_owned()).collect());
-        pairs.iter().map(of).collect()
-    };
-    let planted = needs(&[("a", &["b"]), ("b", &["c"]), ("c", &["a"]), ("d", &["a"]), ("e", &[])]);
-    assert_eq!(circles(&planted), [["a", "b", "c"]]);
-    assert!(circles(&needs(&[("a", &["b", "c"]), ("b", &["c"]), ("c", &[])])).is_empty());
+fn planted_circles_are_found_however_names_travel() {
+    let circle = |files: &[(&str, &str)]| !circles_of(&planted(files)).is_empty();
+    let root = ("lib.rs", "mod a; mod b;");
+    // Directly, by a module's name, over a re-export, for a trait's methods alone, by a glob, out of a macro.
+    assert!(circle(&[
+        root,
+        ("a.rs", "use crate::b::B; pub struct A(B);"),
+        ("b.rs", "use crate::a::A; pub struct B(A);")
+    ]));
+    assert!(circle(&[root, ("a.rs", "use crate::b; fn f() { b::g() }"), ("b.rs", "fn g() { super::a::f() }")]));
+    assert!(circle(&[
+        ("lib.rs", "mod a; mod b; pub use a::A; use b::B;"),
+        ("a.rs", "use super::B; pub struct A;"),
+        ("b.rs", "use super::A; pub struct B;")
+    ]));
+    assert!(circle(&[root, ("a.rs", "use crate::b::B; pub trait A {}"), ("b.rs", "use crate::a::A; pub struct B;")]));
+    assert!(circle(&[root, ("a.rs", "use crate::b::*; pub struct A;"), ("b.rs", "pub struct B(crate::a::A);")]));
+    assert!(circle(&[
+        root,
+        ("a.rs", "made! { B } fn f() { crate::b::f() }"),
+        ("b.rs", "struct C(crate::a::B); fn f() {}")
+    ]));
+    // The parent's own item, and a child's that the parent uses.
+    assert!(circle(&[("lib.rs", "mod a; fn f() { a::g() }"), ("a.rs", "pub fn g() { super::f() }")]));
+}
+
+#[test]
+fn what_is_passed_on_or_tested_is_no_circle() {
+    let circles = |files: &[(&str, &str)]| circles_of(&planted(files));
+    let none: Vec<String> = Vec::new();
+    let passed_on = [
+        ("lib.rs", "mod a; mod b; pub use a::A; pub use b::B;"),
+        ("a.rs", "use super::B; pub struct A(B);"),
+        ("b.rs", "pub struct B; #[cfg(test)] mod tests { use crate::A; }"),
+    ];
+    assert_eq!(circles(&passed_on), none);
+}
+
+#[test]
+fn planted_faults_of_layers_are_found() {
+    let faults = |files: &[(&str, &str)]| layer_faults(&planted(files)).len();
+    let root = ("lib.rs", "pub mod journal; pub mod daemon; pub mod web;");
+    let (journal, daemon) = (("journal.rs", "pub struct J;"), ("daemon.rs", "use crate::journal::J; pub struct D(J);"));
+    assert_eq!(faults(&[root, journal, daemon]), 0);
+    assert_eq!(
+        faults(&[root, ("journal.rs", "use crate::daemon::D; pub struct J;"), ("daemon.rs", "pub struct D;")]),
+        1
+    );
+    assert_eq!(faults(&[root, journal, ("web.rs", "pub struct W(crate::journal::J);")]), 1, "sideways");
+    assert_eq!(faults(&[root, ("new.rs", "")]), 1, "in no layer");
 }

@@ -29,7 +29,10 @@ const PURE: &[&str] = &["ocean-binary-protocol", "onnx-gradient", "ramand-core"]
 /// Every source file with its text, by its path in the tree.
 fn sources() -> BTreeMap<String, String> {
     let root = root();
-    let files = ["src", "crates"].iter().flat_map(|folder| rust_files(&root.join(folder)));
+    let crates = fs::read_dir(root.join("crates")).expect("the crates");
+    let folders = crates.map(|entry| entry.expect("an entry").path().join("src")).chain([root.join("src")]);
+    // Generated from the definition of the ONNX format.
+    let files = folders.flat_map(|folder| rust_files(&folder)).filter(|path| !path.ends_with("onnx/generated.rs"));
     let name = |path: &Path| path.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();
     files.map(|path| (name(&path), fs::read_to_string(&path).expect("UTF-8"))).collect()
 }

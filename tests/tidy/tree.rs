@@ -1,4 +1,5 @@
-//! The source tree as the rules see it: packages, their modules, and what each file defines and names.
+//! The source tree as the rules see it: packages, their modules, and what each file defines and names. Modules inside a file count as that
+//! file. A method that is called on a value names no type, and is not seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -69,11 +70,16 @@ pub(super) fn rust_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn modules(folder: &Path) -> BTreeMap<String, Module> {
+    let read = |path: PathBuf| (path.clone(), fs::read_to_string(path).expect("UTF-8"));
+    parsed(folder, rust_files(folder).into_iter().map(read))
+}
+
+/// The modules of a package whose sources lie in `folder`.
+pub(super) fn parsed(folder: &Path, files: impl Iterator<Item = (PathBuf, String)>) -> BTreeMap<String, Module> {
     let mut modules = BTreeMap::new();
     let mut tests = BTreeSet::new();
-    for file in rust_files(folder) {
+    for (file, text) in files {
         let name = module_name(file.strip_prefix(folder).expect("below the folder"));
-        let text = fs::read_to_string(&file).expect("UTF-8");
         let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let mut reader = Reader::default();
         reader.visit_file(&parsed);
@@ -135,8 +141,6 @@ impl Reader {
                 if rename.ident != "self" {
                     before.push(rename.ident.to_string());
                 }
-                // `use x as _` brings a trait's methods.
-                self.paths.insert(before.clone());
                 self.imported.insert(rename.rename.to_string(), before);
             }
             syn::UseTree::Glob(_) => self.globs.push(before),
@@ -215,6 +219,12 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         self.import(&item.tree, Vec::new());
+        // What is only passed on is not needed here; what is imported is, be it for a trait's methods alone.
+        if matches!(item.vis, syn::Visibility::Inherited) {
+            let mut named = Reader::default();
+            named.import(&item.tree, Vec::new());
+            self.paths.extend(named.imported.into_values());
+        }
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {

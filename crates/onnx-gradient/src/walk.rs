@@ -47,8 +47,8 @@ pub(super) fn first_nonlinear(graph: &Graph, output: &str, target: &str) -> Resu
     for node in graph.nodes() {
         // Sizes and conditions are read on the way as well, but nothing is differentiated through them.
         let between = |output: &String| before.contains(output) && behind.contains(output) && *output != target;
-        let on_the_way = node.outputs.iter().any(between);
-        if !on_the_way {
+        let in_flight = node.outputs.iter().any(between);
+        if !in_flight {
             continue;
         }
         let mut given = Vec::new();

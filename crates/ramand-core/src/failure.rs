@@ -1,4 +1,4 @@
-//! What a failure asks for: the one question every error of this crate can answer.
+//! What a failure asks for: the one question every error of ramand can answer.
 
 /// What the caller, or whoever is on call, has to do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -35,7 +35,7 @@ pub(super) struct MethodsArgs {
     /// CSV file of labelled spectra to compare on as well: id, label columns, then one column per Raman shift in cm-1
     #[arg(value_name = "SPECTRA.csv", requires_all = ["task", "target", "axis"])]
     spectra: Option<PathBuf>,
-    /// What the target is: a quantity or a kind
+    /// What the target is: a quantity or a class
     #[arg(long, value_enum, requires = "spectra")]
     task: Option<TaskName>,
     /// Label column to predict

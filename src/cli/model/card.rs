@@ -106,7 +106,7 @@ fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
             },
         ),
         ("axis", format!("{} to {} cm⁻¹, {} points ({step:.1} cm⁻¹ each)", axis.first, axis.last, axis.points)),
-        ("prepared by", steps.join(", ")),
+        ("preprocessed by", steps.join(", ")),
     ];
     for target in &manifest.network.targets {
         let width = target.receptive_field as f64 * step;
@@ -124,7 +124,7 @@ fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
                 "by T² and Q of {} components and by the p-value{}",
                 gate.components,
                 if manifest.conformal.as_ref().is_some_and(|conformal| conformal.limits.is_some()) {
-                    "; and where no kind, or every kind, is in the set"
+                    "; and where no class, or every class, is in the set"
                 } else {
                     ""
                 }
@@ -155,7 +155,7 @@ fn certainty(manifest: &Manifest) -> String {
             )
         }
         (None, Some(_), _) => {
-            format!("the kinds it could be, {percent} % sets from {} held-out samples", conformal.samples)
+            format!("the classes it could be, {percent} % sets from {} held-out samples", conformal.samples)
         }
         (None, None, why) => format!("no interval or set: {}", why.as_deref().unwrap_or("not said why")),
     }
@@ -214,11 +214,11 @@ const ROWS: [(&str, &str, bool); 23] = [
     ("accuracy_pls", "accuracy of nested PLS-DA", false),
     ("accuracy_gain", "accuracy less PLS-DA's", false),
     ("accuracy_permuted", "accuracy with permuted labels", false),
-    ("accuracy_majority", "accuracy of always naming the most frequent kind", false),
+    ("accuracy_majority", "accuracy of always naming the most frequent class", false),
     ("coverage", "coverage of intervals or sets, out of fold", false),
     ("interval_width", "mean width of an interval", true),
-    ("set_size", "mean number of kinds in a set", false),
-    ("set_single", "sets that name one kind", false),
+    ("set_size", "mean number of classes in a set", false),
+    ("set_single", "sets that name one class", false),
     ("set_empty", "sets that name none", false),
     ("refused", "good spectra that the p-value alone refuses (the other tests refuse more)", false),
 ];
@@ -243,7 +243,7 @@ fn confusion(manifest: &Manifest) -> Vec<String> {
         return Vec::new();
     }
     let mut lines = vec![
-        "Spectra by true kind (rows) and predicted kind (columns), over all repeats:".to_owned(),
+        "Spectra by true class (rows) and predicted class (columns), over all repeats:".to_owned(),
         String::new(),
         format!("| | {} | recall |", labels.join(" | ")),
         format!("|---|{}", "---|".repeat(labels.len() + 1)),

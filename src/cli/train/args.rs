@@ -26,7 +26,7 @@ pub(in crate::cli) struct TrainArgs {
     /// What the spectra count in where their files do not say it
     #[arg(long, value_enum, default_value_t = AbscissaName::PerCm)]
     pub(super) abscissa: AbscissaName,
-    /// What the target is: a quantity or a kind
+    /// What the target is: a quantity or a class
     #[arg(long, value_enum)]
     pub(super) task: TaskName,
     /// Label column to predict
@@ -44,7 +44,7 @@ pub(in crate::cli) struct TrainArgs {
     /// Fit nothing: attach, gate and calibrate this network, trained elsewhere
     #[arg(long, value_name = "FILE.onnx")]
     pub(super) init: Option<PathBuf>,
-    /// With --init: the kinds, in the order of the network's outputs
+    /// With --init: the classes, in the order of the network's outputs
     #[arg(long, value_name = "A,B,...", value_delimiter = ',', requires = "init")]
     pub(super) classes: Vec<String>,
     /// With --init: a value, a node or a weight of the layer to explain; auto is the last residual stage after its activation
@@ -83,13 +83,13 @@ pub(in crate::cli) struct TrainArgs {
     pub(super) unit: String,
     #[command(flatten)]
     pub(super) description: DescriptionArgs,
-    /// Parts the samples are dealt into for cross-validation
+    /// Parts the samples are split into for cross-validation
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=1000))]
     pub(super) folds: u16,
-    /// How often to cross-validate, each time dealt anew
+    /// How often to cross-validate, each time split anew
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) repeats: u16,
-    /// How often to do all again with labels dealt out anew among the samples, as a control
+    /// How often to do all again with labels permuted among the samples, as a control
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=1000))]
     pub(super) permutations: u16,
     /// Nominal coverage of intervals and prediction sets, above 0 and below 1

@@ -83,8 +83,8 @@ fn applicability(manifest: &Manifest, unit: &str) {
     let rows = [
         ("coverage of intervals or sets".to_owned(), Some(conformal.confidence), "coverage", metrics.coverage),
         (format!("mean width of an interval, {unit}"), None, "interval_width", metrics.interval_width),
-        ("mean number of kinds in a set".to_owned(), None, "set_size", metrics.set_size),
-        ("sets that name one kind".to_owned(), None, "set_single", metrics.set_single),
+        ("mean number of classes in a set".to_owned(), None, "set_size", metrics.set_size),
+        ("sets that name one class".to_owned(), None, "set_single", metrics.set_single),
         ("sets that name none: unknown".to_owned(), None, "set_empty", metrics.set_empty),
         ("good spectra that the p-value refuses".to_owned(), Some(significance), "refused", metrics.refused),
     ];
@@ -117,7 +117,7 @@ fn figures(metrics: &MetricsRecord, unit: &str) {
         ("accuracy of nested PLS-DA".to_owned(), "accuracy_pls", metrics.accuracy_pls),
         ("accuracy less PLS-DA's".to_owned(), "accuracy_gain", metrics.accuracy_gain),
         ("accuracy of permuted labels".to_owned(), "", metrics.accuracy_permuted),
-        ("accuracy of the most frequent kind".to_owned(), "", metrics.accuracy_majority),
+        ("accuracy of the most frequent class".to_owned(), "", metrics.accuracy_majority),
     ];
     for (what, key, value) in rows {
         let Some(value) = value else { continue };
@@ -126,10 +126,10 @@ fn figures(metrics: &MetricsRecord, unit: &str) {
     }
 }
 
-/// A row per true kind, a column per predicted one.
+/// A row per true class, a column per predicted one.
 fn confusion(labels: &[String], metrics: &MetricsRecord) {
     let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).max(6);
-    println!("spectra by true kind (rows) and predicted kind (columns), over all repeats; recall");
+    println!("spectra by true class (rows) and predicted class (columns), over all repeats; recall");
     let header: Vec<String> = labels.iter().map(|label| format!("{label:>width$}")).collect();
     println!("  {:width$} {}", "", header.join(" "));
     for ((label, row), recall) in labels.iter().zip(&metrics.confusion).zip(&metrics.recall) {

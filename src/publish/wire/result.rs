@@ -177,7 +177,7 @@ enum PredictionRecord<'a> {
     },
 }
 
-/// The kinds that could be the true one.
+/// The classes that could be the true one.
 #[derive(Debug, Clone, Serialize)]
 struct SetRecord<'a> {
     labels: Vec<&'a str>,
@@ -192,7 +192,7 @@ struct IntervalRecord {
 }
 
 impl<'a> PredictionRecord<'a> {
-    /// `named` is the kind that may be used as the answer.
+    /// `named` is the class that may be used as the answer.
     fn new(prediction: &'a Prediction, named: Option<&str>) -> Self {
         match prediction {
             Prediction::Class { labels, scores, probabilities, best, runner_up, set } => {

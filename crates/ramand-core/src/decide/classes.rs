@@ -56,9 +56,9 @@ impl Classes {
             return Err(GateError::ClassesShape { variates, centres, whitening, classes, features });
         }
         let numbers = variates.iter().chain(centres).chain(whitening).map(|&value| value.into());
-        require("number of the kinds", numbers, "a finite number", f64::is_finite)?;
+        require("number of the classes", numbers, "a finite number", f64::is_finite)?;
         let positive = |limit: f64| limit.is_finite() && limit > 0.0;
-        require("limit of kind", limits.iter().copied(), "a number above 0", positive)
+        require("limit of class", limits.iter().copied(), "a number above 0", positive)
     }
 }
 
@@ -106,12 +106,12 @@ mod tests {
     fn what_is_no_kinds_is_refused() {
         type Spoil = fn(&mut Classes);
         let cases: [(Spoil, &str); 6] = [
-            (|k| k.variates.truncate(5), "5 numbers of variates, 4 of centres and 8 of whitenings are not 2 kinds"),
+            (|k| k.variates.truncate(5), "5 numbers of variates, 4 of centres and 8 of whitenings are not 2 classes"),
             (|k| k.centres.push(0.0), "6 numbers of variates, 5 of centres"),
-            (|k| k.whitening.truncate(7), "7 of whitenings are not 2 kinds among 3 values"),
-            (|k| k.limits.clear(), "are not 0 kinds"),
-            (|k| k.whitening[3] = f32::NAN, "number of the kinds 13 is NaN"),
-            (|k| k.limits[1] = 0.0, "limit of kind 1 is 0, expected a number above 0"),
+            (|k| k.whitening.truncate(7), "7 of whitenings are not 2 classes among 3 values"),
+            (|k| k.limits.clear(), "are not 0 classes"),
+            (|k| k.whitening[3] = f32::NAN, "number of the classes 13 is NaN"),
+            (|k| k.limits[1] = 0.0, "limit of class 1 is 0, expected a number above 0"),
         ];
         for (spoil, expected) in cases {
             let mut classes = classes();

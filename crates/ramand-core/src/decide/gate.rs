@@ -251,6 +251,8 @@ mod tests {
         assert!(by_kind.is_calibrated() && !Gate::new(principal.clone()).expect("a PCA").is_calibrated());
         let short = Classes { whitening: vec![1.0], ..classes };
         let error = Gate::new(principal).expect("a PCA").calibrated(Some(short), held_out(), 0.05);
-        assert!(error.expect_err("one number").to_string().contains("1 of whitenings are not 2 kinds among 3 values"));
+        assert!(
+            error.expect_err("one number").to_string().contains("1 of whitenings are not 2 classes among 3 values")
+        );
     }
 }

@@ -26,7 +26,7 @@ pub enum GateError {
     },
     /// Variates, centres or whitenings whose sizes do not fit.
     #[error(
-        "{variates} numbers of variates, {centres} of centres and {whitening} of whitenings are not {classes} kinds among {features} values"
+        "{variates} numbers of variates, {centres} of centres and {whitening} of whitenings are not {classes} classes among {features} values"
     )]
     ClassesShape {
         /// Numbers in the variates.

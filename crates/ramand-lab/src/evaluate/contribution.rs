@@ -49,7 +49,7 @@ pub(super) fn mean_gross_shares(observations: &Observations) -> Vec<f64> {
 pub(super) fn section(observations: &Observations, budget: &Result<Budget, String>) -> Section {
     let content = || -> Result<Content, String> {
         if observations.rows.is_empty() {
-            return Err("no spectrum could be prepared".into());
+            return Err("no spectrum could be preprocessed".into());
         }
         let noise = budget.as_ref().map_or(0.0, |budget| NOISE * budget.repeatability());
         let partition = &observations.partition;

@@ -68,7 +68,7 @@ impl RecordedLight {
         bands: &[Band],
         stretches: &[RangeInclusive<f64>],
     ) -> Result<Self, String> {
-        let own = spectra.first().ok_or("no spectrum could be prepared")?.axis().clone();
+        let own = spectra.first().ok_or("no spectrum could be preprocessed")?.axis().clone();
         if spectra.iter().any(|spectrum| spectrum.axis() != &own) {
             return Err("the spectra do not share one axis".into());
         }

@@ -76,7 +76,7 @@ pub(super) fn section(observations: &Observations, model: &Model) -> Section {
                 of: if *explained == Explained::Value { "slope of M" } else { "difference of M" },
             };
             let caption = format!(
-                "Effect map of {}: up and red adds to it, down and blue takes from it; grey line: mean prepared spectrum; shaded: \
+                "Effect map of {}: up and red adds to it, down and blue takes from it; grey line: mean preprocessed spectrum; shaded: \
                  the bundle's bands.",
                 observations.named(*explained)
             );
@@ -85,7 +85,7 @@ pub(super) fn section(observations: &Observations, model: &Model) -> Section {
         let figures = figures.collect();
         let keys: Vec<String> = (0..maps.len()).map(|map| format!("effect_{map}")).collect();
         let names: Vec<String> = maps.iter().map(|(explained, _)| observations.named(*explained)).collect();
-        let mut columns = vec![("shift_cm", "Raman shift, cm-1"), ("spectrum", "mean prepared spectrum")];
+        let mut columns = vec![("shift_cm", "Raman shift, cm-1"), ("spectrum", "mean preprocessed spectrum")];
         columns.extend(keys.iter().zip(&names).map(|(key, name)| (key.as_str(), name.as_str())));
         let rows = axis.per_cm().iter().enumerate().map(|(point, &shift)| {
             let effects = maps.iter().map(|(_, effect)| Cell::from(effect[point]));
@@ -145,7 +145,7 @@ pub(super) fn identities(
         ("D7: covariances of all bands add up to the variance of y", budget.as_ref().ok().map(Budget::identity_error)),
     ];
     let content = if observations.rows.is_empty() {
-        Err("no spectrum could be prepared".into())
+        Err("no spectrum could be preprocessed".into())
     } else {
         let rows = rows.into_iter().map(|(identity, error)| vec![identity.into(), Cell::from(error)]);
         let columns = [("identity", "identity"), ("error", "largest relative error")];

@@ -57,7 +57,7 @@ type MeritFigure = (&'static str, String, f64, Option<[f64; 2]>);
 pub(super) fn section(observations: &Observations, budget: &Result<Budget, String>, seen: SeenBefore) -> Section {
     let content = match &observations.truth {
         Err(because) => Err(because.clone()),
-        Ok(_) if observations.rows.is_empty() => Err("no spectrum could be prepared".into()),
+        Ok(_) if observations.rows.is_empty() => Err("no spectrum could be preprocessed".into()),
         Ok(Truth::Values(truth)) => Ok(quantity(observations, truth, budget)),
         Ok(Truth::Classes(truth)) => Ok(classes(observations, truth)),
     };

@@ -68,7 +68,7 @@ pub fn evaluate(
     let linearity = linearity::linearity(&observations);
     let off_band = OffBand::of(&observations);
     let occlusion = if observations.rows.is_empty() {
-        Err("no spectrum could be prepared".into())
+        Err("no spectrum could be preprocessed".into())
     } else {
         let bands = observations.partition.bands();
         let pieces = off_band.as_ref().map_or(Vec::new(), |found| found.pieces(bands, audit::PIECES_MAX));

@@ -52,7 +52,7 @@ impl OffBand {
     pub(super) fn of(observations: &Observations) -> Result<Self, String> {
         let partition = &observations.partition;
         if observations.rows.is_empty() {
-            return Err("no spectrum could be prepared".into());
+            return Err("no spectrum could be preprocessed".into());
         }
         if partition.bands() == 0 {
             return Err("the bundle names no bands on its axis".into());
@@ -209,8 +209,8 @@ pub(super) fn section(
             "1 - the sum of the bands' gross shares: how much of the explanation lies where no band has an assignment, and on \
              which pieces of the axis, each about as wide as what one cell of the network sees. Effects are slopes on the truth, or \
              what keeps a class apart from the others (mean over pairs). The alarm asks what goes of the effect when the background, or one of \
-             the pieces most reacted to, is taken away from the light before its preparation: it is raised from {:.0} % on, where that is \
-             more than chance gives in 5 of 100 reports, by what went dealt out anew among the samples. Pieces that begin within half a band's \
+             the pieces most reacted to, is taken away from the light before preprocessing: it is raised from {:.0} % on, where that is \
+             more than chance gives in 5 of 100 reports, by what went when permuted among the samples. Pieces that begin within half a band's \
              width from that band hold its flank and raise none.",
             100.0 * MATERIAL,
         ),

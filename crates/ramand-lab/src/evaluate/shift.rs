@@ -138,7 +138,7 @@ fn section(
 fn written(groups: &[Group], changed: usize, model: &Model) -> Section {
     let rows: Vec<Vec<Cell>> = groups.iter().map(|group| table_row(group.words.clone(), &group.seen)).collect();
     let size = match model.output() {
-        Output::Class(_) => "kinds in a set",
+        Output::Class(_) => "classes in a set",
         Output::Value => "width of an interval",
     };
     let columns = [

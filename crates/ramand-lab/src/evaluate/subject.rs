@@ -30,7 +30,7 @@ pub(super) fn section(
         ("task", task.into()),
         ("trained on measured spectra", if manifest.training.measured { "yes" } else { "no, or not only" }.into()),
         ("spectra", recording.spectra.len().into()),
-        ("spectra that could be prepared", observations.rows.len().into()),
+        ("spectra that could be preprocessed", observations.rows.len().into()),
         ("independent samples among them", observations.samples.into()),
         ("spectra the gate lets pass", passed.into()),
         ("told apart by", group.unwrap_or("nothing: every row is a sample").into()),
@@ -45,7 +45,9 @@ pub(super) fn section(
     let mut notes = vec![note.to_owned()];
     if let Some((id, why)) = observations.not_preprocessed.first() {
         let count = observations.not_preprocessed.len();
-        notes.push(format!("{count} spectra could not be prepared and are left out, the first being '{id}': {why}."));
+        notes.push(format!(
+            "{count} spectra could not be preprocessed and are left out, the first being '{id}': {why}."
+        ));
     }
     Section {
         key: "subject",

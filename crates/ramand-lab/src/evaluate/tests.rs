@@ -321,7 +321,7 @@ fn what_is_missing_is_said_and_nothing_is_nan() {
         narrow(&mut recording);
         let report = render::json(&document(&recording, &regression, &asked(Some("fraction"))));
         assert!(!not_computed(&report, section).is_empty(), "{section} of no spectrum");
-        assert!(report["sections"]["subject"]["notes"].to_string().contains("40 spectra could not be prepared"));
+        assert!(report["sections"]["subject"]["notes"].to_string().contains("40 spectra could not be preprocessed"));
     }
 }
 

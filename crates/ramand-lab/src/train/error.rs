@@ -18,7 +18,7 @@ pub enum TrainError {
     #[error(transparent)]
     Recording(#[from] RecordingError),
     /// A row cannot be preprocessed.
-    #[error("line {line}, id '{id}': the spectrum cannot be prepared")]
+    #[error("line {line}, id '{id}': the spectrum cannot be preprocessed")]
     Preprocess {
         /// Line in the file, from 1.
         line: u64,
@@ -127,10 +127,10 @@ pub enum TrainError {
         value: String,
     },
     /// Every spectrum is the same.
-    #[error("the prepared spectra do not differ from each other")]
+    #[error("the preprocessed spectra do not differ from each other")]
     ConstantSpectra,
     /// A spectrum could be preprocessed, but not once a little noise and slope was added.
-    #[error("step {step}: a disturbed spectrum cannot be prepared")]
+    #[error("step {step}: a disturbed spectrum cannot be preprocessed")]
     Disturbed {
         /// Steps done.
         step: usize,

@@ -31,10 +31,10 @@ pub enum MethodsError {
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// The simulator's spectra do not fit the pipeline.
-    #[error("the noise-free spectra cannot be prepared")]
+    #[error("the noise-free spectra cannot be preprocessed")]
     Truth(#[source] PreprocessError),
     /// Without the steps against noise, the pipeline is none.
-    #[error("the noise-free spectra cannot be prepared")]
+    #[error("the noise-free spectra cannot be preprocessed")]
     TruthPipeline(#[source] PipelineError),
     /// Nothing to train on is left beside what is explained.
     #[error("{samples} independent samples are too few to explain {explained} of them and train on the others")]

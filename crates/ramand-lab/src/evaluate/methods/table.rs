@@ -109,13 +109,13 @@ fn definitions() -> Section {
         (
             "relevance mass",
             "share of Σ|map| on the points that truly differ: the fewest that hold nine tenths of the squared \
-          difference between the noise-free spectra, prepared for the network, of the two kinds or of both ends of the blend",
+          difference between the noise-free spectra, preprocessed for the network, of the two classes or of both ends of the blend",
             "1",
             "Arras 2022",
         ),
         (
             "head randomised",
-            "rank correlation with the map of the same network, the weights behind the explained layers dealt out anew, means of the axis staying means",
+            "rank correlation with the map of the same network, the weights behind the explained layers permuted, means of the axis staying means",
             "0",
             "Adebayo 2018",
         ),
@@ -149,7 +149,7 @@ fn definitions() -> Section {
         key: "definitions",
         title: "What the columns mean",
         explains: format!(
-            "The explained scalar is y, in its own unit; of kinds, the raw score of the true kind less that of the kind whose mean \
+            "The explained scalar is y, in its own unit; of classes, the raw score of the true class less that of the class whose mean \
              training spectrum is nearest. A band is as wide as one cell of the network sees. It is replaced by the mean spectrum \
              of the reference population, never by zero, with borders of half a cosine that overlap and add up to 1. Explained \
              spectra are of samples no network was trained on. Rank correlations are Spearman's over bands; integrated \

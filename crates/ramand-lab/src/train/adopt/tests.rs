@@ -178,7 +178,7 @@ fn every_form_of_input_is_taken() {
         let adoption = adoption(&[], POINTS, channels);
         let model = check(name, model, &adoption, 1, CompletenessRecord::Reported);
         let raw = recording(24).raw_spectra().next().expect("a spectrum");
-        let preprocessed = model.pipeline().preprocess(&raw, &mut Workspace::default()).expect("prepared");
+        let preprocessed = model.pipeline().preprocess(&raw, &mut Workspace::default()).expect("preprocessed");
         match model.judge(&mut model.session().expect("buffers"), &preprocessed).expect("an answer").prediction {
             Prediction::Value { value, .. } => value,
             Prediction::Class { .. } => panic!("a regression gives a value"),
@@ -208,7 +208,7 @@ fn a_layer_with_its_channels_last_is_turned() {
     let plain = check("channels first", &network(Head::TwoLayers, 1, 1), &adoption, 1, CompletenessRecord::Reported);
     let map = |model: &Model| {
         let raw = recording(24).raw_spectra().nth(5).expect("a spectrum");
-        let preprocessed = model.pipeline().preprocess(&raw, &mut Workspace::default()).expect("prepared");
+        let preprocessed = model.pipeline().preprocess(&raw, &mut Workspace::default()).expect("preprocessed");
         model.judge(&mut model.session().expect("buffers"), &preprocessed).expect("an answer").attribution.map
     };
     for (turned, plain) in map(&turned).iter().zip(map(&plain)) {
@@ -233,7 +233,7 @@ fn outputs_that_cannot_share_a_walk_have_one_each() {
     let maps = [plain, mixing].map(|model| {
         let model = check("one by one", &model, &kinds, 1, CompletenessRecord::Reported);
         let raw = recording(24).raw_spectra().nth(7).expect("a spectrum");
-        let preprocessed = model.pipeline().preprocess(&raw, &mut Workspace::default()).expect("prepared");
+        let preprocessed = model.pipeline().preprocess(&raw, &mut Workspace::default()).expect("preprocessed");
         model.judge(&mut model.session().expect("buffers"), &preprocessed).expect("an answer").attribution.map
     });
     for (shared, own) in maps[0].iter().zip(&maps[1]) {
@@ -269,7 +269,7 @@ fn of_a_probability_the_score_before_it_is_explained() {
     let model = ending_in(network(Head::Average, 1, 1), "Sigmoid", 1);
     let found = check("sigmoid", &model, &yes_or_no, 1, CompletenessRecord::Exact);
     let raw = recording(24).raw_spectra().next().expect("a spectrum");
-    let preprocessed = found.pipeline().preprocess(&raw, &mut Workspace::default()).expect("prepared");
+    let preprocessed = found.pipeline().preprocess(&raw, &mut Workspace::default()).expect("preprocessed");
     let judgement = found.judge(&mut found.session().expect("buffers"), &preprocessed).expect("an answer");
     let Prediction::Class { scores, probabilities, .. } = judgement.prediction else { panic!("a class") };
     assert_eq!(scores[0], 0.0);
