@@ -44,7 +44,7 @@ need() {
     browser) printf '%s|' 'command -v chromium' 'chromium' 'the tests open the live page and reports in it' ;;
     node) printf '%s|' 'command -v node' 'nodejs npm' 'the tests of the live page are written in JavaScript' ;;
     tests)
-      printf '%s|' false 'mosquitto mosquitto-clients openssl bubblewrap strace systemd shellcheck' \
+      printf '%s|' false 'mosquitto mosquitto-clients openssl bubblewrap strace systemd shellcheck prometheus' \
         'the tests start these programs beside ramand'
       ;;
     aarch64) printf '%s|' false 'gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user' 'links for the board and runs its programs' ;;
