@@ -408,7 +408,8 @@ for row in numpy.load(spectra):
 
 #[test]
 fn measured_emulsions_are_learned_and_permuted_labels_are_not() {
-    let folder = std::env::var_os("RAMAND_SHARED_DATA").map_or_else(|| "../shared/data".into(), PathBuf::from);
+    let folder = std::env::var_os("RAMAND_SHARED_DATA")
+        .map_or_else(|| crate::root::root().join("../shared/data"), PathBuf::from);
     let path: &Path = &folder.join("emulsions_raman.csv");
     if !path.exists() {
         missing("data", &format!("there is no {}: RAMAND_SHARED_DATA names its folder", path.display()));
