@@ -3,20 +3,21 @@
 //! What arrives is read from Mosquitto's own log, which names every publish it receives with its size: record n carries
 //! [`RECORD_BYTES`] + n bytes. A broker that is killed forgets what it had not passed on; its log does not.
 
-#[path = "support/missing.rs"]
+#[path = "../support/missing.rs"]
 mod missing;
-#[path = "support/stretched.rs"]
+mod mosquitto;
+#[path = "../support/stretched.rs"]
 mod stretched;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use missing::missing;
+use mosquitto::{Mosquitto, mosquitto};
 use ramand::journal::{Journal, JournalSettings};
 #[cfg(feature = "broker")]
 use ramand::publish::broker;
@@ -26,7 +27,6 @@ use ramand::publish::{
 };
 use ramand_core::forwarder::Pace;
 use ramand_core::record::{Audience, Clock, Entry, Part, PartKind, Seq};
-use tokio::sync::mpsc;
 
 /// Far longer than anything here takes: a test that waits for it has failed.
 fn patience() -> Duration {
@@ -54,130 +54,6 @@ fn runtime() -> tokio::runtime::Runtime {
 
 async fn within<T>(what: &str, event: impl Future<Output = T>) -> T {
     tokio::time::timeout(patience(), event).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
-}
-
-/// Mosquitto's path, or the reason to skip.
-fn mosquitto() -> Option<PathBuf> {
-    let path = std::env::var_os("RAMAND_TEST_MOSQUITTO").map_or_else(|| "/usr/sbin/mosquitto".into(), PathBuf::from);
-    if !path.exists() {
-        missing(
-            "program",
-            &format!("there is no {}: apt-get install mosquitto, or set RAMAND_TEST_MOSQUITTO", path.display()),
-        );
-        return None;
-    }
-    Some(path)
-}
-
-/// A running process and its lines; killed at the end.
-struct Lines {
-    child: Child,
-    lines: mpsc::UnboundedReceiver<String>,
-}
-
-impl Lines {
-    fn of_output(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("starts");
-        let output = child.stdout.take().expect("piped");
-        Self::read(child, output)
-    }
-
-    fn of_log(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
-        let log = child.stderr.take().expect("piped");
-        Self::read(child, log)
-    }
-
-    fn read(child: Child, from: impl Read + Send + 'static) -> Self {
-        let (sender, lines) = mpsc::unbounded_channel();
-        let from = BufReader::new(from);
-        std::thread::spawn(move || from.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, lines }
-    }
-
-    async fn wait_for(&mut self, what: &str) -> String {
-        within(what, async {
-            loop {
-                let line = self.lines.recv().await.unwrap_or_else(|| panic!("ended before {what}"));
-                if line.contains(what) {
-                    return line;
-                }
-            }
-        })
-        .await
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().expect("killable");
-        self.child.wait().expect("a child");
-    }
-}
-
-impl Drop for Lines {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-struct Mosquitto {
-    program: PathBuf,
-    folder: tempfile::TempDir,
-    port: u16,
-    process: Lines,
-}
-
-impl Mosquitto {
-    async fn start(program: PathBuf, folder: tempfile::TempDir, options: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|probe| probe.local_addr()).expect("a free port").port();
-        let config = format!(
-            "listener {port} 127.0.0.1\nuser root\nlog_dest stderr\nlog_type all\nconnection_messages true\n\
-             persistence_location {}/\nmax_queued_messages 0\n{options}\n",
-            folder.path().display()
-        );
-        std::fs::write(folder.path().join("mosquitto.conf"), config).expect("written");
-        let process = Self::run(&program, folder.path()).await;
-        Self { program, folder, port, process }
-    }
-
-    async fn run(program: &Path, folder: &Path) -> Lines {
-        let mut process = Lines::of_log(Command::new(program).arg("-c").arg(folder.join("mosquitto.conf")));
-        process.wait_for("running").await;
-        process
-    }
-
-    /// Notes as well what arrived before the kill and was not read yet.
-    async fn kill_and_restart(&mut self, arrived: &mut Vec<u64>) {
-        self.process.kill();
-        while let Some(line) = within("the end of the log", self.process.lines.recv()).await {
-            arrived.extend(record_number(&line));
-        }
-        self.process = Self::run(&self.program, self.folder.path()).await;
-    }
-
-    /// Reads the log until record `last` has arrived, and notes the numbers of all records on the way.
-    async fn records_until(&mut self, last: u64, arrived: &mut Vec<u64>) {
-        within("records", async {
-            while arrived.last() < Some(&last) {
-                let line = self.process.lines.recv().await.expect("the broker runs");
-                arrived.extend(record_number(&line));
-            }
-        })
-        .await;
-    }
-
-    fn subscribe(&self, topic: &str) -> Lines {
-        let port = self.port.to_string();
-        Lines::of_output(Command::new("mosquitto_sub").args(["-p", &port, "-t", topic, "-F", "%r %t %p"]))
-    }
-}
-
-/// `Received PUBLISH from x (d0, q1, r0, m3, 'ramand/v1/mill/line-1/QEP1/result', ... (2003 bytes))`
-fn record_number(line: &str) -> Option<u64> {
-    let (_, rest) = line.split_once("Received PUBLISH")?;
-    let (_, rest) = rest.split_once("/result', ... (")?;
-    let (bytes, _) = rest.split_once(" bytes")?;
-    Some(bytes.parse::<u64>().expect("a size") - RECORD_BYTES as u64)
 }
 
 fn settings(port: u16) -> PublisherSettings {
