@@ -9,7 +9,7 @@ use ramand_core::failure;
 use ramand_core::spectrum::{IntegrationTime, RawSpectrum, Wavelength};
 
 use super::error::CommandError;
-use super::spectra::{self, AxisArgs, Frames};
+use super::spectra::{self, AxisArgs, Form, Frames};
 use crate::acquire::capture::recorded;
 use crate::acquire::{AcquireError, AcquisitionSettings, BaudRate, Driver, Spectrometer, SpectrometerModel};
 use crate::config::Config;
@@ -76,7 +76,7 @@ pub(super) fn run(args: &CaptureArgs) -> Result<(), CommandError> {
         Err(AcquireError::Stopped) => Ok(()),
         outcome => {
             outcome?;
-            frames.check(&args.axis, args.json)
+            frames.check(&args.axis, Form::of_switch(args.json))
         }
     }
 }
@@ -103,9 +103,10 @@ fn measure(
     frames: &mut Frames,
 ) -> Result<(), AcquireError> {
     let mut driver = Driver::open(settings, stop)?;
+    let form = Form::of_switch(args.json);
     let mut measure = |number| {
         let spectrum = if args.dark { driver.measure_dark()? } else { driver.measure()? };
-        println!("{}", shown(number, &spectrum, args.json));
+        println!("{}", shown(number, &spectrum, form));
         frames.add(&spectrum);
         Ok(())
     };
@@ -119,10 +120,10 @@ fn measure(
 }
 
 /// One spectrum as a line.
-pub(super) fn shown(number: usize, spectrum: &RawSpectrum, json: bool) -> String {
-    match spectrum.acquisition() {
-        Some(acquisition) if json => spectra::json(number, spectrum, acquisition),
-        Some(acquisition) => spectra::line(number, spectrum, acquisition),
-        None => format!("{number} was not measured"),
+pub(super) fn shown(number: usize, spectrum: &RawSpectrum, form: Form) -> String {
+    match (spectrum.acquisition(), form) {
+        (Some(acquisition), Form::Json) => spectra::json(number, spectrum, acquisition),
+        (Some(acquisition), Form::Text) => spectra::line(number, spectrum, acquisition),
+        (None, _) => format!("{number} was not measured"),
     }
 }

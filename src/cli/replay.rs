@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::error::CommandError;
-use super::spectra::{AxisArgs, Frames};
+use super::spectra::{AxisArgs, Form, Frames};
 use crate::acquire::AcquireError;
 use crate::acquire::capture::{self, Conversation};
 use crate::config::{Config, ModelEntry};
@@ -73,6 +73,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<(), CommandError> {
     }
     let reader = JournalReader::open(args.journal.as_deref().unwrap_or(Path::new("")))?;
     let kinds = PartKinds::default().with(PartKind::Result).with(PartKind::Spectrum);
+    let form = Form::of_switch(args.json);
     let mut next = args.from;
     let mut stdout = std::io::stdout().lock();
     loop {
@@ -84,7 +85,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<(), CommandError> {
             let payload = |kind| record.parts.iter().find(|part| part.kind == kind).map(|part| &part.payload);
             let Some(spectrum) = payload(PartKind::Spectrum) else { continue };
             let then = payload(PartKind::Result).and_then(|payload| serde_json::from_slice(payload).ok());
-            let line = replay(&mut inspector, record.seq, spectrum, then, args.json)
+            let line = replay(&mut inspector, record.seq, spectrum, then, form)
                 .map_err(|error| error.context(format!("record {}", record.seq)))?;
             if writeln!(stdout, "{line}").is_err() {
                 // Whoever read the lines has gone.
@@ -100,30 +101,31 @@ pub(super) fn run(args: &ReplayArgs) -> Result<(), CommandError> {
 /// The recorded instrument answers the driver again.
 fn replay_capture(path: &Path, args: &ReplayArgs, inspector: &mut Inspector) -> Result<(), CommandError> {
     let conversation = Conversation::read(path).map_err(AcquireError::from)?;
+    let form = Form::of_switch(args.json);
     let mut number = 0;
     let mut frames = Frames::default();
     let outcome = capture::replay(&conversation, |outcome| match outcome {
         Ok(spectrum) => {
             number += 1;
             frames.add(spectrum);
-            println!("{}", super::capture::shown(number, spectrum, args.json));
+            println!("{}", super::capture::shown(number, spectrum, form));
             if !args.model.is_empty() {
-                println!("{}", concluded(inspector, spectrum, number, args.json));
+                println!("{}", concluded(inspector, spectrum, number, form));
             }
         }
         Err(error) => eprintln!("recorded failure: {}", failure::chain(error)),
     });
     outcome.map_err(|error| CommandError::from(error).context(path.display().to_string()))?;
-    frames.check(&args.axis, args.json)
+    frames.check(&args.axis, form)
 }
 
 /// What the models say to one spectrum.
-fn concluded(inspector: &mut Inspector, spectrum: &RawSpectrum, number: usize, json: bool) -> String {
+fn concluded(inspector: &mut Inspector, spectrum: &RawSpectrum, number: usize, form: Form) -> String {
     let time = spectrum.acquisition().map_or(std::time::SystemTime::UNIX_EPOCH, |acquisition| acquisition.taken);
     let inspection = inspector.inspect(Arc::new(spectrum.clone()));
     let stamp = Stamp { seq: Seq::new(number as u64), time, clock: Clock::Free };
     let record = serde_json::to_value(ResultRecord::new(&stamp, &inspection)).expect("records have text keys");
-    if json {
+    if form == Form::Json {
         return record.to_string();
     }
     let models = record["models"].as_array().into_iter().flatten();
@@ -136,14 +138,14 @@ fn replay(
     seq: Seq,
     spectrum: &[u8],
     then: Option<Value>,
-    json: bool,
+    form: Form,
 ) -> Result<String, CommandError> {
     let spectrum = Arc::new(decode_spectrum(spectrum)?);
     let time = spectrum.acquisition().map_or(std::time::SystemTime::UNIX_EPOCH, |acquisition| acquisition.taken);
     let inspection = inspector.inspect(spectrum);
     let now = ResultRecord::new(&Stamp { seq, time, clock: Clock::Free }, &inspection);
     let number = seq.number();
-    if json {
+    if form == Form::Json {
         return Ok(serde_json::to_string(&Replayed { seq: number, then, now }).expect("records have text keys"));
     }
     let now = serde_json::to_value(&now).expect("records have text keys");

@@ -36,6 +36,22 @@ struct SpectrumRecord<'a> {
     sha256: String,
 }
 
+/// How what was measured is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// For the operator.
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
+impl Form {
+    /// As the switch `--json` says.
+    pub(super) fn of_switch(json: bool) -> Self {
+        if json { Self::Json } else { Self::Text }
+    }
+}
+
 /// Everything as one JSON object. `number` counts from 1.
 pub(super) fn json(number: usize, spectrum: &RawSpectrum, acquisition: &Acquisition) -> String {
     let record = SpectrumRecord {
@@ -116,7 +132,7 @@ impl Frames {
     ///
     /// # Errors
     /// When the axis does not keep the limit.
-    pub(super) fn check(&self, args: &AxisArgs, json: bool) -> Result<(), CommandError> {
+    pub(super) fn check(&self, args: &AxisArgs, form: Form) -> Result<(), CommandError> {
         let Some(material) = args.axis_check else { return Ok(()) };
         let Some(axis) = self.axis.as_ref().filter(|_| !self.counts.is_empty()) else {
             return Err(CommandError::operator("the axis cannot be checked: no light frame came with a dark one"));
@@ -128,7 +144,10 @@ impl Frames {
         };
         let counts: Vec<f32> = (0..axis.len()).map(median).collect();
         let check = AxisCheck::of(axis, &counts, material);
-        println!("{}", if json { axis_json(&check) } else { axis_table(&check) });
+        match form {
+            Form::Text => println!("{}", axis_table(&check)),
+            Form::Json => println!("{}", axis_json(&check)),
+        }
         if check.passes(AxisLimits { rms_per_cm_max: args.axis_rms_max, missing_max: check.lines.len() / 2 }) {
             return Ok(());
         }

@@ -34,18 +34,23 @@ async fn a_part_that_ends_unasked_stops_the_whole_and_says_how() {
         Fail,
         Panic,
     }
-    async fn check(on_thread: bool, fate: Fate, reason: &str, failure: Option<Kind>) {
+    enum Home {
+        Thread,
+        Task,
+    }
+    async fn check(home: &Home, fate: Fate, reason: &str, failure: Option<Kind>) {
         let body = move || match fate {
             Fate::Return => Ok(()),
             Fate::Fail => Err(PortGone { source: std::io::ErrorKind::BrokenPipe.into() }),
             Fate::Panic => panic!("index {} out of bounds", 7),
         };
         let supervisor = Supervisor::new();
-        if on_thread {
-            supervisor.spawn_thread("acquire", NEVER, move |_part| body()).expect("started");
-        } else {
-            let task = async move { body() };
-            supervisor.spawn_task(&Handle::current(), "acquire", NEVER, |_part| task).expect("started");
+        match home {
+            Home::Thread => supervisor.spawn_thread("acquire", NEVER, move |_part| body()).expect("started"),
+            Home::Task => {
+                let task = async move { body() };
+                supervisor.spawn_task(&Handle::current(), "acquire", NEVER, |_part| task).expect("started");
+            }
         }
         assert_eq!(stop_reason(&supervisor).await, reason);
         let shutdown = supervisor.shutdown(&[("acquire", NEVER)], NEVER).await;
@@ -53,10 +58,10 @@ async fn a_part_that_ends_unasked_stops_the_whole_and_says_how() {
         assert_eq!(shutdown.ends.iter().map(End::to_string).collect::<Vec<_>>(), [reason]);
         assert!(shutdown.stragglers.is_empty());
     }
-    for on_thread in [true, false] {
-        check(on_thread, Fate::Return, "acquire finished", None).await;
-        check(on_thread, Fate::Fail, "acquire failed: the port is gone: broken pipe", Some(Kind::Device)).await;
-        check(on_thread, Fate::Panic, "acquire panicked: index 7 out of bounds", Some(Kind::Bug)).await;
+    for home in [Home::Thread, Home::Task] {
+        check(&home, Fate::Return, "acquire finished", None).await;
+        check(&home, Fate::Fail, "acquire failed: the port is gone: broken pipe", Some(Kind::Device)).await;
+        check(&home, Fate::Panic, "acquire panicked: index 7 out of bounds", Some(Kind::Bug)).await;
     }
 }
 

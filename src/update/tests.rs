@@ -360,15 +360,18 @@ fn die_after(step: StoreStep) {
     }
 }
 
-/// Writes the second version's package where the child finds it: keys and bundles are the parent's.
-fn change(root: &Path, keys: &Path, archive: &Path, back: bool) {
-    let package = Package::read(&fs::read(archive).expect("an archive"), &Keyring::read(keys).expect("keys"));
-    let package = package.expect("signed");
-    let store = Store::open(root, die_after).expect("a store");
-    if back {
-        let version = store.way_back("random", None).expect("a version before");
-        return store.roll_back("random", &version).expect("rolled back");
-    }
+/// What the child does in the parent's folder: the version before runs again.
+fn go_back(folder: &Path) {
+    let store = Store::open(&folder.join("models"), die_after).expect("a store");
+    let version = store.way_back("random", None).expect("a version before");
+    store.roll_back("random", &version).expect("rolled back");
+}
+
+/// What the child does in the parent's folder: the version of the package that lies there runs.
+fn go_forward(folder: &Path) {
+    let keys = Keyring::read(&folder.join("keys")).expect("keys");
+    let package = Package::read(&fs::read(folder.join("new.tar")).expect("an archive"), &keys).expect("signed");
+    let store = Store::open(&folder.join("models"), die_after).expect("a store");
     store.stage(&package).expect("staged");
     store.admit(&package).expect("admitted");
     store.switch("random", &package.manifest.version).expect("switched");
@@ -378,8 +381,8 @@ fn change(root: &Path, keys: &Path, archive: &Path, back: bool) {
 fn whatever_kills_a_switch_leaves_the_old_or_the_new_version_and_a_store_that_goes_on() {
     if let Ok(folder) = std::env::var(KILL_IN) {
         let folder = Path::new(&folder);
-        let back = std::env::var("RAMAND_TEST_BACK").is_ok();
-        return change(&folder.join("models"), &folder.join("keys"), &folder.join("new.tar"), back);
+        let change = if std::env::var("RAMAND_TEST_BACK").is_ok() { go_back } else { go_forward };
+        return change(folder);
     }
     let forward = [StoreStep::Written, StoreStep::Admitted, StoreStep::Remembered, StoreStep::Switched];
     let backward = [StoreStep::Switched, StoreStep::Forgotten];

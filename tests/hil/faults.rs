@@ -17,19 +17,31 @@ use crate::rig::Unplug;
 use crate::root::root;
 use crate::{run, simulated};
 
-/// A bench without the line's speed and with a short soak, where the check does not ask for them.
-fn bench(paced: bool, faults: &[&str], planted: Option<PlantedFault>) -> InstrumentBench {
+/// Whether bytes take the time that they take on the line.
+#[derive(Clone, Copy, PartialEq)]
+enum Pace {
+    Immediate,
+    OfTheLine,
+}
+
+/// A sound instrument at once.
+fn quick_bench() -> InstrumentBench {
+    bench(Pace::Immediate, &[], None)
+}
+
+/// A bench with a short soak.
+fn bench(pace: Pace, faults: &[&str], planted: Option<PlantedFault>) -> InstrumentBench {
     let mut rig = simulated();
     let simulator = rig.simulator.as_mut().expect("sim.toml has one");
-    simulator.paced = paced;
+    simulator.paced = pace == Pace::OfTheLine;
     simulator.faults = faults.iter().map(|fault| (*fault).to_owned()).collect();
     rig.soak.lasts = Duration::from_secs(2);
     InstrumentBench { planted, ..InstrumentBench::new(rig, StopSignal::new()).expect("a pseudo-terminal") }
 }
 
 /// The names of the checks that fail are exactly `expected`.
-fn check(paced: bool, faults: &[&str], planted: Option<PlantedFault>, expected: &str) {
-    let bench = bench(paced, faults, planted);
+fn check(pace: Pace, faults: &[&str], planted: Option<PlantedFault>, expected: &str) {
+    let bench = bench(pace, faults, planted);
     let report = run(&bench, CHECKS);
     let failed: Vec<&str> = (report.outcomes.iter())
         .filter(|outcome| outcome.verdict != CheckVerdict::Passed)
@@ -42,11 +54,11 @@ fn check(paced: bool, faults: &[&str], planted: Option<PlantedFault>, expected: 
 
 /// From the start to the end.
 fn lasting(fault: &str, expected: &str) {
-    check(false, &[fault], None, expected);
+    check(Pace::Immediate, &[fault], None, expected);
 }
 
 fn passing(at: At, fault: &'static str, undo: &'static str, expected: &str) {
-    check(false, &[], Some(PlantedFault { at, fault, undo }), expected);
+    check(Pace::Immediate, &[], Some(PlantedFault { at, fault, undo }), expected);
 }
 
 #[test]
@@ -57,7 +69,7 @@ fn another_instrument_fails_identification() {
 #[test]
 fn a_slow_line_fails_the_deadlines() {
     let planted = PlantedFault { at: At::Before("deadlines"), fault: "slow-line=4", undo: "slow-line=1" };
-    check(true, &[], Some(planted), "deadlines");
+    check(Pace::OfTheLine, &[], Some(planted), "deadlines");
 }
 
 #[test]
@@ -124,7 +136,7 @@ fn stopped(bench: &InstrumentBench) -> Result<CheckFinding, CheckTrouble> {
 
 /// With a check that ends badly while the laser is on, and what it says.
 fn ends_badly(bad: BenchCheck, expected: &str) {
-    let bench = bench(false, &[], None);
+    let bench = quick_bench();
     let last = *CHECKS.last().expect("the laser");
     let report = run(&bench, &[("bad", bad), last]);
     assert!(report.outcomes[0].says.contains(expected), "{}", report.outcomes[0].says);
@@ -177,7 +189,7 @@ fn a_plug_that_a_command_pulled_is_put_back_after_ctrl_c() {
     let folder = tempfile::tempdir().expect("a folder");
     let [off, on] = ["off", "on"].map(|name| folder.path().join(name));
     let touch = |path: &std::path::Path| vec!["touch".to_owned(), path.display().to_string()];
-    let mut bench = bench(false, &[], None);
+    let mut bench = quick_bench();
     bench.rig.unplug = Unplug::Command { off: touch(&off), on: touch(&on) };
     let report = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -195,7 +207,7 @@ fn a_plug_that_a_command_pulled_is_put_back_after_ctrl_c() {
 
 #[test]
 fn nobody_pulls_a_plug_while_the_laser_is_on() {
-    let bench = bench(false, &[], None);
+    let bench = quick_bench();
     let report = run(&bench, &[named("unplug")]);
     assert_eq!(report.outcomes[0].verdict, CheckVerdict::Passed, "{}", report.outcomes[0].says);
     assert!(bench.simulator.as_ref().expect("simulated").served().is_empty(), "no light frame");
@@ -203,7 +215,7 @@ fn nobody_pulls_a_plug_while_the_laser_is_on() {
 
 #[test]
 fn an_instrument_that_is_just_coming_back_is_waited_for_and_its_laser_looked_after() {
-    let bench = bench(false, &[], None);
+    let bench = quick_bench();
     let simulator = bench.simulator.as_ref().expect("simulated");
     simulator.inject("hang-up=1000".parse().expect("a fault"));
     let report = run(&bench, &[named(LASER_OFF)]);
@@ -212,7 +224,7 @@ fn an_instrument_that_is_just_coming_back_is_waited_for_and_its_laser_looked_aft
 
 #[test]
 fn a_laser_that_does_not_go_on_fails_the_last_check_and_is_read_back_all_the_same() {
-    let bench = bench(false, &["interlock-open"], None);
+    let bench = bench(Pace::Immediate, &["interlock-open"], None);
     let report = run(&bench, &[named(LASER_OFF)]);
     let outcome = &report.outcomes[0];
     assert_eq!(outcome.verdict, CheckVerdict::Failed);
@@ -262,7 +274,7 @@ fn leave_on(bench: &InstrumentBench) -> Option<()> {
 
 #[test]
 fn a_laser_that_somebody_left_on_is_said_and_switched_off_before_anything_else() {
-    let mut bench = bench(false, &[], None);
+    let mut bench = quick_bench();
     leave_on(&bench).expect("on");
     bench.rig.laser.allowed = false;
     let identify = CHECKS[0];
@@ -275,7 +287,7 @@ fn a_laser_that_somebody_left_on_is_said_and_switched_off_before_anything_else()
 
 #[test]
 fn a_sample_too_bright_for_two_exposures_is_no_fault_of_the_instrument() {
-    let mut bench = bench(false, &[], None);
+    let mut bench = quick_bench();
     bench.rig.spectrometer.exposure_min = Duration::from_millis(200);
     let report = run(&bench, &[named("gain"), named("linearity")]);
     for outcome in &report.outcomes {

@@ -36,6 +36,15 @@ pub(crate) enum Entry {
     Folder,
 }
 
+/// How long a file is in a state.
+#[derive(Debug, Clone, Copy)]
+enum Length {
+    /// As at its last sync.
+    Synced,
+    /// With everything that was written since.
+    Written,
+}
+
 /// Everything below a folder, by path.
 pub(crate) type State = BTreeMap<PathBuf, Entry>;
 
@@ -155,22 +164,25 @@ impl Medium {
         for kept in 0..1_u32 << unsynced.len() {
             let keeps =
                 |number: Number| unsynced.iter().position(|&at| at == number).is_some_and(|at| kept >> at & 1 == 1);
-            for bytes_kept in [false, true] {
+            for length in [Length::Synced, Length::Written] {
                 let mut state = State::new();
-                self.walk(self.top, Path::new(""), &keeps, bytes_kept, &mut state);
+                self.walk(self.top, Path::new(""), &keeps, length, &mut state);
                 states.push(state);
             }
         }
         states
     }
 
-    fn walk(&self, at: Number, path: &Path, keeps: &dyn Fn(Number) -> bool, bytes_kept: bool, state: &mut State) {
+    fn walk(&self, at: Number, path: &Path, keeps: &dyn Fn(Number) -> bool, length: Length, state: &mut State) {
         let entry = match &self.nodes[at] {
-            Node::File { written, synced } => Entry::File(at, if bytes_kept { *written } else { *synced }),
+            Node::File { written, synced } => match length {
+                Length::Synced => Entry::File(at, *synced),
+                Length::Written => Entry::File(at, *written),
+            },
             Node::Link(target) => Entry::Link(target.clone()),
             Node::Folder { names, synced } => {
                 for (name, &number) in if keeps(at) { names } else { synced } {
-                    self.walk(number, &path.join(name), keeps, bytes_kept, state);
+                    self.walk(number, &path.join(name), keeps, length, state);
                 }
                 Entry::Folder
             }
@@ -181,7 +193,7 @@ impl Medium {
     /// The bytes of every file that is in the folder now, by number: all changes were taken.
     pub(crate) fn contents(&self) -> BTreeMap<Number, Vec<u8>> {
         let mut state = State::new();
-        self.walk(self.top, Path::new(""), &|_| true, true, &mut state);
+        self.walk(self.top, Path::new(""), &|_| true, Length::Written, &mut state);
         let read = |path: PathBuf| fs::read(self.root.join(path)).expect("it is there");
         let file = |(path, entry)| if let Entry::File(number, _) = entry { Some((number, read(path))) } else { None };
         state.into_iter().filter_map(file).collect()

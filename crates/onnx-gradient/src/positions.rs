@@ -67,6 +67,12 @@ pub(super) fn input_axis(graph: &Graph, input: &str) -> Result<usize, GradientEr
     Ok(Positions::of(graph, input).map_or(rank.saturating_sub(1), |positions| positions.cell_axis))
 }
 
+/// Along the graph, from a value to a neighbouring one.
+enum Way {
+    Forward,
+    Backward,
+}
+
 /// Where the axes of the value that is asked for have got to in the value that is looked at.
 type Axes = Vec<Option<usize>>;
 
@@ -81,9 +87,10 @@ fn nearest(graph: &Graph, value: &str, rank: usize, operators: &[&str]) -> Optio
     let mut visited = HashSet::from([value.to_owned()]);
     let mut waiting: VecDeque<(String, Axes)> = VecDeque::from([(value.to_owned(), (0..rank).map(Some).collect())]);
     while let Some((value, axes)) = waiting.pop_front() {
-        let producer = graph.producer(&value).map(|node| (node.as_ref(), false));
-        let consumers = graph.consumers(&value).filter(|node| node.input(0) == Some(&value)).map(|node| (node, true));
-        for (node, forward) in producer.into_iter().chain(consumers) {
+        let producer = graph.producer(&value).map(|node| (node.as_ref(), Way::Backward));
+        let consumers = graph.consumers(&value).filter(|node| node.input(0) == Some(&value));
+        let consumers = consumers.map(|node| (node, Way::Forward));
+        for (node, way) in producer.into_iter().chain(consumers) {
             if operators.contains(&node.op.as_str()) {
                 if let Some(axis) = axes.get(1).copied().flatten() {
                     return Some(axis);
@@ -96,17 +103,13 @@ fn nearest(graph: &Graph, value: &str, rank: usize, operators: &[&str]) -> Optio
                 continue;
             };
             let Some(renamed) = renamed(node, before, after) else { continue };
-            let (next, moved) = if forward {
-                (
-                    node.output(),
-                    renamed.iter().map(|&old| old.and_then(|old| axes.get(old).copied().flatten())).collect(),
-                )
-            } else {
-                let new = |old: usize| renamed.iter().position(|&from| from == Some(old));
-                (
-                    input,
-                    (0..before.len()).map(|old| new(old).and_then(|new| axes.get(new).copied().flatten())).collect(),
-                )
+            let place = |axis: usize| axes.get(axis).copied().flatten();
+            let (next, moved) = match way {
+                Way::Forward => (node.output(), renamed.iter().map(|old| old.and_then(place)).collect()),
+                Way::Backward => {
+                    let new = |old: usize| renamed.iter().position(|&from| from == Some(old));
+                    (input, (0..before.len()).map(|old| new(old).and_then(place)).collect())
+                }
             };
             if visited.len() < VISITED_MAX && visited.insert(next.to_owned()) {
                 waiting.push_back((next.to_owned(), moved));

@@ -145,7 +145,7 @@ pub(super) fn run(args: &AttachArgs) -> Result<(), CommandError> {
     refuse_overwriting(args)?;
     let Loaded { mut model, bytes, .. } = load(&args.input)?;
     let (model, report) = attached(args, &mut model, &bytes).map_err(|error| error.context(shown(&args.input)))?;
-    write(&args.out, &model, args.force)?;
+    write(&args.out, &model, if args.force { Existing::Replace } else { Existing::Keep })?;
     explain(&report, &args.out);
     if args.json {
         println!("{}", serde_json::to_string(&report).expect("names and numbers are JSON"));
@@ -290,8 +290,14 @@ fn explain(report: &AttachReport, out: &Path) {
     eprintln!("wrote {}, {} bytes more", out.display(), report.bytes_added);
 }
 
+/// What becomes of a file of that name.
+enum Existing {
+    Keep,
+    Replace,
+}
+
 /// Writes the file whole or not at all.
-fn write(path: &Path, bytes: &[u8], force: bool) -> Result<(), CommandError> {
+fn write(path: &Path, bytes: &[u8], existing: Existing) -> Result<(), CommandError> {
     let failed = |error: std::io::Error| CommandError::operator(format!("failed to write {}: {error}", path.display()));
     let name = path.file_name().ok_or_else(|| CommandError::operator(format!("{} is no file", path.display())))?;
     let mut hidden = std::ffi::OsString::from(".");
@@ -300,10 +306,10 @@ fn write(path: &Path, bytes: &[u8], force: bool) -> Result<(), CommandError> {
     let temporary = path.with_file_name(hidden);
     let moved = fs::File::create_new(&temporary)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| match force {
-            true => fs::rename(&temporary, path),
+        .and_then(|()| match existing {
+            Existing::Replace => fs::rename(&temporary, path),
             // A link is refused where somebody else was faster; a rename would replace their file.
-            false => fs::hard_link(&temporary, path).and_then(|()| fs::remove_file(&temporary)),
+            Existing::Keep => fs::hard_link(&temporary, path).and_then(|()| fs::remove_file(&temporary)),
         });
     moved.map_err(|error| {
         let _ = fs::remove_file(&temporary);

@@ -186,41 +186,54 @@ fn evaluation(manifest: &Manifest) -> String {
 fn figures(manifest: &Manifest) -> Vec<String> {
     let Ok(toml::Value::Table(metrics)) = toml::Value::try_from(&manifest.metrics) else { return Vec::new() };
     let unit = manifest.output.unit.as_deref().unwrap_or_default();
-    let rows = ROWS.iter().filter_map(|&(key, what, in_unit)| {
+    let rows = ROWS.iter().filter_map(|&(key, what, scale)| {
         let value = metrics.get(key)?.as_float()?;
         let interval = manifest.metrics.interval.get(key);
         let interval = interval.map(|[low, high]| format!("{low:.3} to {high:.3}")).unwrap_or_default();
-        let unit = if in_unit { format!(", {unit}") } else { String::new() };
+        let unit = if scale == Scale::Output { format!(", {unit}") } else { String::new() };
         Some(format!("| {what}{unit} | {value:.3} | {interval} |"))
     });
     rows.collect()
 }
 
-/// Key in `[metrics]`, in words, whether it is in the output's unit.
-const ROWS: [(&str, &str, bool); 23] = [
-    ("rmsecv", "RMSECV", true),
-    ("rmsecv_pls", "RMSECV of nested PLS", true),
-    ("rmsecv_ratio", "ratio to nested PLS", false),
-    ("rmsecv_kernel_ridge", "RMSECV of kernel ridge", true),
-    ("rmsecv_permuted", "RMSECV with permuted labels", true),
-    ("rmsecv_mean", "RMSECV of always saying the mean", true),
-    ("r2", "R²", false),
-    ("bias", "bias", true),
-    ("slope", "slope", false),
-    ("replicate_sd", "standard deviation between replicates of a sample", true),
-    ("blank_sd", "standard deviation of single spectra of samples without any, that between replicates included", true),
-    ("detection_limit", "detection limit (3.3 SD / slope)", true),
-    ("accuracy", "accuracy", false),
-    ("accuracy_pls", "accuracy of nested PLS-DA", false),
-    ("accuracy_gain", "accuracy less PLS-DA's", false),
-    ("accuracy_permuted", "accuracy with permuted labels", false),
-    ("accuracy_majority", "accuracy of always naming the most frequent class", false),
-    ("coverage", "coverage of intervals or sets, out of fold", false),
-    ("interval_width", "mean width of an interval", true),
-    ("set_size", "mean number of classes in a set", false),
-    ("set_single", "sets that name one class", false),
-    ("set_empty", "sets that name none", false),
-    ("refused", "good spectra that the p-value alone refuses (the other tests refuse more)", false),
+/// What a figure is counted in.
+#[derive(Clone, Copy, PartialEq)]
+enum Scale {
+    /// The output's unit.
+    Output,
+    /// A ratio or a share.
+    Own,
+}
+
+/// Key in `[metrics]`, in words, what it is counted in.
+const ROWS: [(&str, &str, Scale); 23] = [
+    ("rmsecv", "RMSECV", Scale::Output),
+    ("rmsecv_pls", "RMSECV of nested PLS", Scale::Output),
+    ("rmsecv_ratio", "ratio to nested PLS", Scale::Own),
+    ("rmsecv_kernel_ridge", "RMSECV of kernel ridge", Scale::Output),
+    ("rmsecv_permuted", "RMSECV with permuted labels", Scale::Output),
+    ("rmsecv_mean", "RMSECV of always saying the mean", Scale::Output),
+    ("r2", "R²", Scale::Own),
+    ("bias", "bias", Scale::Output),
+    ("slope", "slope", Scale::Own),
+    ("replicate_sd", "standard deviation between replicates of a sample", Scale::Output),
+    (
+        "blank_sd",
+        "standard deviation of single spectra of samples without any, that between replicates included",
+        Scale::Output,
+    ),
+    ("detection_limit", "detection limit (3.3 SD / slope)", Scale::Output),
+    ("accuracy", "accuracy", Scale::Own),
+    ("accuracy_pls", "accuracy of nested PLS-DA", Scale::Own),
+    ("accuracy_gain", "accuracy less PLS-DA's", Scale::Own),
+    ("accuracy_permuted", "accuracy with permuted labels", Scale::Own),
+    ("accuracy_majority", "accuracy of always naming the most frequent class", Scale::Own),
+    ("coverage", "coverage of intervals or sets, out of fold", Scale::Own),
+    ("interval_width", "mean width of an interval", Scale::Output),
+    ("set_size", "mean number of classes in a set", Scale::Own),
+    ("set_single", "sets that name one class", Scale::Own),
+    ("set_empty", "sets that name none", Scale::Own),
+    ("refused", "good spectra that the p-value alone refuses (the other tests refuse more)", Scale::Own),
 ];
 
 /// What does better on the same folds, said in words: nobody reads a table for the row that is not the model.

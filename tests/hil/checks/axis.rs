@@ -35,15 +35,11 @@ pub(super) fn check(bench: &InstrumentBench) -> Result<CheckFinding, CheckTroubl
     );
     let mut table = vec![vec!["tabulated cm-1".to_owned(), "found cm-1".to_owned(), "off by".to_owned()]];
     table.extend(found.lines.iter().map(|line| {
-        let shown = |value: Option<f64>, sign: bool| match value {
-            Some(value) if sign => format!("{value:+.2}"),
-            Some(value) => format!("{value:.2}"),
-            None => "-".to_owned(),
-        };
+        let shown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         vec![
             line.tabulated.per_cm().to_string(),
-            shown(line.found.map(|shift| shift.per_cm()), false),
-            shown(line.residual_per_cm(), true),
+            shown(line.found.map(|shift| format!("{:.2}", shift.per_cm()))),
+            shown(line.residual_per_cm().map(|residual| format!("{residual:+.2}"))),
         ]
     }));
     let residuals: Vec<Option<f64>> = found.lines.iter().map(|line| line.residual_per_cm()).collect();

@@ -1,6 +1,6 @@
 //! Elements by their coordinates, as exporters write adaptive pooling.
 
-use super::operator::{Operator, cotangent_shape, operand, whole_batch};
+use super::operator::{Operator, cotangent_shape, operand, single_row};
 use crate::error::GradientError;
 use crate::graph::Graph;
 use crate::node::Node;
@@ -50,7 +50,7 @@ impl Operator for GatherNd {
 
     /// Each block receives what was read from it: a product with a matrix of ones where a block was read.
     fn backward(&self, graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Result<String, GradientError> {
-        whole_batch(graph, node, false)?;
+        single_row(graph, node)?;
         let axes = Self::axes(graph, node)?;
         let own = cotangent_shape(graph, node, index, cotangent)?;
         let constant = node.input(1).and_then(|name| graph.constant(name));

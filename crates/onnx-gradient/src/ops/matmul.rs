@@ -1,7 +1,7 @@
 //! Matrix products.
 
 use super::elementwise::{common_shape, gather};
-use super::operator::{Operator, cotangent_shape, operand, whole_batch};
+use super::operator::{Operator, cotangent_shape, operand, single_row, whole_batch};
 use crate::error::GradientError;
 use crate::graph::Graph;
 use crate::node::Node;
@@ -14,40 +14,69 @@ pub(super) struct Gemm;
 /// Matrix product over the last two axes; the axes before them broadcast, and a vector is a row or a column.
 pub(super) struct MatMul;
 
-impl Gemm {
-    /// Whether A is transposed, and whether B is.
-    fn transposed(node: &Node) -> Result<(bool, bool), GradientError> {
-        Ok((node.int("transA", 0)? != 0, node.int("transB", 0)? != 0))
+/// How Gemm reads an operand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    AsStored,
+    Transposed,
+}
+
+impl Reading {
+    fn of(node: &Node, attribute: &str) -> Result<Self, GradientError> {
+        Ok(if node.int(attribute, 0)? == 0 { Self::AsStored } else { Self::Transposed })
     }
 
-    /// α times the product of two matrices, which are transposed or not.
+    fn other(self) -> Self {
+        match self {
+            Self::AsStored => Self::Transposed,
+            Self::Transposed => Self::AsStored,
+        }
+    }
+
+    /// Rows and columns as they are read, of those that are stored.
+    fn sizes(self, [rows, columns]: [usize; 2]) -> [usize; 2] {
+        match self {
+            Self::AsStored => [rows, columns],
+            Self::Transposed => [columns, rows],
+        }
+    }
+}
+
+impl Gemm {
+    /// How A is read, and how B is.
+    fn readings(node: &Node) -> Result<[Reading; 2], GradientError> {
+        Ok([Reading::of(node, "transA")?, Reading::of(node, "transB")?])
+    }
+
+    /// α times the product of two matrices, each read in its way.
     fn product(
         graph: &mut Graph,
         node: &Node,
         [left, right]: [&str; 2],
-        [left_transposed, right_transposed]: [bool; 2],
+        readings: [Reading; 2],
     ) -> Result<String, GradientError> {
         let alpha = node.float("alpha", 1.0)? as f32;
+        if alpha == 1.0 && readings == [Reading::AsStored; 2] {
+            return graph.emit_product(left, right);
+        }
+        let [left_transposed, right_transposed] = readings.map(|reading| i64::from(reading == Reading::Transposed));
         let attributes = vec![
             proto::float("alpha", alpha),
-            proto::int("transA", left_transposed.into()),
-            proto::int("transB", right_transposed.into()),
+            proto::int("transA", left_transposed),
+            proto::int("transB", right_transposed),
         ];
-        match (left_transposed, right_transposed, alpha) {
-            (false, false, 1.0) => graph.emit_product(left, right),
-            _ => graph.emit("Gemm", &[left, right], attributes),
-        }
+        graph.emit("Gemm", &[left, right], attributes)
     }
 }
 
 impl Operator for Gemm {
     fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
-        let (left_transposed, right_transposed) = Self::transposed(node)?;
+        let [left_reading, right_reading] = Self::readings(node)?;
         let (left, right) = (graph.operand_shape(node, 0)?, graph.operand_shape(node, 1)?);
         let fault = || node.fault(format!("operands of shapes {left:?} and {right:?}"));
         let (&[a, b], &[c, d]) = (left, right) else { return Err(fault()) };
-        let (rows, inner) = if left_transposed { (b, a) } else { (a, b) };
-        let (other, columns) = if right_transposed { (d, c) } else { (c, d) };
+        let [rows, inner] = left_reading.sizes([a, b]);
+        let [other, columns] = right_reading.sizes([c, d]);
         if inner != other {
             return Err(fault());
         }
@@ -64,17 +93,14 @@ impl Operator for Gemm {
     fn evaluate(&self, graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
         let (left, right) = (operand(node, operands, 0)?, operand(node, operands, 1)?);
         let (alpha, beta) = (node.float("alpha", 1.0)?, node.float("beta", 1.0)?);
-        let (left_transposed, right_transposed) = Self::transposed(node)?;
+        let [left_reading, right_reading] = Self::readings(node)?;
         let shape = self.shape(graph, node)?;
         let columns = shape[1];
-        let inner = left.shape()[usize::from(!left_transposed)];
-        // Steps of an operand along the result's axis and along the summed one.
-        let steps = |operand: &Tensor, summed_first: bool| match summed_first {
-            true => (1, operand.shape()[1]),
-            false => (operand.shape()[1], 1),
-        };
-        let (row_step, left_step) = steps(left, left_transposed);
-        let (column_step, right_step) = steps(right, !right_transposed);
+        let [_, inner] = left_reading.sizes([left.shape()[0], left.shape()[1]]);
+        // Steps of an operand from one row to the next and from one column to the next, as it is read.
+        let steps = |operand: &Tensor, reading: Reading| reading.sizes([operand.shape()[1], 1]);
+        let [row_step, left_step] = steps(left, left_reading);
+        let [right_step, column_step] = steps(right, right_reading);
         let mut result = Tensor::zeros(shape);
         let offset = operands.get(2).copied().flatten();
         for (place, value) in result.data_mut().iter_mut().enumerate() {
@@ -95,22 +121,23 @@ impl Operator for Gemm {
 
     /// Through Gemm again, which reads the weights as they are in the file: no transposed copy of them is stored.
     fn backward(&self, graph: &mut Graph, node: &Node, index: usize, cotangent: &str) -> Result<String, GradientError> {
-        let (left_transposed, right_transposed) = Self::transposed(node)?;
+        use Reading::{AsStored, Transposed};
+        let [left_reading, right_reading] = Self::readings(node)?;
         let operands = node.input(0).zip(node.input(1)).ok_or_else(|| node.fault("an operand is missing"))?;
         let (left, right) = operands;
-        match (index, left_transposed) {
-            (0, false) => Self::product(graph, node, [cotangent, right], [false, !right_transposed]),
-            (0, true) => {
-                whole_batch(graph, node, false)?;
-                Self::product(graph, node, [right, cotangent], [right_transposed, true])
+        match (index, left_reading, right_reading) {
+            (0, AsStored, _) => Self::product(graph, node, [cotangent, right], [AsStored, right_reading.other()]),
+            (0, Transposed, _) => {
+                single_row(graph, node)?;
+                Self::product(graph, node, [right, cotangent], [right_reading, Transposed])
             }
-            (1, _) => {
-                whole_batch(graph, node, false)?;
-                if right_transposed {
-                    Self::product(graph, node, [cotangent, left], [true, left_transposed])
-                } else {
-                    Self::product(graph, node, [left, cotangent], [!left_transposed, false])
-                }
+            (1, _, Transposed) => {
+                single_row(graph, node)?;
+                Self::product(graph, node, [cotangent, left], [Transposed, left_reading])
+            }
+            (1, _, AsStored) => {
+                single_row(graph, node)?;
+                Self::product(graph, node, [left, cotangent], [left_reading.other(), AsStored])
             }
             _ => {
                 let own = gather(graph, node, index, cotangent)?;

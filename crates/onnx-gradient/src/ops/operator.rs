@@ -102,9 +102,14 @@ pub(super) fn cotangent_shape(
     Ok(shape)
 }
 
-/// Refuses several rows where an operator moves, joins, sums or splits the axis they lie on.
+/// Refuses several rows where an operator moves, joins, sums or splits the axis they lie on, unless it is left `whole`.
 pub(super) fn whole_batch(graph: &Graph, node: &Node, whole: bool) -> Result<(), GradientError> {
-    if whole || graph.rows() == 1 { Ok(()) } else { Err(one_row(node)) }
+    if whole { Ok(()) } else { single_row(graph, node) }
+}
+
+/// Refuses several rows where an operator always mixes them.
+pub(super) fn single_row(graph: &Graph, node: &Node) -> Result<(), GradientError> {
+    if graph.rows() == 1 { Ok(()) } else { Err(one_row(node)) }
 }
 
 fn one_row(node: &Node) -> GradientError {

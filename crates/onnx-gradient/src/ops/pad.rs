@@ -48,6 +48,13 @@ impl Mode {
     }
 }
 
+/// Where on an axis points are added.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    First,
+    Last,
+}
+
 /// Points added before and after each axis.
 fn pads(graph: &Graph, node: &Node) -> Result<Vec<(i64, i64)>, GradientError> {
     let shape = graph.operand_shape(node, 0)?;
@@ -119,19 +126,18 @@ impl Operator for Pad {
             let cut = |side: i64| side.min(0).unsigned_abs() as usize;
             let inner = graph.emit_slice(&value, axis, added(before), given - added(after))?;
             let mut sum = graph.emit_padded(&inner, axis, cut(before), cut(after))?;
-            let ends = [(0, added(before), true), (given - added(after), given, false)];
-            for (start, end, first) in ends.into_iter().filter(|(start, end, _)| mode != Mode::Constant && start < end)
-            {
+            let ends = [(End::First, 0, added(before)), (End::Last, given - added(after), given)];
+            for (side, start, end) in ends.into_iter().filter(|(_, start, end)| mode != Mode::Constant && start < end) {
                 let part = graph.emit_slice(&value, axis, start, end)?;
                 let count = end - start;
-                let (part, place) = match (mode, first) {
+                let (part, place) = match (mode, side) {
                     (Mode::Constant, _) => continue,
-                    (Mode::Reflect, true) => (graph.emit_reversed(&part, axis)?, 1),
-                    (Mode::Reflect, false) => (graph.emit_reversed(&part, axis)?, size - 1 - count),
-                    (Mode::Edge, true) => (graph.emit_sum(&part, &[axis])?, 0),
-                    (Mode::Edge, false) => (graph.emit_sum(&part, &[axis])?, size - 1),
-                    (Mode::Wrap, true) => (part, size - count),
-                    (Mode::Wrap, false) => (part, 0),
+                    (Mode::Reflect, End::First) => (graph.emit_reversed(&part, axis)?, 1),
+                    (Mode::Reflect, End::Last) => (graph.emit_reversed(&part, axis)?, size - 1 - count),
+                    (Mode::Edge, End::First) => (graph.emit_sum(&part, &[axis])?, 0),
+                    (Mode::Edge, End::Last) => (graph.emit_sum(&part, &[axis])?, size - 1),
+                    (Mode::Wrap, End::First) => (part, size - count),
+                    (Mode::Wrap, End::Last) => (part, 0),
                 };
                 let taken = graph.shape(&part)?[axis];
                 let part = graph.emit_padded(&part, axis, place, size - place - taken)?;

@@ -2,7 +2,7 @@
 
 use super::operator::{Operator, operand};
 use super::phases;
-use super::window::{self, SPATIAL, Slide, slides};
+use super::window::{self, Counted, SPATIAL, Slide, slides};
 use crate::error::GradientError;
 use crate::graph::Graph;
 use crate::node::Node;
@@ -53,13 +53,16 @@ fn cost(graph: &Graph, node: &Node, output: &[usize]) -> u64 {
 
 /// [1, 1, cells...]: by what the sum of each window is divided.
 fn counts(node: &Node, slides: &[Slide]) -> Result<Tensor, GradientError> {
-    let padding = node.int("count_include_pad", 0)? != 0;
+    let counted = match node.int("count_include_pad", 0)? {
+        0 => Counted::Points,
+        _ => Counted::PointsAndPadding,
+    };
     let shape: Vec<usize> = [1, 1].into_iter().chain(slides.iter().map(|slide| slide.cells)).collect();
     let mut counts = Tensor::new(shape, vec![1.0; window::cells(slides)]);
     for (place, count) in counts.data_mut().iter_mut().enumerate() {
         let mut cell = place;
         for slide in slides.iter().rev() {
-            *count *= slide.seen(cell % slide.cells, padding).max(1) as f64;
+            *count *= slide.seen(cell % slide.cells, counted).max(1) as f64;
             cell /= slide.cells;
         }
     }

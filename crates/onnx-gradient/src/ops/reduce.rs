@@ -28,24 +28,32 @@ enum Kind {
     Product,
 }
 
-/// A reduction over the axes its node names, or over all the spatial axes of a pool.
-pub(super) struct Reduce {
-    kind: Kind,
-    pool: bool,
+/// The axes over which elements become one.
+#[derive(Clone, Copy)]
+enum Over {
+    /// Those its node names.
+    Named,
+    /// All the spatial ones.
+    Pool,
 }
 
-pub(super) static SUM: Reduce = Reduce { kind: Kind::Sum, pool: false };
-pub(super) static MEAN: Reduce = Reduce { kind: Kind::Mean, pool: false };
-pub(super) static L1: Reduce = Reduce { kind: Kind::L1, pool: false };
-pub(super) static L2: Reduce = Reduce { kind: Kind::L2, pool: false };
-pub(super) static SUM_SQUARE: Reduce = Reduce { kind: Kind::SumSquare, pool: false };
-pub(super) static LOG_SUM: Reduce = Reduce { kind: Kind::LogSum, pool: false };
-pub(super) static LOG_SUM_EXP: Reduce = Reduce { kind: Kind::LogSumExp, pool: false };
-pub(super) static MAX: Reduce = Reduce { kind: Kind::Max, pool: false };
-pub(super) static MIN: Reduce = Reduce { kind: Kind::Min, pool: false };
-pub(super) static PRODUCT: Reduce = Reduce { kind: Kind::Product, pool: false };
-pub(super) static GLOBAL_AVERAGE_POOL: Reduce = Reduce { kind: Kind::Mean, pool: true };
-pub(super) static GLOBAL_MAX_POOL: Reduce = Reduce { kind: Kind::Max, pool: true };
+pub(super) struct Reduce {
+    kind: Kind,
+    over: Over,
+}
+
+pub(super) static SUM: Reduce = Reduce { kind: Kind::Sum, over: Over::Named };
+pub(super) static MEAN: Reduce = Reduce { kind: Kind::Mean, over: Over::Named };
+pub(super) static L1: Reduce = Reduce { kind: Kind::L1, over: Over::Named };
+pub(super) static L2: Reduce = Reduce { kind: Kind::L2, over: Over::Named };
+pub(super) static SUM_SQUARE: Reduce = Reduce { kind: Kind::SumSquare, over: Over::Named };
+pub(super) static LOG_SUM: Reduce = Reduce { kind: Kind::LogSum, over: Over::Named };
+pub(super) static LOG_SUM_EXP: Reduce = Reduce { kind: Kind::LogSumExp, over: Over::Named };
+pub(super) static MAX: Reduce = Reduce { kind: Kind::Max, over: Over::Named };
+pub(super) static MIN: Reduce = Reduce { kind: Kind::Min, over: Over::Named };
+pub(super) static PRODUCT: Reduce = Reduce { kind: Kind::Product, over: Over::Named };
+pub(super) static GLOBAL_AVERAGE_POOL: Reduce = Reduce { kind: Kind::Mean, over: Over::Pool };
+pub(super) static GLOBAL_MAX_POOL: Reduce = Reduce { kind: Kind::Max, over: Over::Pool };
 
 /// Below every norm that matters, so that the slope of a norm of zeros is 0 and not 0 / 0.
 const NORM_MIN: f64 = 1e-30;
@@ -57,9 +65,9 @@ struct Axes {
 }
 
 impl Axes {
-    fn of(graph: &Graph, node: &Node, pool: bool) -> Result<Self, GradientError> {
+    fn of(graph: &Graph, node: &Node, over: Over) -> Result<Self, GradientError> {
         let rank = graph.operand_shape(node, 0)?.len();
-        if pool {
+        if let Over::Pool = over {
             return Ok(Self { reduced: (2..rank).collect(), keep: true });
         }
         let keep = node.int("keepdims", 1)? != 0;
@@ -169,11 +177,11 @@ fn first_greatest(graph: &mut Graph, axes: &Axes, x: &str) -> Result<String, Gra
 
 impl Operator for Reduce {
     fn shape(&self, graph: &Graph, node: &Node) -> Result<Vec<usize>, GradientError> {
-        Ok(Axes::of(graph, node, self.pool)?.after(graph.operand_shape(node, 0)?))
+        Ok(Axes::of(graph, node, self.over)?.after(graph.operand_shape(node, 0)?))
     }
 
     fn evaluate(&self, graph: &Graph, node: &Node, operands: &[Option<&Tensor>]) -> Result<Tensor, GradientError> {
-        let axes = Axes::of(graph, node, self.pool)?;
+        let axes = Axes::of(graph, node, self.over)?;
         let value = operand(node, operands, 0)?;
         let kept = axes.kept(value.shape());
         let (from, to) = (strides(value.shape()), strides(&kept));
@@ -204,7 +212,7 @@ impl Operator for Reduce {
         if self.kind == Kind::Product {
             return Err(node.no_rule());
         }
-        let axes = Axes::of(graph, node, self.pool)?;
+        let axes = Axes::of(graph, node, self.over)?;
         whole_batch(graph, node, !axes.reduced.contains(&0))?;
         let operand = node.input(0).ok_or_else(|| node.fault("the operand is missing"))?;
         let before = graph.shape(operand)?.to_vec();
@@ -226,7 +234,7 @@ impl Operator for Reduce {
     }
 
     fn reach(&self, graph: &Graph, node: &Node, operands: &[Option<Reach>]) -> Option<Reach> {
-        let axes = Axes::of(graph, node, self.pool).ok()?;
+        let axes = Axes::of(graph, node, self.over).ok()?;
         let reach = operands.first().copied().flatten()?;
         let before = axes.reduced.iter().filter(|&&axis| axis < reach.axis).count();
         let axis = if axes.keep { reach.axis } else { reach.axis - before };

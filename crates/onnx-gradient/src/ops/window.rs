@@ -32,6 +32,15 @@ pub(super) struct Slide {
     pub(super) cells: usize,
 }
 
+/// Which taps of a cell count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// Those on points.
+    Points,
+    /// Those on points and on the padding that was asked for.
+    PointsAndPadding,
+}
+
 impl Slide {
     /// Points from the kernel's first tap to its last.
     fn extent(self) -> usize {
@@ -44,11 +53,11 @@ impl Slide {
         (point < self.length).then_some(point)
     }
 
-    /// How many taps of a cell stand on points, or, with `padding`, on points and the padding that was asked for.
-    pub(super) fn seen(self, cell: usize, padding: bool) -> usize {
-        let (first, last) = match padding {
-            true => (0, self.before + self.length + self.after),
-            false => (self.before, self.before + self.length),
+    /// How many taps of a cell count.
+    pub(super) fn seen(self, cell: usize, counted: Counted) -> usize {
+        let (first, last) = match counted {
+            Counted::Points => (self.before, self.before + self.length),
+            Counted::PointsAndPadding => (0, self.before + self.length + self.after),
         };
         let taps_before =
             |point: usize| point.saturating_sub(self.stride * cell).div_ceil(self.dilation).min(self.kernel);

@@ -129,15 +129,14 @@ pub(super) fn quadrant(points: &[(&str, f64, f64)], limits: (f64, f64), y: &str)
         let across = vec![(x_range.start, limits.1), (x_range.end, limits.1)];
         let upwards = vec![(limits.0, y_range.start), (limits.0, y_range.end)];
         chart.draw_series([across, upwards].map(|ends| PathElement::new(ends, QUIET)))?;
-        let corner = |name: &'static str, right: bool, top: bool| {
-            let (h, x) = if right { (HPos::Right, x_range.end) } else { (HPos::Left, x_range.start) };
-            let (v, y) = if top { (VPos::Top, y_range.end) } else { (VPos::Bottom, y_range.start) };
+        let (right, left) = ((HPos::Right, x_range.end), (HPos::Left, x_range.start));
+        let (top, bottom) = ((VPos::Top, y_range.end), (VPos::Bottom, y_range.start));
+        let corners =
+            [("sound", right, top), ("suspicious", right, bottom), ("redundant", left, top), ("unused", left, bottom)];
+        chart.draw_series(corners.map(|(name, (h, x), (v, y))| {
             let style = (FONT, 13).into_font().color(&QUIET).pos(Pos::new(h, v));
             Text::new(name, (x, y), style)
-        };
-        let corners =
-            [("sound", true, true), ("suspicious", true, false), ("redundant", false, true), ("unused", false, false)];
-        chart.draw_series(corners.map(|(name, right, top)| corner(name, right, top)))?;
+        }))?;
         let points: Vec<_> = points.iter().filter(|(_, x, y)| x.abs() <= DRAWN_MAX && y.abs() <= DRAWN_MAX).collect();
         chart.draw_series(points.iter().map(|&&(_, x, y)| Circle::new((x, y), 4, ADDS.filled())))?;
         let middle = 0.6 * x_range.end;

@@ -144,10 +144,10 @@ fn row_of_the_greatest(network: &mut Network, last: i64) {
     network.op("ArgMax", &["twice"], "index", attributes).op("Gather", &["rows", "index"], "z", Vec::new());
 }
 
-/// The product with the sign of something that is broadcast, or is not.
-fn product_with_sign(network: &mut Network, broadcast: bool) {
+/// The product of "c", the maps, with the sign of `signed`: of themselves or of their "sum", which is broadcast.
+fn product_with_sign(network: &mut Network, signed: &str) {
     network.integers("axis", &[1]).op("ReduceSum", &["c", "axis"], "sum", Vec::new());
-    network.op("Sign", &[if broadcast { "sum" } else { "c" }], "sign", Vec::new());
+    network.op("Sign", &[signed], "sign", Vec::new());
     network.op("Mul", &["sign", "c"], "z", Vec::new());
 }
 
@@ -160,8 +160,8 @@ fn what_only_looks_alike_stays_as_it_is() {
         ("a weight for each map", |network| sum_of_products(network, &[1, 4, 1], 1), "MapOfLinearHead", 0),
         ("the first of the greatest", |network| row_of_the_greatest(network, 0), "WinnersRow", 1),
         ("the last of the greatest", |network| row_of_the_greatest(network, 1), "WinnersRow", 0),
-        ("a sign each", |network| product_with_sign(network, false), "TimesSign", 1),
-        ("a sign for all maps", |network| product_with_sign(network, true), "TimesSign", 0),
+        ("a sign each", |network| product_with_sign(network, "c"), "TimesSign", 1),
+        ("a sign for all maps", |network| product_with_sign(network, "sum"), "TimesSign", 0),
         (
             "a product that others read",
             |network| {
