@@ -7,7 +7,7 @@ use std::time::Instant;
 use ramand_core::decide::{Rules, Ungated};
 use ramand_core::record::{PartKind, PartKinds};
 use ramand_core::signature::KeyId;
-use ramand_model::inspect::Inspector;
+use ramand_model::inspect::{InspectError, Inspector};
 use ramand_model::{Model, verify};
 use serde::Serialize;
 
@@ -131,53 +131,6 @@ pub(super) fn journal(config: &Config, report: &mut CandidateReport) -> Option<J
     }
 }
 
-/// Everything a model must be to run on this line.
-///
-/// # Errors
-/// At the first thing it is not.
-pub(super) fn check(
-    model: &Arc<Model>,
-    folder: &Path,
-    seat: &Seat,
-    config: &Config,
-    journal: Option<&JournalReader>,
-    outputs: OutputChange,
-    report: &mut CandidateReport,
-) -> Result<(), CommandError> {
-    let manifest = model.manifest();
-    if let Some(old) = &seat.old {
-        match suitability::same_output(old.manifest(), manifest) {
-            Ok(()) => report.ok("output", format!("the same as that of {}", old.identity().version)),
-            Err(difference) if outputs == OutputChange::Allowed => report.note("output", difference.to_string()),
-            Err(difference) => return Err(difference.into()),
-        }
-    } else {
-        report.note("output", "nothing runs there to compare with");
-    }
-    suitability::same_laser(config.spectrometer.laser_nm, manifest)?;
-    let newest = journal.map(|journal| newest(journal, 1)).transpose()?.unwrap_or_default();
-    match newest.first() {
-        Some((_, spectrum)) => {
-            suitability::covered(spectrum.axis(), manifest)?;
-            report.ok("axis", format!("{} to {} cm-1 are measured", manifest.axis.first, manifest.axis.last));
-        }
-        None => report.note("axis", "not checked: the journal has no spectrum to compare with"),
-    }
-    if let Some(place) = &seat.place {
-        let rules = daemon::rules(place);
-        let limits = rules.limits.len();
-        Inspector::new(vec![(model.clone(), rules)], daemon::instrument_limits(config))?;
-        report.ok("limits", format!("{limits} of the configuration can be applied"));
-    }
-    for check in verify::verify(folder) {
-        match check.outcome {
-            Ok(detail) => report.ok(&check.name, detail),
-            Err(detail) => return Err(CommandError::operator(format!("{}: {detail}", check.name))),
-        }
-    }
-    Ok(())
-}
-
 /// Opens a bundle and says how long that takes.
 ///
 /// # Errors
@@ -193,38 +146,91 @@ pub(super) fn open(
     Ok((Arc::new(model), key))
 }
 
-/// What the old and the new model say to the newest `count` spectra of the journal.
-///
-/// # Errors
-/// When the journal cannot be read.
-pub(super) fn shadow(
-    new: &Arc<Model>,
-    seat: &Seat,
-    config: &Config,
-    journal: &JournalReader,
-    count: usize,
-) -> Result<Comparison, CommandError> {
-    // Where the configuration demands nothing yet, what a bundle lacks is only remarked.
-    let undemanding = || Rules { ungated: Ungated::Remarked, ..Rules::default() };
-    let rules = seat.place.as_ref().map_or_else(undemanding, daemon::rules);
-    let alone = |model: &Arc<Model>, rules: Rules| {
-        Inspector::new(vec![(model.clone(), rules)], daemon::instrument_limits(config))
-    };
-    // Where the task changes, the configuration's limits are the new model's already, and the old one is shown without any.
-    let old = seat.old.as_ref().map(|old| alone(old, rules.clone()).or_else(|_| alone(old, undemanding())));
-    let (mut old, mut new) = (old.transpose()?, alone(new, rules)?);
-    let mut comparison = Comparison::default();
-    for (seq, spectrum) in newest(journal, count)? {
-        let mut show = |inspector: &mut Inspector| {
-            let inspection = inspector.inspect(spectrum.clone());
-            let took = inspection.timings.preprocess + inspection.timings.infer;
-            (inspection.findings.into_iter().next().expect("one model, one finding"), took)
-        };
-        let said = old.as_mut().map(&mut show);
-        let answer = show(&mut new);
-        comparison.see(seq, said.as_ref().map(|(finding, took)| (finding, *took)), (&answer.0, answer.1));
+/// A model that may run, and where it is to run.
+#[derive(Debug)]
+pub(super) struct Candidate<'a> {
+    pub(super) model: Arc<Model>,
+    /// Of its bundle.
+    pub(super) folder: &'a Path,
+    pub(super) seat: &'a Seat,
+    pub(super) config: &'a Config,
+}
+
+impl Candidate<'_> {
+    /// Everything a model must be to run on this line.
+    ///
+    /// # Errors
+    /// At the first thing it is not.
+    pub(super) fn check(
+        &self,
+        outputs: OutputChange,
+        journal: Option<&JournalReader>,
+        report: &mut CandidateReport,
+    ) -> Result<(), CommandError> {
+        let manifest = self.model.manifest();
+        if let Some(old) = &self.seat.old {
+            match suitability::same_output(old.manifest(), manifest) {
+                Ok(()) => report.ok("output", format!("the same as that of {}", old.identity().version)),
+                Err(difference) if outputs == OutputChange::Allowed => report.note("output", difference.to_string()),
+                Err(difference) => return Err(difference.into()),
+            }
+        } else {
+            report.note("output", "nothing runs there to compare with");
+        }
+        suitability::same_laser(self.config.spectrometer.laser_nm, manifest)?;
+        let newest = journal.map(|journal| newest(journal, 1)).transpose()?.unwrap_or_default();
+        match newest.first() {
+            Some((_, spectrum)) => {
+                suitability::covered(spectrum.axis(), manifest)?;
+                report.ok("axis", format!("{} to {} cm-1 are measured", manifest.axis.first, manifest.axis.last));
+            }
+            None => report.note("axis", "not checked: the journal has no spectrum to compare with"),
+        }
+        if let Some(place) = &self.seat.place {
+            let rules = daemon::rules(place);
+            let limits = rules.limits.len();
+            self.alone(&self.model, rules)?;
+            report.ok("limits", format!("{limits} of the configuration can be applied"));
+        }
+        for check in verify::verify(self.folder) {
+            match check.outcome {
+                Ok(detail) => report.ok(&check.name, detail),
+                Err(detail) => return Err(CommandError::operator(format!("{}: {detail}", check.name))),
+            }
+        }
+        Ok(())
     }
-    Ok(comparison)
+
+    /// What the old and the new model say to the newest `count` spectra of the journal.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(super) fn shadow(&self, journal: &JournalReader, count: usize) -> Result<Comparison, CommandError> {
+        // Where the configuration demands nothing yet, what a bundle lacks is only remarked.
+        let undemanding = || Rules { ungated: Ungated::Remarked, ..Rules::default() };
+        let rules = self.seat.place.as_ref().map_or_else(undemanding, daemon::rules);
+        // Where the task changes, the configuration's limits are the new model's already, and the old one is shown without any.
+        let old = self.seat.old.as_ref();
+        let old = old.map(|old| self.alone(old, rules.clone()).or_else(|_| self.alone(old, undemanding())));
+        let (mut old, mut new) = (old.transpose()?, self.alone(&self.model, rules)?);
+        let mut comparison = Comparison::default();
+        for (seq, spectrum) in newest(journal, count)? {
+            let mut show = |inspector: &mut Inspector| {
+                let inspection = inspector.inspect(spectrum.clone());
+                let took = inspection.timings.preprocess + inspection.timings.infer;
+                (inspection.findings.into_iter().next().expect("one model, one finding"), took)
+            };
+            let said = old.as_mut().map(&mut show);
+            let answer = show(&mut new);
+            comparison.see(seq, said.as_ref().map(|(finding, took)| (finding, *took)), (&answer.0, answer.1));
+        }
+        Ok(comparison)
+    }
+
+    /// An inspector with that model only.
+    fn alone(&self, model: &Arc<Model>, rules: Rules) -> Result<Inspector, InspectError> {
+        Inspector::new(vec![(model.clone(), rules)], daemon::instrument_limits(self.config))
+    }
 }
 
 type Numbered = (u64, Arc<ramand_core::spectrum::RawSpectrum>);

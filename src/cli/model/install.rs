@@ -7,7 +7,7 @@ use clap::Args;
 use ramand_core::archive::ARCHIVE_BYTES_MAX;
 use serde::Serialize;
 
-use super::candidate::{self, CandidateLine, CandidateReport, OutputChange, Seat};
+use super::candidate::{self, Candidate, CandidateLine, CandidateReport, OutputChange, Seat};
 use crate::cli::error::CommandError;
 use crate::config::Config;
 use crate::supervise::stop_on_signals;
@@ -151,10 +151,11 @@ fn check(
     let journal = candidate::journal(config, report);
     let (model, _) = candidate::open(&staged, config, report)?;
     let outputs = if args.change_output { OutputChange::Allowed } else { OutputChange::Refused };
-    candidate::check(&model, &staged, &seat, config, journal.as_ref(), outputs, report)?;
+    let candidate = Candidate { model, folder: &staged, seat: &seat, config };
+    candidate.check(outputs, journal.as_ref(), report)?;
     seat.tell(&manifest.name, config, report);
     if let Some(journal) = journal.filter(|_| args.last > 0) {
-        let comparison = candidate::shadow(&model, &seat, config, &journal, args.last as usize)?;
+        let comparison = candidate.shadow(&journal, args.last as usize)?;
         subject.shadow = Some((&comparison).into());
         if !report.json {
             show(&comparison, &mut std::io::stdout().lock())

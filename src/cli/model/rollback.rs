@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::candidate::{self, CandidateReport, OutputChange, Seat};
+use super::candidate::{self, Candidate, CandidateReport, OutputChange, Seat};
 use super::install::finish;
 use crate::cli::error::CommandError;
 use crate::config::Config;
@@ -72,7 +72,8 @@ fn check(
     subject.key = key.map(|key| key.to_string());
     let outputs = if args.change_output { OutputChange::Allowed } else { OutputChange::Refused };
     let journal = candidate::journal(config, report);
-    candidate::check(&model, &folder, &seat, config, journal.as_ref(), outputs, report)?;
+    let candidate = Candidate { model, folder: &folder, seat: &seat, config };
+    candidate.check(outputs, journal.as_ref(), report)?;
     seat.tell(&args.name, config, report);
     Ok(version)
 }

@@ -116,6 +116,7 @@ impl Observations {
         let reference = ReferenceMaps::of(model, &partition);
         let labels = manifest.output.labels.clone().unwrap_or_default();
         let truth = Truth::of(recording, manifest.task, &labels, request.label.as_deref());
+        let observer = Observer { partition: &partition, reference: &reference };
         let mut maps = MapSums::new(manifest.outputs(), axis.len());
         let mut identities = Identities::default();
         let (mut rows, mut preprocessed, mut not_preprocessed, mut kept) =
@@ -136,7 +137,7 @@ impl Observations {
             };
             let (scores, found) = model.output_maps(&mut session, spectrum.values())?;
             let applies = model.gate().map(|gate| gate.assess(&spectrum).applies());
-            let row = observe(&partition, &reference, &scores, &found, sample, applies);
+            let row = observer.row(&scores, &found, sample, applies);
             identities.check(&row, &reference, &model.judge(&mut session, &spectrum)?.attribution, &partition);
             let known = truth.as_ref().ok().map(|truth| truth.at(index));
             maps.add(known.unwrap_or(row.answer()), &found.map);
@@ -273,33 +274,35 @@ impl Identities {
     }
 }
 
-fn observe(
-    partition: &AxisPartition,
-    reference: &ReferenceMaps,
-    scores: &[f32],
-    maps: &OutputMaps,
-    sample: usize,
-    applies: Option<bool>,
-) -> Row {
-    let points = partition.owner().len();
-    let scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
-    let contributions = maps.map.chunks(points).flat_map(|row| partition.sums(row.iter().copied())).collect();
-    let linear = maps.linear.chunks(points).map(|row| row.iter().map(|&value| f64::from(value)).sum()).collect();
-    let explained = best_against_runner_up(&scores);
-    let difference = |map: &[f32], reference: &[f64]| -> Vec<f64> {
-        let map: Vec<f64> = map.iter().map(|&value| f64::from(value)).collect();
-        let (map, reference) = (explained.row_of(&map, points), explained.row_of(reference, points));
-        map.iter().zip(reference).map(|(value, mean)| value - mean).collect()
-    };
-    let whole = difference(&maps.map, &reference.map);
-    let gross = partition.sums(whole.iter().map(|value| value.abs() as f32));
-    let linear_share = (!maps.linear.is_empty()).then(|| {
-        let linear = difference(&maps.linear, &reference.linear);
-        let through: f64 = linear.iter().map(|value| value.abs()).sum();
-        let around: f64 = whole.iter().zip(&linear).map(|(whole, linear)| (whole - linear).abs()).sum();
-        if through + around > 0.0 { through / (through + around) } else { 0.0 }
-    });
-    Row { sample, scores, contributions, linear, explained, gross, linear_share, applies }
+/// Makes rows of what a model says.
+struct Observer<'a> {
+    partition: &'a AxisPartition,
+    reference: &'a ReferenceMaps,
+}
+
+impl Observer<'_> {
+    /// Of the independent sample `sample`; `applies` as the gate says.
+    fn row(&self, scores: &[f32], maps: &OutputMaps, sample: usize, applies: Option<bool>) -> Row {
+        let points = self.partition.owner().len();
+        let scores: Vec<f64> = scores.iter().map(|&score| f64::from(score)).collect();
+        let contributions = maps.map.chunks(points).flat_map(|row| self.partition.sums(row.iter().copied())).collect();
+        let linear = maps.linear.chunks(points).map(|row| row.iter().map(|&value| f64::from(value)).sum()).collect();
+        let explained = best_against_runner_up(&scores);
+        let difference = |map: &[f32], reference: &[f64]| -> Vec<f64> {
+            let map: Vec<f64> = map.iter().map(|&value| f64::from(value)).collect();
+            let (map, reference) = (explained.row_of(&map, points), explained.row_of(reference, points));
+            map.iter().zip(reference).map(|(value, mean)| value - mean).collect()
+        };
+        let whole = difference(&maps.map, &self.reference.map);
+        let gross = self.partition.sums(whole.iter().map(|value| value.abs() as f32));
+        let linear_share = (!maps.linear.is_empty()).then(|| {
+            let linear = difference(&maps.linear, &self.reference.linear);
+            let through: f64 = linear.iter().map(|value| value.abs()).sum();
+            let around: f64 = whole.iter().zip(&linear).map(|(whole, linear)| (whole - linear).abs()).sum();
+            if through + around > 0.0 { through / (through + around) } else { 0.0 }
+        });
+        Row { sample, scores, contributions, linear, explained, gross, linear_share, applies }
+    }
 }
 
 /// The value of a regression; of classes, the highest score against the second, the first of equals.

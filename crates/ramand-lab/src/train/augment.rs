@@ -19,6 +19,14 @@ pub(super) struct Augmentation {
     pub(super) shift_points: f64,
 }
 
+/// Disturbances of that strength, in that unit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Disturbance<'a> {
+    pub(super) strength: &'a Augmentation,
+    /// Mean standard deviation of a training spectrum along the axis.
+    pub(super) unit: f64,
+}
+
 impl Augmentation {
     /// For a quantity: strong enough to carry a small calibration set over to another day.
     pub(super) fn regression(step_per_cm: f64) -> Self {
@@ -29,16 +37,19 @@ impl Augmentation {
     pub(super) fn classification(step_per_cm: f64) -> Self {
         Self { slope: 0.01, curvature: 0.01, noise: 0.0005, shift_points: shift_points(step_per_cm) }
     }
+}
 
-    /// Disturbs one spectrum; `unit` is the mean standard deviation of a training spectrum.
+impl Disturbance<'_> {
+    /// Disturbs one spectrum.
     ///
     /// The shift is Taylor's first order, x(i + δ) ≈ x(i) + δ · x′(i), with central differences: δ is a fraction of a
     /// point.
-    pub(super) fn disturb(&self, spectrum: &[f64], unit: f64, random: &mut impl Rng, disturbed: &mut Vec<f64>) {
+    pub(super) fn apply(&self, spectrum: &[f64], random: &mut impl Rng, disturbed: &mut Vec<f64>) {
+        let Self { strength, unit } = *self;
         let mut normal = || -> f64 { StandardNormal.sample(random) };
-        let slope = unit * self.slope * normal();
-        let curvature = unit * self.curvature * normal();
-        let shift = self.shift_points * normal();
+        let slope = unit * strength.slope * normal();
+        let curvature = unit * strength.curvature * normal();
+        let shift = strength.shift_points * normal();
         let last = spectrum.len() - 1;
         disturbed.clear();
         disturbed.extend((0..=last).map(|i| {
@@ -46,7 +57,7 @@ impl Augmentation {
             let (before, after) = (i.saturating_sub(1), (i + 1).min(last));
             let derivative = (spectrum[after] - spectrum[before]) / (after - before) as f64;
             let baseline = slope * t + curvature * (t * t - 1.0 / 3.0);
-            spectrum[i] + shift * derivative + baseline + unit * self.noise * normal()
+            spectrum[i] + shift * derivative + baseline + unit * strength.noise * normal()
         }));
     }
 }
@@ -79,7 +90,7 @@ mod tests {
         (0..4000)
             .map(|_| {
                 let mut disturbed = Vec::new();
-                augmentation.disturb(spectrum, unit, &mut random, &mut disturbed);
+                Disturbance { strength: &augmentation, unit }.apply(spectrum, &mut random, &mut disturbed);
                 disturbed
             })
             .collect()

@@ -7,7 +7,7 @@ use ramand_core::preprocess::{Pipeline, PreprocessError, Workspace};
 use ramand_recording::Recording;
 use rand::rngs::ChaCha8Rng;
 
-use super::augment::{Augmentation, deviation};
+use super::augment::{Disturbance, deviation};
 use super::error::TrainError;
 
 /// What each spectrum is.
@@ -151,13 +151,12 @@ impl<'a> Dataset<'a> {
     pub(super) fn draw(
         &self,
         spectrum: usize,
-        augmentation: &Augmentation,
-        unit: f64,
+        disturbance: Disturbance<'_>,
         random: &mut ChaCha8Rng,
         workspace: &mut DrawWorkspace,
         preprocessed: &mut [f32],
     ) -> Result<(), PreprocessError> {
-        augmentation.disturb(&self.rows[spectrum], unit, random, &mut workspace.disturbed);
+        disturbance.apply(&self.rows[spectrum], random, &mut workspace.disturbed);
         self.pipeline.finish(&workspace.disturbed, &mut workspace.preprocess, preprocessed)
     }
 }

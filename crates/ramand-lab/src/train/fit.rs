@@ -4,12 +4,12 @@ use nalgebra::DMatrix;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use super::augment::Augmentation;
+use super::augment::{Augmentation, Disturbance};
 use super::candidate::Skip;
 use super::dataset::{Dataset, DrawWorkspace, Truth};
 use super::error::TrainError;
 use super::layers::Affine;
-use super::network::{BLOCK_MAPS, Network, Parameters};
+use super::network::{BLOCK_MAPS, Examples, Network, Parameters};
 use super::optimise::Adam;
 use super::pls::Pls;
 use super::progress::Progress;
@@ -157,7 +157,7 @@ impl Fit {
     fn descend(&self, lesson: &Lesson<'_>, random: &mut ChaCha8Rng) -> Result<Parameters<f32>, TrainError> {
         let &Lesson { data, members, recipe, progress, .. } = lesson;
         let mut parameters = self.network.initial(random);
-        let unit = data.mean_deviation(members);
+        let disturbance = Disturbance { strength: &recipe.augmentation, unit: data.mean_deviation(members) };
         let outputs = self.network.head.outputs;
         let weight = 1.0 / (recipe.batch * outputs) as f32;
         let mut adam = Adam::new(&parameters, recipe.steps, recipe.rate);
@@ -171,7 +171,7 @@ impl Fit {
             for (drawn, target) in rows {
                 let mut draw = |random: &mut ChaCha8Rng, drawn: &mut [f32]| {
                     let spectrum = members[random.random_range(0..members.len())];
-                    data.draw(spectrum, &recipe.augmentation, unit, random, &mut workspace, drawn)
+                    data.draw(spectrum, disturbance, random, &mut workspace, drawn)
                         .map_err(|source| TrainError::Disturbed { step, source })?;
                     Ok::<_, TrainError>(spectrum)
                 };
@@ -189,7 +189,8 @@ impl Fit {
             }
             self.standard.apply(&mut spectra);
             let mut gradient = parameters.zeros_like();
-            let loss = self.network.squared_error(&parameters, &self.linear, &spectra, &targets, weight, &mut gradient);
+            let examples = Examples { spectra: &spectra, targets: &targets };
+            let loss = self.network.squared_error(&parameters, &self.linear, examples, weight, &mut gradient);
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { step });
             }

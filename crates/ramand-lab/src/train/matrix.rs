@@ -15,20 +15,11 @@ pub(super) trait Scalar:
     + Sync
     + 'static
 {
-    /// C ← A B + `keep` C on checked operands: `(pointer, row stride, column stride)`.
+    /// C ← A B + `keep` C, with C row-major.
     ///
     /// # Safety
-    /// Every element of the `rows` × `inner` matrix A, the `inner` × `columns` matrix B and the row-major `rows` ×
-    /// `columns` matrix C lies in memory that is valid for reading, and for C for writing.
-    unsafe fn product(
-        rows: usize,
-        inner: usize,
-        columns: usize,
-        a: (*const Self, usize, usize),
-        b: (*const Self, usize, usize),
-        keep: Self,
-        c: *mut Self,
-    );
+    /// A has as many columns as B has rows, and `c` holds at least as many values as A has rows times B has columns.
+    unsafe fn product(a: MatrixView<'_, Self>, b: MatrixView<'_, Self>, keep: Self, c: &mut [Self]);
 
     /// 1.
     const ONE: Self;
@@ -37,32 +28,24 @@ pub(super) trait Scalar:
 macro_rules! scalar {
     ($type:ty, $product:path) => {
         impl Scalar for $type {
-            unsafe fn product(
-                rows: usize,
-                inner: usize,
-                columns: usize,
-                a: (*const Self, usize, usize),
-                b: (*const Self, usize, usize),
-                keep: Self,
-                c: *mut Self,
-            ) {
+            unsafe fn product(a: MatrixView<'_, Self>, b: MatrixView<'_, Self>, keep: Self, c: &mut [Self]) {
                 let stride = |stride: usize| stride as isize;
-                // SAFETY: the caller's promise is the callee's.
+                // SAFETY: a view holds rows × columns values by construction, transposed or not; the caller promises the rest.
                 unsafe {
                     $product(
-                        rows,
-                        inner,
-                        columns,
+                        a.rows,
+                        a.columns,
+                        b.columns,
                         1.0,
-                        a.0,
-                        stride(a.1),
-                        stride(a.2),
-                        b.0,
-                        stride(b.1),
-                        stride(b.2),
+                        a.values.as_ptr(),
+                        stride(a.row_stride),
+                        stride(a.column_stride),
+                        b.values.as_ptr(),
+                        stride(b.row_stride),
+                        stride(b.column_stride),
                         keep,
-                        c,
-                        stride(columns),
+                        c.as_mut_ptr(),
+                        stride(b.columns),
                         1,
                     );
                 }
@@ -119,18 +102,8 @@ pub(super) fn multiply<T: Scalar>(a: MatrixView<'_, T>, b: MatrixView<'_, T>, in
     assert_eq!(a.columns, b.rows, "the inner dimensions of a matrix product agree");
     assert!(c.len() >= a.rows * b.columns, "a {} x {} product does not fit {} values", a.rows, b.columns, c.len());
     let keep = if into == Accumulation::AddTo { T::ONE } else { T::default() };
-    // SAFETY: a view holds rows × columns values by construction, transposed or not; C's length was checked above.
-    unsafe {
-        T::product(
-            a.rows,
-            a.columns,
-            b.columns,
-            (a.values.as_ptr(), a.row_stride, a.column_stride),
-            (b.values.as_ptr(), b.row_stride, b.column_stride),
-            keep,
-            c.as_mut_ptr(),
-        );
-    }
+    // SAFETY: both promises were checked above.
+    unsafe { T::product(a, b, keep, c) };
 }
 
 /// The transpose of a row-major matrix of `columns` columns, itself row-major, block by block.

@@ -21,7 +21,7 @@ pub(super) fn metrics(
 ) -> MetricsRecord {
     match &data.truth {
         Truth::Values(values) => quantity(data, values, held_out, permuted, draws),
-        Truth::Classes { labels, indices } => classes(data, labels, indices, held_out, permuted, draws),
+        Truth::Classes { labels, indices } => classes(data, ClassTruth { labels, indices }, held_out, permuted, draws),
     }
 }
 
@@ -171,10 +171,15 @@ struct ClassSums {
     right_pls: f64,
 }
 
+/// The labels, and the index of each spectrum's among them.
+struct ClassTruth<'a> {
+    labels: &'a [String],
+    indices: &'a [usize],
+}
+
 fn classes(
     data: &Dataset<'_>,
-    labels: &[String],
-    indices: &[usize],
+    ClassTruth { labels, indices }: ClassTruth<'_>,
     held_out: &[OutOfFold],
     permuted: &[Permuted],
     draws: &Draws,

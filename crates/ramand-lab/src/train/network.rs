@@ -56,6 +56,15 @@ impl<T: Scalar> Parameters<T> {
     }
 }
 
+/// A batch of spectra, and what the network should say of each.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Examples<'a, T> {
+    /// `[batch][channels · points]`.
+    pub(super) spectra: &'a [T],
+    /// `[batch][outputs]`.
+    pub(super) targets: &'a [T],
+}
+
 /// The shapes of one member of the family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Network {
@@ -164,11 +173,11 @@ impl Network {
         &self,
         parameters: &Parameters<T>,
         skip: &Affine<T>,
-        spectra: &[T],
-        targets: &[T],
+        examples: Examples<'_, T>,
         weight: T,
         gradient: &mut Parameters<T>,
     ) -> T {
+        let Examples { spectra, targets } = examples;
         let batch = spectra.len() / self.skip.features;
         let mut scratch = Vec::new();
         let scratch = &mut scratch;
@@ -243,7 +252,8 @@ mod tests {
             let mut gradient = parameters.zeros_like();
             // Weighted down so that the squared errors stay near 1 and the finite differences keep their digits.
             let weight = 1e-3;
-            network.squared_error(&parameters, &skip, &spectra, &targets, weight, &mut gradient);
+            let examples = Examples { spectra: &spectra, targets: &targets };
+            network.squared_error(&parameters, &skip, examples, weight, &mut gradient);
             for layer in 0..5 {
                 for bias in [false, true] {
                     let pick = |affine: &Affine<f64>| if bias { affine.bias.clone() } else { affine.weights.clone() };

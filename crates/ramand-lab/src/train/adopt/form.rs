@@ -191,11 +191,9 @@ pub(super) fn cut(formed: &mut Formed, outputs: usize, layers: &[String]) -> Res
     };
     let mut model = attached.model;
     let mut cuts = Vec::new();
-    for (index, ((facts, tensor), (activation, gradient))) in
-        attached.targets.into_iter().zip(layers).zip(&raw).enumerate()
-    {
+    for (index, (facts, &target)) in attached.targets.into_iter().zip(&targets).enumerate() {
         let proto = model.graph.as_option_mut().ok_or(GradientError::NoGraph)?;
-        cuts.push(lay_out(proto, index, outputs, tensor, (activation, gradient), facts));
+        cuts.push(lay_out(proto, index, outputs, target, facts));
     }
     formed.model = model;
     Ok((cuts, attached.bypassed))
@@ -267,7 +265,8 @@ pub(super) fn cut_attached(formed: &mut Formed, outputs: usize) -> Result<(Vec<L
     let facts = attached.targets.into_iter().next().expect("one target was asked for");
     debug_assert_eq!(facts.shape, shape);
     let proto = formed.model.graph.as_option_mut().ok_or(GradientError::NoGraph)?;
-    let cut = lay_out(proto, 0, outputs, &tensor, (ACTIVATION, GRADIENT), facts);
+    let written = Target { tensor: &tensor, activation: ACTIVATION, gradient: GRADIENT };
+    let cut = lay_out(proto, 0, outputs, written, facts);
     Ok((vec![cut], attached.bypassed))
 }
 
@@ -288,15 +287,14 @@ fn lay_out(
     proto: &mut GraphProto,
     index: usize,
     outputs: usize,
-    tensor: &str,
-    (activation, gradient): (&str, &str),
+    target: Target<'_>,
     facts: AttachedTarget,
 ) -> LayerCut {
     let AttachedTarget { maps, cells, positions, .. } = facts;
     let exchanged = positions.map_axis > positions.cell_axis;
     let (first, second) = if exchanged { (cells, maps) } else { (maps, cells) };
     let names = [format!("{FORMED}A{index}"), format!("{FORMED}dYdA{index}")];
-    for ((name, from), rows) in names.iter().zip([activation, gradient]).zip([1, outputs]) {
+    for ((name, from), rows) in names.iter().zip([target.activation, target.gradient]).zip([1, outputs]) {
         let (shape, sizes) = ([rows, first, second], format!("{name}-shape"));
         match exchanged {
             false => reshape(proto, from, name, &shape, &sizes),
@@ -310,5 +308,5 @@ fn lay_out(
         proto.output.push(value(name, &[rows, maps, cells]));
     }
     let [activation, gradient] = names;
-    LayerCut { activation, gradient, tensor: tensor.to_owned(), facts }
+    LayerCut { activation, gradient, tensor: target.tensor.to_owned(), facts }
 }
