@@ -358,6 +358,7 @@ fn cells(explained: Explained, layer: &LayerValues<'_>, cells: usize, outputs: u
     let mut sums = vec![0.0; cells];
     let size = layer.activation.len();
     assert_eq!(layer.gradient.len(), outputs * size, "a gradient has one row for each output");
+    // `Explained::row_of` would copy the gradient of every layer of every spectrum, only to be read once.
     let row = |output: usize| layer.gradient[output * size..][..size].chunks_exact(cells);
     let maps = layer.activation.chunks_exact(cells);
     match explained {

@@ -272,14 +272,7 @@ impl Asking<'_> {
                 _ => None,
             };
             if let Some(subtracted) = subtracted {
-                let row = |output: usize| &subtracted[output * cells..][..cells];
-                match explained {
-                    Explained::Value => accumulate(&mut map, row(0), -1.0),
-                    Explained::Contrast { class, against } => {
-                        accumulate(&mut map, row(class), -1.0);
-                        accumulate(&mut map, row(against), 1.0);
-                    }
-                }
+                accumulate(&mut map, &explained.row_of(subtracted, cells), -1.0);
             }
             part.spread.add(&map, &mut points);
         }
