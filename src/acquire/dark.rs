@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use ramand_core::median::upper_median;
 use ramand_core::spectrum::{Celsius, Counts, IntegrationTime};
 
 use super::settings::DarkRefresh;
@@ -50,12 +51,8 @@ impl DarkFrame {
     /// for fewer than two pixels.
     pub(super) fn noise(&self) -> Counts {
         let mut steps: Vec<f32> = self.counts.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
-        if steps.is_empty() {
-            return Counts::new(0.0);
-        }
-        let middle = steps.len() / 2;
-        let (_, median, _) = steps.select_nth_unstable_by(middle, f32::total_cmp);
-        Counts::new(SIGMA_PER_MAD * *median / std::f32::consts::SQRT_2)
+        let median = upper_median(&mut steps, f32::total_cmp).unwrap_or(0.0);
+        Counts::new(SIGMA_PER_MAD * median / std::f32::consts::SQRT_2)
     }
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use ramand_core::axis_check::{AxisCheck, AxisLimits, ReferenceMaterial};
 use ramand_core::failure::Kind;
 use ramand_core::hex::hex;
+use ramand_core::median::upper_median;
 use ramand_core::spectrum::{Acquisition, RawSpectrum, ShiftAxis};
 use serde::Serialize;
 use serde_json::json;
@@ -139,8 +140,7 @@ impl Frames {
         };
         let median = |pixel: usize| {
             let mut values: Vec<f32> = self.counts.iter().filter_map(|frame| frame.get(pixel).copied()).collect();
-            let middle = values.len() / 2;
-            *values.select_nth_unstable_by(middle, f32::total_cmp).1
+            upper_median(&mut values, f32::total_cmp).expect("every frame has the axis's pixels, and there is one")
         };
         let counts: Vec<f32> = (0..axis.len()).map(median).collect();
         let check = AxisCheck::of(axis, &counts, material);

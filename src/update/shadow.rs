@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ramand_core::median::upper_median;
 use ramand_core::outcome::{Decision, Finding, Prediction};
 use serde::Serialize;
 
@@ -60,11 +61,9 @@ impl Side {
         self.took.push(took);
     }
 
-    /// The median time for one spectrum.
+    /// The median time for one spectrum, of an even number the upper of the two in the middle.
     pub fn median(&self) -> Option<Duration> {
-        let mut took = self.took.clone();
-        took.sort();
-        took.get(took.len() / 2).copied()
+        upper_median(&mut self.took.clone(), Ord::cmp)
     }
 }
 

@@ -1,18 +1,16 @@
 //! The arithmetic of the checks, without an instrument.
 
+use ramand_core::median::upper_median;
+
 /// Values beyond this many standard deviations are cosmic rays, not noise: of normal values one in sixteen thousand.
 const CLIP_AT: f64 = 4.0;
 
 /// Rounds of clipping: each finds what the one before made visible.
 const CLIP_ROUNDS: usize = 5;
 
-/// The middle value; 0 for none.
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    if values.is_empty() {
-        return 0.0;
-    }
-    let middle = values.len() / 2;
-    *values.select_nth_unstable_by(middle, f64::total_cmp).1
+/// The middle value, of an even number the upper of the two in the middle: a pixel's count is one that was read. 0 for none.
+pub(crate) fn middle(mut values: Vec<f64>) -> f64 {
+    upper_median(&mut values, f64::total_cmp).unwrap_or(0.0)
 }
 
 /// The standard deviation about zero, without what lies beyond four of it. Values that were rounded to whole counts have no usable
@@ -30,7 +28,7 @@ pub(crate) fn spread_about_zero(values: impl Iterator<Item = f64>) -> f64 {
 /// Pixel by pixel, over frames of equal length.
 pub(crate) fn median_frame(frames: &[Vec<f64>]) -> Vec<f64> {
     let pixels = frames.first().map_or(0, Vec::len);
-    (0..pixels).map(|pixel| median(frames.iter().map(|frame| frame[pixel]).collect())).collect()
+    (0..pixels).map(|pixel| middle(frames.iter().map(|frame| frame[pixel]).collect())).collect()
 }
 
 /// The noise of one pixel of one frame, by the differences of two: σ = spread(a − b) / √2.
@@ -57,7 +55,7 @@ pub(crate) fn photon_transfer(a: &[f64], b: &[f64], size: usize) -> Vec<Transfer
         .collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     let stretch = |points: &[(f64, f64)]| Transfer {
-        mean: median(points.iter().map(|point| point.0).collect()),
+        mean: middle(points.iter().map(|point| point.0).collect()),
         variance: spread_about_zero(points.iter().map(|point| point.1)).powi(2),
     };
     points.chunks_exact(size).map(stretch).collect()

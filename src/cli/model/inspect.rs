@@ -12,6 +12,7 @@ use onnx_gradient::{
     Attached, Explained, GradientError, Graph, Layer, Positions, Role, Seed, Target, Tensor, attach, auto_layer,
     explained, fix_shape, has_global_receptive_field, layers, multiplications, proto, unsupported_nodes,
 };
+use ramand_core::median::upper_median;
 use ramand_model::{Bundle, GradientFailure, NetworkError, Runner};
 
 use super::attach::{InputShape, parse_shape};
@@ -290,10 +291,8 @@ fn time(network: &Network, lines: &mut [LayerLine]) -> Result<Option<f64>, Comma
             took.push(started.elapsed());
         }
     }
-    let mut medians = took.into_iter().map(|mut took| {
-        took.sort_unstable();
-        took[took.len() / 2].as_secs_f64() * 1e6
-    });
+    let mut medians =
+        took.into_iter().map(|mut took| upper_median(&mut took, Ord::cmp).unwrap_or_default().as_secs_f64() * 1e6);
     let forward_us = medians.next().unwrap_or(0.0);
     for ((place, _), with_gradient_us) in runners.iter().skip(1).zip(medians) {
         if let Some(line) = lines.get_mut(*place) {

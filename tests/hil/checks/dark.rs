@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{CheckFinding, CheckTrouble, dark_counts, integration};
 use crate::bench::InstrumentBench;
-use crate::statistics::{median, median_frame, read_noise};
+use crate::statistics::{median_frame, middle, read_noise};
 
 /// Frames of each exposure: an odd number, for the median.
 const FRAMES: usize = 5;
@@ -18,11 +18,11 @@ pub(super) fn check(bench: &InstrumentBench) -> Result<CheckFinding, CheckTroubl
         (0..FRAMES).map(|_| dark_counts(&mut driver)).collect()
     };
     let (short, long) = (frames(rig.exposure_min)?, frames(rig.exposure_max)?);
-    let noise = median(short.windows(2).map(|pair| read_noise(&pair[0], &pair[1])).collect());
+    let noise = middle(short.windows(2).map(|pair| read_noise(&pair[0], &pair[1])).collect());
     let seconds = (rig.exposure_max.saturating_sub(rig.exposure_min)).as_secs_f64();
     let rates: Vec<f64> =
         (median_frame(&long).iter().zip(median_frame(&short))).map(|(long, short)| (long - short) / seconds).collect();
-    let current = median(rates.clone());
+    let current = middle(rates.clone());
     // Numbered as the device does, from its first pixel.
     let first = driver.instrument().active.start;
     let hot = (0..rates.len()).filter(|&pixel| rates[pixel] - current > limits.hot_pixel_counts_per_s);

@@ -1,5 +1,7 @@
 //! The position of one band.
 
+use crate::median::upper_median;
+
 /// How far from its tabulated position a band is looked for, cm⁻¹: ten times what a usable axis is off, and never nearer to
 /// the neighbouring band.
 pub(super) const SEARCH_PER_CM: f64 = 10.0;
@@ -18,12 +20,7 @@ const HALF_POINTS_MAX: usize = 8;
 pub(super) fn noise(counts: &[f32]) -> f64 {
     let curvature = |three: &[f32]| f64::from(three[0] - 2.0 * three[1] + three[2]).abs();
     let mut curvatures: Vec<f64> = counts.windows(3).map(curvature).collect();
-    if curvatures.is_empty() {
-        return 0.0;
-    }
-    let middle = curvatures.len() / 2;
-    let (_, median, _) = curvatures.select_nth_unstable_by(middle, f64::total_cmp);
-    SIGMA_PER_MAD * *median / 6.0_f64.sqrt()
+    upper_median(&mut curvatures, f64::total_cmp).map_or(0.0, |median| SIGMA_PER_MAD * median / 6.0_f64.sqrt())
 }
 
 /// Where the band near `tabulated` has its top, cm⁻¹; `None` where there is none of at least `height_min`. `room_per_cm` is half

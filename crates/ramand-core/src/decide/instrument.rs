@@ -1,5 +1,6 @@
 //! The instrument gate: whether what was measured is a spectrum at all. No model is needed for that.
 
+use crate::median::upper_median;
 use crate::outcome::Reason;
 use crate::spectrum::{Laser, RawSpectrum};
 
@@ -91,11 +92,7 @@ fn signal(above_dark: &[f32]) -> f32 {
 fn noise(above_dark: &[f32]) -> f32 {
     let mut differences: Vec<f32> =
         above_dark.windows(3).map(|points| (2.0 * points[1] - points[0] - points[2]).abs()).collect();
-    if differences.is_empty() {
-        return 0.0;
-    }
-    let middle = differences.len() / 2;
-    NOISE_PER_SECOND_DIFFERENCE * *differences.select_nth_unstable_by(middle, f32::total_cmp).1
+    upper_median(&mut differences, f32::total_cmp).map_or(0.0, |median| NOISE_PER_SECOND_DIFFERENCE * median)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use ramand_core::median::upper_median;
 use ramand_core::outcome::Explained;
 use ramand_model::manifest::Task;
 use rand::SeedableRng;
@@ -284,8 +285,6 @@ impl Collected {
             let pair = move |one: usize| (one + 1..maps.len()).map(move |other| (&maps[one], &maps[other]));
             (0..maps.len()).flat_map(pair)
         });
-        let mut milliseconds = self.milliseconds.clone();
-        milliseconds.sort_by(f64::total_cmp);
         Figures {
             completeness: completeness_error(&self.completeness),
             sensitivity: mean(self.sensitivity.iter().copied()),
@@ -294,7 +293,7 @@ impl Collected {
             relevance_mass: mean(self.relevance_mass.iter().copied()),
             randomised: mean(self.randomised.iter().copied()),
             replicates: mean(pairs.map(|(one, other)| rank_correlation(one, other))),
-            milliseconds: milliseconds.get(milliseconds.len() / 2).copied().unwrap_or(0.0),
+            milliseconds: upper_median(&mut self.milliseconds.clone(), f64::total_cmp).unwrap_or(0.0),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ramand_core::decide::{signal_counts, signal_to_noise};
+use ramand_core::median::upper_median;
 use ramand_core::preprocess::{Baseline, LAMBDA_RANGE, Pipeline, PipelineStep, Whittaker, Workspace};
 use ramand_core::spectrum::RawSpectrum;
 use rand::rngs::ChaCha8Rng;
@@ -79,7 +80,7 @@ impl Change {
                 light.iter().zip(gained).map(|(&value, gained)| value + gained as f32).collect()
             }
             Self::Fluorescence(times) => {
-                let median = f64::from(median(light));
+                let median = f64::from(upper_median(&mut light.to_vec(), f32::total_cmp).unwrap_or(0.0));
                 let noise = f64::from(noise(spectrum));
                 let first = shifts.first().copied().unwrap_or_default();
                 let added = |(shift, &value): (&f64, &f32)| {
@@ -122,12 +123,6 @@ fn interpolated(points: &[(f64, f64)], at: f64) -> f64 {
         (Some(&(_, y)), None) | (None, Some(&(_, y))) => y,
         (None, None) => f64::NAN,
     }
-}
-
-fn median(values: &[f32]) -> f32 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f32::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// Standard deviation of one point, as the instrument gate estimates it; zero of a spectrum without signal.
