@@ -59,7 +59,6 @@ struct MapsRecord<'a> {
     difference: &'a [f32],
 }
 
-/// Runs the command.
 pub(super) fn run(args: &ExplainArgs) -> Result<(), CommandError> {
     let models = args.models.iter().map(|folder| Ok((Arc::new(Model::open(folder)?), unlimited())));
     let models = models.collect::<Result<Vec<_>, CommandError>>()?;

@@ -41,7 +41,6 @@ enum ModelCommand {
     Verify(verify::VerifyArgs),
 }
 
-/// Runs the command.
 pub(super) fn run(args: &ModelArgs) -> Result<(), CommandError> {
     match &args.command {
         ModelCommand::Attach(args) => attach::run(args),

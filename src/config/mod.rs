@@ -34,7 +34,6 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("failed to read the configuration {}", path.display())]
     Read {
-        /// Which file.
         path: PathBuf,
         /// What the operating system says.
         #[source]
@@ -42,14 +41,10 @@ pub enum ConfigError {
     },
     /// Too long to be a configuration.
     #[error("{} is longer than {FILE_BYTES_MAX} bytes: not a configuration", path.display())]
-    TooLong {
-        /// Which file.
-        path: PathBuf,
-    },
+    TooLong { path: PathBuf },
     /// Not TOML, an unknown key, or a value of the wrong type: the cause names line and column.
     #[error("the configuration {} cannot be understood", path.display())]
     Syntax {
-        /// Which file.
         path: PathBuf,
         /// Line, column, and what was expected there.
         source: Box<toml::de::Error>,
@@ -57,7 +52,6 @@ pub enum ConfigError {
     /// A value that cannot be used.
     #[error("{}: {key}: {why}", path.display())]
     Value {
-        /// Which file.
         path: PathBuf,
         /// Dotted name of the key.
         key: &'static str,
@@ -91,7 +85,6 @@ pub struct Config {
     pub journal: Journal,
     /// The plant's broker.
     pub mqtt: Mqtt,
-    /// The embedded broker.
     pub broker: Broker,
     /// The live page.
     pub web: Web,
@@ -209,7 +202,6 @@ pub struct InstrumentGate {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Journal {
-    /// The database file.
     pub path: PathBuf,
     /// How large it may grow.
     pub capacity: ByteSize,
@@ -228,7 +220,6 @@ pub struct Mqtt {
     pub enabled: bool,
     /// Name or address of the broker.
     pub host: String,
-    /// Its port.
     pub port: u16,
     /// Unique on the broker.
     pub client_id: String,

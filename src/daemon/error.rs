@@ -25,7 +25,6 @@ pub enum DaemonError {
     Update {
         /// Its path in the configuration.
         path: PathBuf,
-        /// Why.
         #[source]
         source: Box<UpdateError>,
     },
@@ -47,7 +46,6 @@ pub enum DaemonError {
     /// The place is no topic.
     #[error(transparent)]
     Topic(#[from] TopicError),
-    /// The embedded broker.
     #[cfg(feature = "broker")]
     #[error(transparent)]
     Broker(#[from] BrokerError),

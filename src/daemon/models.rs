@@ -34,7 +34,6 @@ pub(super) enum Change {
         path: PathBuf,
         /// Which model goes on.
         kept: Arc<ModelIdentity>,
-        /// Why.
         why: String,
     },
     /// The path of a refused model leads to the running one again, and no other leads to a refused one.

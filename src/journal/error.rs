@@ -12,7 +12,6 @@ pub enum JournalError {
     /// The folder or the lock beside the journal cannot be made.
     #[error("failed to prepare the place for the journal {}", path.display())]
     Place {
-        /// The journal.
         path: PathBuf,
         /// What the operating system says.
         #[source]
@@ -20,23 +19,17 @@ pub enum JournalError {
     },
     /// Another process writes this journal.
     #[error("the journal {} is being written by another process: stop that one, or give this one its own", path.display())]
-    InUse {
-        /// The journal.
-        path: PathBuf,
-    },
+    InUse { path: PathBuf },
     /// The file cannot be opened.
     #[error("failed to open the journal {}", path.display())]
     Open {
-        /// The journal.
         path: PathBuf,
-        /// What SQLite says.
         #[source]
         source: rusqlite::Error,
     },
     /// A SQLite file of somebody else.
     #[error("{} is a SQLite file, but no journal of this program (application id {application_id:#x})", path.display())]
     NotAJournal {
-        /// The file.
         path: PathBuf,
         /// What it says it belongs to.
         application_id: i32,
@@ -44,7 +37,6 @@ pub enum JournalError {
     /// Written by a newer release.
     #[error("the journal {} has schema version {found}, this release knows up to {known}: use the newer release", path.display())]
     Newer {
-        /// The journal.
         path: PathBuf,
         /// The version in the file.
         found: i32,
@@ -58,7 +50,6 @@ pub enum JournalError {
         path.display()
     )]
     Damaged {
-        /// The journal.
         path: PathBuf,
         /// The first thing SQLite found.
         finding: String,
@@ -68,24 +59,19 @@ pub enum JournalError {
     TooSmall {
         /// Configured.
         bytes: u64,
-        /// The least.
         minimum: u64,
     },
     /// No room on the disk, or the journal is as large as it may be and nothing can be released.
     #[error("no room for record {seq}: it is lost, and a gap record will say so when there is room again")]
     Full {
-        /// Which record.
         seq: Seq,
-        /// What SQLite says.
         #[source]
         source: rusqlite::Error,
     },
     /// A record could not be written for another reason.
     #[error("failed to write record {seq}: it is lost, and a gap record will say so when writing works again")]
     Append {
-        /// Which record.
         seq: Seq,
-        /// What SQLite says.
         #[source]
         source: rusqlite::Error,
     },
@@ -100,7 +86,6 @@ pub enum JournalError {
     Access {
         /// What was attempted, as in `read the history`.
         action: &'static str,
-        /// What SQLite says.
         #[source]
         source: rusqlite::Error,
     },

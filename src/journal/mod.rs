@@ -77,7 +77,6 @@ impl Journal {
         })
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -130,7 +129,6 @@ pub struct NextRecord<'a> {
 }
 
 impl NextRecord<'_> {
-    /// The number.
     pub fn seq(&self) -> Seq {
         self.appender.next()
     }

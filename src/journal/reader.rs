@@ -43,7 +43,6 @@ pub enum Window {
 /// A record as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryRecord {
-    /// Its number.
     pub seq: Seq,
     /// Its name outside.
     pub id: String,

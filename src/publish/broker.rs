@@ -35,7 +35,6 @@ pub enum BrokerError {
     /// The address is taken or not ours.
     #[error("failed to listen on {address} for MQTT")]
     Listen {
-        /// Which address.
         address: SocketAddr,
         /// What the operating system says.
         #[source]
@@ -43,10 +42,7 @@ pub enum BrokerError {
     },
     /// The broker's thread did not start or ended at once.
     #[error("the embedded broker does not run on {address}")]
-    NotRunning {
-        /// Which address.
-        address: SocketAddr,
-    },
+    NotRunning { address: SocketAddr },
 }
 
 impl Failure for BrokerError {

@@ -56,14 +56,12 @@ pub enum Security {
 pub struct ClientCertificate {
     /// Certificate and those between it and the authority.
     pub certificate: PathBuf,
-    /// Private key.
     pub key: PathBuf,
 }
 
 /// Name and password. The password stays in its file, is read for every connection, and never logged.
 #[derive(Debug, Clone)]
 pub struct Credentials {
-    /// The user's name.
     pub user: String,
     /// Holds the password; white space around it is not part of it.
     pub password_file: PathBuf,

@@ -10,7 +10,6 @@ pub enum PublishError {
     /// A certificate, key or password cannot be read.
     #[error("failed to read {}", path.display())]
     Secret {
-        /// The file.
         path: PathBuf,
         /// What the operating system says.
         #[source]
@@ -19,7 +18,6 @@ pub enum PublishError {
     /// Such a file is no such file.
     #[error("{} has {bytes} bytes: that is no certificate, key or password", path.display())]
     SecretTooLarge {
-        /// The file.
         path: PathBuf,
         /// Its size.
         bytes: u64,

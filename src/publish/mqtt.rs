@@ -47,7 +47,6 @@ pub type OutboxError = Box<dyn std::error::Error + Send + Sync>;
 /// What is published, to whom.
 #[derive(Debug, Clone)]
 pub struct PublisherSettings {
-    /// The broker.
     pub broker: BrokerAddress,
     /// The broker's name for this client: two clients of one name throw each other out.
     pub client_id: String,

@@ -13,7 +13,6 @@ pub const LEVEL_BYTES_MAX: usize = 100;
 pub struct TopicError {
     /// `site`, `line` or `device`.
     pub level: &'static str,
-    /// The name.
     pub name: String,
     /// What is wrong with it.
     pub fault: &'static str,

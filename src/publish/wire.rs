@@ -26,7 +26,6 @@ pub const VERSION: u8 = 1;
 /// Number and time of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// Its number.
     pub seq: Seq,
     /// Wall clock.
     pub time: SystemTime,

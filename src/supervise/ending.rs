@@ -10,14 +10,10 @@ use ramand_core::failure::{Failure, Kind, chain};
 pub enum SuperviseError {
     /// Two parts of one name.
     #[error("there is already a part called {name}")]
-    NameTaken {
-        /// The name.
-        name: &'static str,
-    },
+    NameTaken { name: &'static str },
     /// No thread.
     #[error("failed to start the thread {name}")]
     Thread {
-        /// Of which part.
         name: &'static str,
         /// What the operating system says.
         #[source]
@@ -94,9 +90,7 @@ impl<E: Failure + Send + Sync + 'static> IntoEnding for Result<(), E> {
 /// The end of a part.
 #[derive(Debug)]
 pub struct End {
-    /// Which part.
     pub part: &'static str,
-    /// How.
     pub ending: Ending,
 }
 

@@ -40,7 +40,6 @@ impl Beat {
 /// A part whose sign of life is overdue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Silence {
-    /// Which part.
     pub part: &'static str,
     /// For how long the sign is overdue.
     pub overdue: Duration,

@@ -47,9 +47,7 @@ pub enum Outcome {
 /// A model, by what pins it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ModelRecord {
-    /// Its name.
     pub name: String,
-    /// Its version.
     pub version: String,
     /// SHA-256 of its manifest.
     pub sha256: String,

@@ -15,49 +15,33 @@ pub enum UpdateError {
     /// A file or folder cannot be read.
     #[error("failed to read {}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// A file, folder or link of the store cannot be written.
     #[error("failed to write {}", path.display())]
     Write {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// A file that is longer than any of its kind.
     #[error("{} has more than {limit} bytes", path.display())]
-    TooLarge {
-        /// Which.
-        path: PathBuf,
-        /// The limit.
-        limit: u64,
-    },
+    TooLarge { path: PathBuf, limit: u64 },
     /// The archive is none of a bundle.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     /// A key file that holds no key.
     #[error("{}", path.display())]
     Key {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: SignatureError,
     },
     /// More keys than anybody keeps track of.
     #[error("{} holds more than {limit} keys", folder.display())]
-    TooManyKeys {
-        /// The folder.
-        folder: PathBuf,
-        /// The limit.
-        limit: usize,
-    },
+    TooManyKeys { folder: PathBuf, limit: usize },
     /// Everybody could add a key.
     #[error("everybody may write {}: `chmod o-w` it", path.display())]
     OpenToAll {
@@ -80,20 +64,13 @@ pub enum UpdateError {
     },
     /// The archive or the folder has a file that the signed manifest does not name.
     #[error("'{file}' is not in the manifest")]
-    Unnamed {
-        /// Which.
-        file: String,
-    },
+    Unnamed { file: String },
     /// The manifest names a file that is not there.
     #[error("the manifest names '{file}', which is not there")]
-    Missing {
-        /// Which.
-        file: String,
-    },
+    Missing { file: String },
     /// A file was changed after the manifest was signed.
     #[error("'{file}': its SHA-256 is {found}, the manifest says {expected}")]
     Hash {
-        /// Which.
         file: String,
         /// Of the file.
         found: String,
@@ -114,20 +91,13 @@ pub enum UpdateError {
     Model(#[from] ModelError),
     /// The manifest changed between the check of its signature and its use.
     #[error("{} changed while it was opened", folder.display())]
-    Changed {
-        /// The bundle's folder.
-        folder: PathBuf,
-    },
+    Changed { folder: PathBuf },
     /// Opening it panicked.
     #[error("opening {} ended in a panic", path.display())]
-    Interrupted {
-        /// The bundle's path.
-        path: PathBuf,
-    },
+    Interrupted { path: PathBuf },
     /// A name the store uses itself.
     #[error("'{name}' cannot be the {what} of a model in the store: the store uses it itself")]
     Reserved {
-        /// The name.
         name: String,
         /// Name or version.
         what: &'static str,
@@ -137,9 +107,7 @@ pub enum UpdateError {
         "{name} {version} is installed with other content: its manifest is {found}, this one is {new}; a change is a new version (--model-version of `ramand train` and `ramand model bundle`)"
     )]
     VersionTaken {
-        /// The model.
         name: String,
-        /// Its version.
         version: String,
         /// SHA-256 of the manifest in the store.
         found: String,
@@ -149,7 +117,6 @@ pub enum UpdateError {
     /// There is no such model or version.
     #[error("the store has no {name} {version}; it has {known}")]
     NoVersion {
-        /// The model.
         name: String,
         /// The version asked for.
         version: String,
@@ -159,17 +126,13 @@ pub enum UpdateError {
     /// Nothing to roll back to.
     #[error("there is no version of {name} to go back to; installed: {known}; --to names one of them")]
     NoPrevious {
-        /// The model.
         name: String,
         /// Its versions.
         known: String,
     },
     /// Another process installs.
     #[error("another process is changing the store {}", root.display())]
-    Busy {
-        /// The store.
-        root: PathBuf,
-    },
+    Busy { root: PathBuf },
     /// Root in somebody else's folder: its owner could lead root elsewhere by a link.
     #[error("{} belongs to user {owner}: run this as that user, as in `sudo -u ramand ramand model ...`", path.display())]
     NotTheOwner {

@@ -85,7 +85,6 @@ pub struct Store {
 pub struct Version {
     /// Its model.
     pub name: String,
-    /// Which.
     pub version: String,
     /// Its folder.
     pub folder: PathBuf,
@@ -114,7 +113,6 @@ impl Store {
         }
     }
 
-    /// Where it is.
     pub fn root(&self) -> &Path {
         &self.root
     }

@@ -116,7 +116,7 @@ pub fn attach(model: &ModelProto, output: &str, seed: Seed, targets: &[Target<'_
 pub enum MapOf {
     /// The greatest output of each run; the first of equals.
     Winner,
-    /// Every output.
+    /// Every output, a row each.
     All,
 }
 

@@ -33,13 +33,13 @@ pub enum GradientError {
         what: &'static str,
         /// How many there are.
         found: u64,
-        /// The limit.
+        /// How many are accepted.
         limit: u64,
     },
     /// An initialiser whose numbers do not fit its shape.
     #[error("initialiser '{name}': {problem}")]
     Initializer {
-        /// The initialiser's name.
+        /// The initialiser's name in the file.
         name: String,
         /// What is wrong with it, as a clause.
         problem: String,
@@ -47,7 +47,7 @@ pub enum GradientError {
     /// A graph input without a fixed shape.
     #[error("input '{name}': {problem}")]
     Input {
-        /// The input's name.
+        /// The graph input's name in the file.
         name: String,
         /// What is wrong with it, as a clause.
         problem: String,
@@ -159,7 +159,7 @@ pub enum GradientError {
         operator(op)
     )]
     NoShape {
-        /// The value.
+        /// The name of the value of unknown shape.
         name: String,
         /// The first node before it that is not understood.
         node: String,
@@ -169,9 +169,9 @@ pub enum GradientError {
     /// A value of another shape than an output or a target has.
     #[error("'{name}' has shape {found:?}, expected {expected}")]
     Shape {
-        /// The value.
+        /// The name of the value, the output or a target.
         name: String,
-        /// Its sizes.
+        /// The size of each of its axes.
         found: Vec<usize>,
         /// What its shape should be, in words.
         expected: &'static str,

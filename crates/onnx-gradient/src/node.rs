@@ -98,7 +98,7 @@ impl Node {
         self.typed(name, AttributeType::Ints).map(|found| found.map(|attribute| attribute.ints.as_slice()))
     }
 
-    /// A text attribute.
+    /// The bytes of an attribute that is text; `None` where the node has none of that name.
     pub(super) fn text(&self, name: &str) -> Result<Option<&[u8]>, GradientError> {
         self.typed(name, AttributeType::String).map(|found| found.map(|attribute| attribute.s.as_slice()))
     }

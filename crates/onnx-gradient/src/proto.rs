@@ -75,7 +75,7 @@ pub fn node(op_type: &str, inputs: &[&str], output: &str, attributes: Vec<Attrib
     }
 }
 
-/// An integer attribute.
+/// An attribute of one integer.
 pub fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.into(), r#type: AttributeType::Int.into(), i: value, ..AttributeProto::default() }
 }
@@ -86,7 +86,7 @@ pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto { name: name.into(), r#type: AttributeType::Ints.into(), ints: values, ..AttributeProto::default() }
 }
 
-/// A floating-point attribute.
+/// An attribute of one f32.
 pub fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto { name: name.into(), r#type: AttributeType::Float.into(), f: value, ..AttributeProto::default() }
 }

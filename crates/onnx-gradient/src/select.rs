@@ -58,7 +58,7 @@ const BETWEEN: &[&str] = &[
 /// A value that a map can be made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
-    /// The value's name.
+    /// The name of the value in the graph, as a [`Target`](crate::Target) takes it.
     pub value: String,
     /// What it is in the network, and so why it is offered.
     pub role: Role,

@@ -65,7 +65,7 @@ impl Tensor {
         self.element
     }
 
-    /// The values, row-major.
+    /// As many values as the product of the sizes, row-major: the last axis runs fastest.
     pub fn data(&self) -> &[f64] {
         &self.data
     }

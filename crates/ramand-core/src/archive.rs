@@ -46,16 +46,10 @@ pub enum ArchiveError {
     },
     /// The same name again.
     #[error("'{name}' is there twice")]
-    Twice {
-        /// Which.
-        name: String,
-    },
+    Twice { name: String },
     /// A name tar has no room for.
     #[error("'{name}' is longer than the {TAR_NAME_BYTES_MAX} bytes that a tar entry's name has")]
-    LongName {
-        /// Which.
-        name: String,
-    },
+    LongName { name: String },
 }
 
 impl Failure for ArchiveError {

@@ -61,12 +61,10 @@ impl Spread {
         Self { cells, between, beyond, cell_is_point: cells == points && first_cell == 0.0 && stride == 1.0 }
     }
 
-    /// How many cells.
     pub fn cells(&self) -> usize {
         self.cells
     }
 
-    /// How many points.
     pub fn points(&self) -> usize {
         self.between.len()
     }

@@ -68,12 +68,10 @@ impl Table {
         Self { columns, values }
     }
 
-    /// How many rows.
     pub fn rows(&self) -> usize {
         self.values.len() / self.columns
     }
 
-    /// How many columns.
     pub fn columns(&self) -> usize {
         self.columns
     }

@@ -96,7 +96,6 @@ pub struct Band {
 /// D1 and D4 of the method: what one band adds to the output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BandContribution {
-    /// Which band.
     pub band: Arc<Band>,
     /// D_B = Σ D\[i\] over the band, signed, in units of the output.
     pub contribution: f32,
@@ -200,11 +199,9 @@ impl Attribution {
 pub struct Applicability {
     /// Hotelling's T² = Σ t_a² / λ_a: unusual, within the directions training varied in.
     pub t2: f32,
-    /// Its limit.
     pub t2_limit: f32,
     /// Q = ‖x − P Pᵀ x‖²: unlike anything in training.
     pub q: f32,
-    /// Its limit.
     pub q_limit: f32,
     /// The share of samples like the training's that are at least as unusual; `None` where the bundle has no held-out
     /// scores to compare with.
@@ -250,7 +247,6 @@ impl Decision {
 /// A decision with its reasons; acceptance may carry remarks (`NotGated`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// What to do.
     pub decision: Decision,
     /// Why, most serious first.
     pub reasons: Vec<Reason>,
@@ -261,7 +257,6 @@ pub struct Verdict {
 pub struct Conclusion {
     /// What it says.
     pub prediction: Prediction,
-    /// Why.
     pub attribution: Attribution,
     /// Whether it may speak; `None` where the bundle has no gate.
     pub applicability: Option<Applicability>,
@@ -270,11 +265,9 @@ pub struct Conclusion {
 /// One model's part of an inspection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
-    /// Which model.
     pub model: Arc<ModelIdentity>,
     /// What it concludes; `None` where the spectrum could not be preprocessed for it (the verdict says why).
     pub conclusion: Option<Conclusion>,
-    /// What to do.
     pub verdict: Verdict,
 }
 
@@ -316,7 +309,6 @@ pub struct Timings {
 /// Everything concluded from one spectrum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inspection {
-    /// The spectrum.
     pub spectrum: Arc<RawSpectrum>,
     /// One per model, in the configured order.
     pub findings: Vec<Finding>,

@@ -9,12 +9,10 @@ use std::time::SystemTime;
 pub struct Seq(u64);
 
 impl Seq {
-    /// From a number.
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// As a number.
     pub const fn number(self) -> u64 {
         self.0
     }
@@ -78,7 +76,6 @@ impl PartKind {
 /// One part of one record: the unit of delivery and acknowledgement, in the order of delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartKey {
-    /// Which record.
     pub seq: Seq,
     /// Which part of it.
     pub kind: PartKind,
@@ -213,7 +210,6 @@ pub struct Loss {
     pub seqs: RangeInclusive<Seq>,
     /// What was lost of at least one of them.
     pub kinds: PartKinds,
-    /// Why.
     pub reason: LossReason,
 }
 

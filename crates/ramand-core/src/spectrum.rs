@@ -59,7 +59,6 @@ impl Counts {
         Self(counts)
     }
 
-    /// As a number.
     pub const fn value(self) -> f32 {
         self.0
     }
@@ -86,12 +85,10 @@ impl Celsius {
 pub struct IntegrationTime(u64);
 
 impl IntegrationTime {
-    /// From microseconds.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// As microseconds.
     pub const fn micros(self) -> u64 {
         self.0
     }
@@ -161,7 +158,6 @@ impl ShiftAxis {
         &self.shifts
     }
 
-    /// How many points.
     #[expect(clippy::len_without_is_empty, reason = "an axis has at least two points")]
     pub fn len(&self) -> usize {
         self.shifts.len()
@@ -427,7 +423,6 @@ impl PreprocessedSpectrum {
         &self.axis
     }
 
-    /// How many channels.
     pub fn channels(&self) -> usize {
         self.channels
     }

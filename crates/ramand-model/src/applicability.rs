@@ -24,7 +24,6 @@ pub struct GateRecord {
     pub file: String,
     /// Its SHA-256, hexadecimal.
     pub sha256: String,
-    /// Principal components.
     pub components: usize,
     /// Variance of each score in training.
     pub eigenvalues: Vec<f64>,
@@ -70,7 +69,6 @@ pub struct VariatesRecord {
     pub kinds: String,
     /// Its SHA-256, hexadecimal.
     pub kinds_sha256: String,
-    /// How many variates.
     pub count: usize,
     /// The squared distance that held-out samples of a class reach, in the order of the labels.
     pub limits: Vec<f64>,
@@ -119,16 +117,13 @@ pub enum ApplicabilityError {
     /// Scores that calibrate nothing.
     #[error("the scores in {file} are unusable")]
     Scores {
-        /// Which file.
         file: String,
-        /// Why.
         #[source]
         source: CalibrationError,
     },
     /// A table of another size, or with numbers that are no sample or class.
     #[error("{file} has {found}, expected {expected}")]
     Table {
-        /// Which file.
         file: String,
         /// What it has.
         found: String,
@@ -138,7 +133,6 @@ pub enum ApplicabilityError {
     /// The manifest and its files disagree.
     #[error("the manifest says {field} = {said}, {file} gives {found}")]
     Disagreement {
-        /// Which file.
         file: String,
         /// Which key.
         field: &'static str,

@@ -34,48 +34,32 @@ pub enum BundleError {
     /// A file cannot be read.
     #[error("failed to read {}", path.display())]
     Read {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// A file cannot be written.
     #[error("failed to write {}", path.display())]
     Write {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// Not a regular file.
     #[error("{} is not a file", path.display())]
-    NotAFile {
-        /// Which.
-        path: PathBuf,
-    },
+    NotAFile { path: PathBuf },
     /// More bytes than such a file has.
     #[error("{} has more than {limit} bytes", path.display())]
-    TooLarge {
-        /// Which.
-        path: PathBuf,
-        /// The limit.
-        limit: u64,
-    },
+    TooLarge { path: PathBuf, limit: u64 },
     /// The manifest is no text.
     #[error("{} is not UTF-8", path.display())]
-    Encoding {
-        /// Which.
-        path: PathBuf,
-    },
+    Encoding { path: PathBuf },
     /// The manifest does not hold together.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// A file was changed or damaged after the bundle was made.
     #[error("{}: its SHA-256 is {found}, the manifest says {expected}", path.display())]
     Hash {
-        /// Which.
         path: PathBuf,
         /// Of the file.
         found: String,
@@ -85,25 +69,20 @@ pub enum BundleError {
     /// An array that is none.
     #[error("{}", path.display())]
     Array {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: NpyError,
     },
     /// A network that is no valid graph.
     #[error("{}", path.display())]
     Network {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: GradientError,
     },
     /// A file that does not fit the manifest.
     #[error("{}: {what} is {found}, the manifest says {expected}", path.display())]
     Mismatch {
-        /// Which.
         path: PathBuf,
         /// What was compared.
         what: String,
@@ -114,16 +93,10 @@ pub enum BundleError {
     },
     /// A bundle never changes.
     #[error("{} exists; a bundle never changes: choose another folder or remove this one", path.display())]
-    Exists {
-        /// Which folder.
-        path: PathBuf,
-    },
+    Exists { path: PathBuf },
     /// The manifest names a file that was not given.
     #[error("the manifest names '{file}', which was not given")]
-    Missing {
-        /// Which.
-        file: String,
-    },
+    Missing { file: String },
     /// A number TOML cannot hold.
     #[error("the manifest cannot be written")]
     Serialize(#[source] toml::ser::Error),
@@ -141,11 +114,9 @@ impl Failure for BundleError {
 /// A folder whose every file is what the manifest says.
 #[derive(Debug, Clone)]
 pub struct Bundle {
-    /// Where it is.
     pub folder: PathBuf,
     /// Name, version, and the SHA-256 of the manifest.
     pub identity: ModelIdentity,
-    /// The manifest.
     pub manifest: Manifest,
     /// The network, checked against the manifest.
     pub network: ModelProto,

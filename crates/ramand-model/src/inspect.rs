@@ -18,9 +18,7 @@ pub enum InspectError {
     /// A limit is for another kind of model.
     #[error("model '{model}'")]
     Limit {
-        /// Whose.
         model: String,
-        /// Why.
         #[source]
         source: LimitError,
     },
@@ -29,7 +27,6 @@ pub enum InspectError {
         "model '{model}' has no {missing}: allow_ungated = true in its [[model]] runs it all the same, and every result says so"
     )]
     Ungated {
-        /// Whose.
         model: String,
         /// What the bundle lacks.
         missing: String,

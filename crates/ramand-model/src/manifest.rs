@@ -31,7 +31,6 @@ pub enum ManifestError {
     /// Not TOML, an unknown key, a missing one, or one of another type; the source says in which line.
     #[error("{}: not a bundle manifest", path.display())]
     Syntax {
-        /// Which file.
         path: PathBuf,
         /// Line and key.
         #[source]
@@ -40,7 +39,6 @@ pub enum ManifestError {
     /// Written for another version of the format.
     #[error("{}: format {found}, this version of ramand reads format {FORMAT}", path.display())]
     Format {
-        /// Which file.
         path: PathBuf,
         /// What it says.
         found: u32,
@@ -48,7 +46,6 @@ pub enum ManifestError {
     /// A value that contradicts itself or another.
     #[error("{}: {field}: {problem}", path.display())]
     Field {
-        /// Which file.
         path: PathBuf,
         /// The key, as in `network.target[0].stride`.
         field: String,
@@ -151,7 +148,6 @@ pub struct AxisRecord {
     pub first: f64,
     /// Largest shift.
     pub last: f64,
-    /// How many.
     pub points: usize,
 }
 
@@ -197,10 +193,7 @@ pub enum StepRecord {
         derivative: usize,
     },
     /// To a common scale.
-    Normalise {
-        /// Which.
-        method: NormaliseMethod,
-    },
+    Normalise { method: NormaliseMethod },
 }
 
 /// Algorithms of the `baseline` step.

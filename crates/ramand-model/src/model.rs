@@ -25,25 +25,20 @@ pub enum ModelError {
     /// The network cannot be run.
     #[error("model '{model}'")]
     Network {
-        /// Whose.
         model: String,
-        /// Why.
         #[source]
         source: NetworkError,
     },
     /// Gate or conformal scores cannot be used.
     #[error("model '{model}'")]
     Applicability {
-        /// Whose.
         model: String,
-        /// Why.
         #[source]
         source: ApplicabilityError,
     },
     /// NaN or infinite: the weights or the spectrum are beyond f32.
     #[error("model '{model}': output {output} is not a finite number")]
     NotFinite {
-        /// Whose.
         model: String,
         /// Which output of the network.
         output: usize,
@@ -65,7 +60,6 @@ impl Failure for ModelError {
 pub struct Judgement {
     /// What it says.
     pub prediction: Prediction,
-    /// Why.
     pub attribution: Attribution,
 }
 

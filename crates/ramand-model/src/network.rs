@@ -26,10 +26,7 @@ pub enum NetworkError {
     Panicked,
     /// A name the manifest uses.
     #[error("the network has no output '{name}'")]
-    NoOutput {
-        /// The name.
-        name: String,
-    },
+    NoOutput { name: String },
     /// The run failed.
     #[error("the network did not run")]
     Run(#[source] Box<dyn Error + Send + Sync>),

@@ -19,25 +19,16 @@ const DIGITS_MAX: usize = 40;
 pub enum AsdfError {
     /// A character that starts no item.
     #[error("{found:?} starts no number")]
-    Character {
-        /// The character.
-        found: char,
-    },
+    Character { found: char },
     /// Digits that are no number.
     #[error("{found:?} is not a number")]
-    Number {
-        /// The text.
-        found: String,
-    },
+    Number { found: String },
     /// `?`: a point that was not measured.
     #[error("a value is missing ('?')")]
     Missing,
     /// A difference or repetition with nothing before it.
     #[error("{found:?} refers to a value before it, and there is none")]
-    NoPredecessor {
-        /// The character.
-        found: char,
-    },
+    NoPredecessor { found: char },
     /// A DIF line whose first value is not the last of the line before.
     #[error("the line begins with {found}, the line before ended with {expected}: a line is damaged or lost")]
     Check {

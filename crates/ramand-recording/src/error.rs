@@ -18,7 +18,6 @@ pub enum RecordingError {
     /// The file cannot be read.
     #[error("failed to read {}", path.display())]
     Read {
-        /// Which file.
         path: PathBuf,
         /// What the operating system or the CSV reader says.
         #[source]
@@ -26,23 +25,17 @@ pub enum RecordingError {
     },
     /// No numeric header.
     #[error("{}: fewer than two columns have a number (a Raman shift in cm-1, or nm) as header", path.display())]
-    NoShifts {
-        /// Which file.
-        path: PathBuf,
-    },
+    NoShifts { path: PathBuf },
     /// The shifts are no axis.
     #[error("{}: the shifts are no axis", path.display())]
     Axis {
-        /// Which file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: AxisError,
     },
     /// A hole or text among the intensities.
     #[error("{}: line {line}, column '{column}': {found:?} is not a finite number", path.display())]
     NotANumber {
-        /// Which file.
         path: PathBuf,
         /// Line in the file, from 1.
         line: u64,
@@ -54,7 +47,6 @@ pub enum RecordingError {
     /// A label column was asked for that is not there.
     #[error("{}: there is no label column '{column}'; there are: {available}", path.display())]
     NoColumn {
-        /// Which file.
         path: PathBuf,
         /// Asked for.
         column: String,
@@ -63,16 +55,10 @@ pub enum RecordingError {
     },
     /// A header that stands there twice.
     #[error("{}: column '{column}' is there twice", path.display())]
-    ColumnTwice {
-        /// Which file.
-        path: PathBuf,
-        /// The header.
-        column: String,
-    },
+    ColumnTwice { path: PathBuf, column: String },
     /// Shifts that go up and down.
     #[error("{}: column '{column}' is out of order beside column '{beside}'", path.display())]
     ColumnOrder {
-        /// Which file.
         path: PathBuf,
         /// Header of the column.
         column: String,
@@ -106,13 +92,11 @@ pub enum RecordingError {
     NoRow {
         /// Which table.
         path: PathBuf,
-        /// Which file.
         file: PathBuf,
     },
     /// A file or folder cannot be read.
     #[error("failed to read {}", path.display())]
     Open {
-        /// Which.
         path: PathBuf,
         /// What the operating system says.
         #[source]
@@ -121,27 +105,21 @@ pub enum RecordingError {
     /// Not a JCAMP-DX file that can be read.
     #[error("{}: not a JCAMP-DX spectrum that can be used", path.display())]
     Jcamp {
-        /// Which file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: JcampError,
     },
     /// Not an SPC file that can be read.
     #[error("{}: neither JCAMP-DX nor an SPC file that can be used", path.display())]
     Spc {
-        /// Which file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: SpcError,
     },
     /// Not a NumPy array that can be read.
     #[error("{}: not an array that can be used", path.display())]
     Array {
-        /// Which file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: NpyError,
     },
@@ -180,16 +158,10 @@ pub enum RecordingError {
     },
     /// Only a header.
     #[error("{}: there is no spectrum in the file", path.display())]
-    Empty {
-        /// Which file.
-        path: PathBuf,
-    },
+    Empty { path: PathBuf },
     /// More cells than [`CELLS_MAX`].
     #[error("{}: more than {CELLS_MAX} intensities", path.display())]
-    TooLarge {
-        /// Which file.
-        path: PathBuf,
-    },
+    TooLarge { path: PathBuf },
 }
 
 impl Failure for RecordingError {

@@ -21,16 +21,12 @@ pub enum JcampError {
     NoTitle,
     /// A record that has to be there.
     #[error("there is no ##{label}= record")]
-    Missing {
-        /// Which.
-        label: &'static str,
-    },
+    Missing { label: &'static str },
     /// A record that is there twice: a compound file.
     #[error("line {line}: a second ##{label}= record; files of several blocks are not read")]
     Twice {
         /// From 1.
         line: usize,
-        /// Which.
         label: &'static str,
     },
     /// A record whose content is no number.
@@ -38,7 +34,6 @@ pub enum JcampError {
     Number {
         /// From 1.
         line: usize,
-        /// Which record.
         label: &'static str,
         /// Its content.
         found: String,
@@ -48,7 +43,6 @@ pub enum JcampError {
     Form {
         /// From 1.
         line: usize,
-        /// Which record.
         label: String,
         /// Its content.
         found: String,
@@ -58,7 +52,6 @@ pub enum JcampError {
     Units {
         /// From 1.
         line: usize,
-        /// The unit.
         found: String,
     },
     /// A data line that cannot be read.

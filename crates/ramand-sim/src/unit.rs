@@ -42,7 +42,6 @@ const ETALON_PERIOD_NM: f64 = 7.0;
 pub(super) struct InstrumentUnit {
     /// The family's figures.
     pub(super) model: &'static FamilyFigures,
-    /// The serial number.
     pub(super) serial: String,
     /// Wavelength coefficients as stored: single precision.
     pub(super) wavelength_coefficients: [f32; 4],

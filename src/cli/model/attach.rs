@@ -140,7 +140,6 @@ enum Behaviour {
     DependsOnInput,
 }
 
-/// Runs the command.
 pub(super) fn run(args: &AttachArgs) -> Result<(), CommandError> {
     refuse_overwriting(args)?;
     let Loaded { mut model, bytes, .. } = load(&args.input)?;

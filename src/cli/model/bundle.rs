@@ -109,7 +109,6 @@ struct TargetLine<'a> {
     whole_axis: bool,
 }
 
-/// Runs the command.
 pub(super) fn run(args: &BundleArgs) -> Result<(), CommandError> {
     if args.out.exists() {
         let out = args.out.display();

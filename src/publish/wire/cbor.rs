@@ -147,24 +147,17 @@ pub enum DecodeError {
     },
     /// A key that has to be there is not.
     #[error("a spectrum record has no '{key}'")]
-    Missing {
-        /// The key.
-        key: &'static str,
-    },
+    Missing { key: &'static str },
     /// A value outside what the contract allows.
     #[error("'{key}' of a spectrum record {fault}")]
     Unfit {
-        /// The key.
         key: &'static str,
         /// What is wrong with it, as in `has more than 100000 points`.
         fault: String,
     },
     /// Another version of the contract.
     #[error("a spectrum record of version {found}; this release reads version {VERSION}")]
-    Version {
-        /// The version.
-        found: u8,
-    },
+    Version { found: u8 },
     /// The axis is none.
     #[error("the axis of a spectrum record is none")]
     Axis(#[source] AxisError),

@@ -79,7 +79,7 @@ impl Graph {
         Ok(())
     }
 
-    /// A new input.
+    /// Adds an input that the caller's file has not.
     pub(crate) fn add_input(&mut self, name: &str, fact: Fact) -> Result<(), GradientError> {
         self.provide(name)?;
         self.set_fact(name, fact)?;

@@ -20,7 +20,7 @@ pub(super) const SPATIAL: usize = 2;
 pub(super) struct Slide {
     /// Points of the operand.
     pub(super) length: usize,
-    /// Taps.
+    /// How many taps, at least 1.
     pub(super) kernel: usize,
     pub(super) stride: usize,
     pub(super) dilation: usize,

@@ -32,16 +32,12 @@ const ROUNDING: f64 = 1e-9;
 pub enum CalibrationError {
     /// None, or too many.
     #[error("a calibration has 1 to {SCORES_MAX} scores, not {scores}")]
-    Scores {
-        /// How many.
-        scores: usize,
-    },
+    Scores { scores: usize },
     /// NaN or infinite.
     #[error("score {index} is {score}, expected a finite number")]
     NotFinite {
         /// Position, from 0.
         index: usize,
-        /// The score.
         score: f64,
     },
 }
@@ -199,9 +195,7 @@ pub fn set_limits(
 pub struct HeldOutClass {
     /// [`odds_against`] its true class.
     pub odds_against: f64,
-    /// Which sample.
     pub sample: usize,
-    /// The true class.
     pub class: usize,
 }
 

@@ -21,9 +21,7 @@ pub struct PrincipalComponents {
     pub loadings: Vec<f32>,
     /// `[components]`, λ_a: the variance of each score in training.
     pub eigenvalues: Vec<f64>,
-    /// Limit of T².
     pub t2_limit: f64,
-    /// Limit of Q.
     pub q_limit: f64,
 }
 

@@ -47,7 +47,6 @@ pub enum GateError {
         what: &'static str,
         /// Position, from 0.
         index: usize,
-        /// The number.
         value: f64,
         /// What it should be.
         expected: &'static str,
@@ -59,7 +58,6 @@ pub enum GateError {
         first: usize,
         /// Row.
         second: usize,
-        /// Their scalar product.
         product: f64,
         /// 1 for a row with itself, else 0.
         expected: f64,

@@ -30,10 +30,7 @@ pub enum Output<'a> {
 pub enum LimitError {
     /// Not a number that a prediction can be compared with.
     #[error("a limit of {limit} cannot be compared with")]
-    NotComparable {
-        /// The limit.
-        limit: f32,
-    },
+    NotComparable { limit: f32 },
     /// A limit on a value for a model of classes, or the other way round.
     #[error("the {limit} is for a model that gives a {expected}, this one gives a {found}")]
     OtherOutput {

@@ -64,7 +64,6 @@ pub enum Action<P> {
     },
     /// Publish this part; its acknowledgement is reported by [`acknowledged`](Forwarder::acknowledged).
     Send {
-        /// Which part.
         part: PartKey,
         /// Its payload, as the journal gave it.
         payload: P,

@@ -8,22 +8,17 @@ use crate::spectrum::Laser;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reason {
     /// Pixels at the end of the detector's range.
-    Saturated {
-        /// How many.
-        pixels: usize,
-    },
+    Saturated { pixels: usize },
     /// Too little signal above dark.
     TooDark {
         /// 95th percentile of light − dark, counts.
         signal: f32,
-        /// Required.
         minimum: f32,
     },
     /// Too noisy.
     TooNoisy {
         /// Signal over noise.
         signal_to_noise: f32,
-        /// Required.
         minimum: f32,
     },
     /// The laser was not on, or the device cannot confirm it.
@@ -57,23 +52,16 @@ pub enum Reason {
     UnusualSample {
         /// T².
         t2: f32,
-        /// Its limit.
         limit: f32,
     },
     /// Q above its limit.
     UnknownSample {
         /// Q.
         q: f32,
-        /// Its limit.
         limit: f32,
     },
     /// The share of samples like the training's that are as unusual is not above the configured level.
-    ImprobableSample {
-        /// The conformal p-value.
-        p_value: f32,
-        /// The level.
-        significance: f32,
-    },
+    ImprobableSample { p_value: f32, significance: f32 },
     /// No class conforms, or every one does.
     UnknownClass {
         /// How many conform: none or all.
@@ -94,7 +82,6 @@ pub enum Reason {
         upper: f32,
         /// Nominal coverage of the interval.
         confidence: f32,
-        /// The limit.
         limit: f32,
         /// Unit of all.
         unit: Arc<str>,
@@ -110,7 +97,6 @@ pub enum Reason {
     Above {
         /// The predicted value.
         value: f32,
-        /// The limit.
         limit: f32,
         /// Unit of both.
         unit: Arc<str>,
@@ -119,30 +105,20 @@ pub enum Reason {
     Below {
         /// The predicted value.
         value: f32,
-        /// The limit.
         limit: f32,
         /// Unit of both.
         unit: Arc<str>,
     },
     /// A class that is not among the configured ones.
-    WrongClass {
-        /// What was found.
-        found: String,
-        /// What is allowed.
-        allowed: Vec<String>,
-    },
+    WrongClass { found: String, allowed: Vec<String> },
     /// The right class, too unsure.
     Unsure {
         /// Probability of the best class.
         probability: f32,
-        /// Required.
         minimum: f32,
     },
     /// The map does not add up: a fault of the software or the bundle.
-    Incomplete {
-        /// The completeness error.
-        error: f32,
-    },
+    Incomplete { error: f32 },
     /// A configured limit is for another kind of prediction: a fault of the software, as loading a model refuses it.
     LimitNotApplicable {
         /// The limit in words.

@@ -8,11 +8,8 @@ pub enum PipelineError {
     /// A setting outside its range.
     #[error("step '{step}': {setting} = {value} is outside {from}..={to}")]
     OutOfRange {
-        /// The step's name.
         step: &'static str,
-        /// The setting's name.
         setting: &'static str,
-        /// Its value.
         value: f64,
         /// Least allowed.
         from: f64,
@@ -34,7 +31,6 @@ pub enum PipelineError {
     /// A step at a place where it has no meaning.
     #[error("step '{step}' {rule}")]
     Misplaced {
-        /// The step's name.
         step: &'static str,
         /// Where it has to be.
         rule: &'static str,
@@ -44,7 +40,6 @@ pub enum PipelineError {
     TooMany {
         /// Of what.
         what: &'static str,
-        /// How many.
         count: usize,
         /// How many at most.
         limit: usize,
@@ -52,7 +47,6 @@ pub enum PipelineError {
     /// The model's axis is shorter than a step needs.
     #[error("step '{step}' needs {needed} points, the axis has {points}")]
     AxisTooShort {
-        /// The step's name.
         step: &'static str,
         /// What it needs.
         needed: usize,
@@ -83,14 +77,10 @@ pub enum PreprocessError {
     },
     /// No structure is left to normalise: a closed shutter, a constant.
     #[error("the spectrum is flat at step '{step}': nothing is there to bring to scale")]
-    Flat {
-        /// The step's name.
-        step: &'static str,
-    },
+    Flat { step: &'static str },
     /// The instrument has fewer points than a step before the resampling needs.
     #[error("step '{step}' needs {needed} points, the spectrum has {points}")]
     TooFewPoints {
-        /// The step's name.
         step: &'static str,
         /// What it needs.
         needed: usize,
@@ -99,10 +89,7 @@ pub enum PreprocessError {
     },
     /// A step left a number that is not finite.
     #[error("step '{step}' left a value that is not a finite number")]
-    NotFinite {
-        /// The step's name.
-        step: &'static str,
-    },
+    NotFinite { step: &'static str },
 }
 
 impl Failure for PreprocessError {

@@ -18,7 +18,6 @@ pub struct Document {
 pub struct Section {
     /// Name in JSON and in links: lower case, underscores.
     pub key: &'static str,
-    /// Heading.
     pub title: &'static str,
     /// Definition, and how to read the figures.
     pub explains: String,
@@ -79,12 +78,9 @@ pub enum Cell {
     Range {
         /// The one to read.
         middle: f64,
-        /// The least.
         least: f64,
-        /// The greatest.
         greatest: f64,
     },
-    /// How many.
     Count(u64),
     /// There is no such value here: undefined, or not asked for.
     Missing,

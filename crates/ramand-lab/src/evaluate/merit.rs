@@ -53,7 +53,6 @@ pub(super) fn repeatability_limit(repeatability: f64, slope: f64) -> Option<f64>
 /// One figure, its bootstrap interval, and what it is called.
 type MeritFigure = (&'static str, String, f64, Option<[f64; 2]>);
 
-/// The section.
 pub(super) fn section(observations: &Observations, budget: &Result<Budget, String>, seen: SeenBefore) -> Section {
     let content = match &observations.truth {
         Err(because) => Err(because.clone()),

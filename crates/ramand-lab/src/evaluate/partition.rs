@@ -73,7 +73,6 @@ impl AxisPartition {
         &self.places
     }
 
-    /// How many bands.
     pub(super) fn bands(&self) -> usize {
         self.bands
     }

@@ -50,7 +50,6 @@ pub(super) struct Validated {
 pub(super) enum Purpose {
     /// Splitting the samples.
     Splitting {
-        /// Which repeat.
         repeat: usize,
     },
     /// A fit of the cross-validation.
@@ -60,12 +59,10 @@ pub(super) enum Purpose {
     },
     /// Permuting labels.
     Permutation {
-        /// Which one.
         permutation: usize,
     },
     /// Splitting the samples that have new labels.
     PermutedSplitting {
-        /// Which permutation.
         permutation: usize,
     },
     /// A fit to permuted labels.
@@ -77,7 +74,6 @@ pub(super) enum Purpose {
     Last,
     /// The gate's limits.
     Gate,
-    /// Bootstrap intervals.
     Bootstrap,
 }
 

@@ -104,7 +104,6 @@ impl<'a> Dataset<'a> {
         }
     }
 
-    /// How many spectra.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }

@@ -24,7 +24,6 @@ pub enum TrainError {
         line: u64,
         /// First column.
         id: String,
-        /// Why.
         #[source]
         source: PreprocessError,
     },
@@ -89,7 +88,6 @@ pub enum TrainError {
     /// Cross-validation would meet a class it was never shown.
     #[error("class '{class}' has {samples} sample(s), every class needs at least {}", SAMPLES_PER_CLASS_MIN)]
     RareClass {
-        /// Which class.
         class: String,
         /// How many samples it has.
         samples: usize,
@@ -134,7 +132,6 @@ pub enum TrainError {
     Disturbed {
         /// Steps done.
         step: usize,
-        /// Why.
         #[source]
         source: PreprocessError,
     },

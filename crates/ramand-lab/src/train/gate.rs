@@ -43,9 +43,7 @@ pub(super) struct GateFit {
     pub(super) rows: Vec<f32>,
     /// Variance of each score.
     pub(super) eigenvalues: Vec<f64>,
-    /// Of T².
     pub(super) t2_limit: f64,
-    /// Of Q.
     pub(super) q_limit: f64,
     /// Where the classes lie; of a classification with enough samples.
     pub(super) classes: Option<Classes>,
@@ -60,9 +58,7 @@ pub(super) struct GateFit {
 pub(super) struct HeldOutScore {
     /// Its [`nonconformity`].
     pub(super) score: f64,
-    /// Which sample.
     pub(super) sample: usize,
-    /// Which fold.
     pub(super) fold: usize,
 }
 

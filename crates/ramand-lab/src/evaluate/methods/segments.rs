@@ -44,7 +44,6 @@ impl Segments {
         Self { points, windows: (0..count).map(window).collect() }
     }
 
-    /// How many bands.
     pub(super) fn len(&self) -> usize {
         self.windows.len()
     }

@@ -17,7 +17,6 @@ pub(super) struct Seen {
     pub(super) refused: bool,
     /// By T² or Q.
     pub(super) by_gate: bool,
-    /// By the p-value.
     pub(super) by_p_value: bool,
     /// By an empty set, or one of every class.
     pub(super) by_set: bool,

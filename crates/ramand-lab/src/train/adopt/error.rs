@@ -31,20 +31,13 @@ pub enum AdoptError {
     #[error(
         "input '{input}' of shape {shape:?} is not laid out along one axis: a bundle's network takes [1, channels, points], [1, points, channels], [1, points] or an image of height 1"
     )]
-    NotSpectra {
-        /// Its name.
-        input: String,
-        /// Its shape.
-        shape: Vec<usize>,
-    },
+    NotSpectra { input: String, shape: Vec<usize> },
     /// An input of another length or number of channels than the pipeline gives.
     #[error(
         "input '{input}' has shape {shape:?}, but --axis and the pipeline give {channels} channel(s) of {points} points: N in --axis A:B:N must be the network's length, and the pipeline must give its channels"
     )]
     Points {
-        /// Its name.
         input: String,
-        /// Its shape.
         shape: Vec<usize>,
         /// What the pipeline gives.
         channels: usize,
@@ -75,16 +68,10 @@ pub enum AdoptError {
     #[error(
         "'{output}' answers {outputs} yes-or-no questions (Sigmoid), not one question of {outputs} kinds: bundle each as an output of its own"
     )]
-    Sigmoids {
-        /// The output.
-        output: String,
-        /// How many.
-        outputs: usize,
-    },
+    Sigmoids { output: String, outputs: usize },
     /// A quantity that comes out of a probability.
     #[error("'{output}' ends in {op}, so it is no quantity: use --task classification with labels")]
     Probability {
-        /// The output.
         output: String,
         /// Its last operator.
         op: String,
@@ -93,10 +80,7 @@ pub enum AdoptError {
     #[error(
         "the cells of layer '{layer}' have no known place on the spectrum: choose an earlier layer, `ramand model inspect` lists them"
     )]
-    NoPlace {
-        /// Which.
-        layer: String,
-    },
+    NoPlace { layer: String },
     /// The file holds the gradient of one output at a time.
     #[error(
         "the file holds a gradient, but not of each of the {outputs} outputs at once: attach with --seed all, or give the network as it was exported"
