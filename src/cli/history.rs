@@ -9,7 +9,7 @@ use ramand_core::record::{PartKind, PartKinds, Seq};
 use serde_json::{Value, json};
 
 use super::error::CommandError;
-use super::replay::kind;
+use super::replay::class;
 use crate::journal::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Window};
 
 /// Shows the results, events, alarms and gaps in a journal
@@ -106,7 +106,7 @@ fn result_text(result: &Value) -> String {
         match prediction["kind"].as_str() {
             Some("class") => {
                 let percent = prediction["probability"].as_f64().unwrap_or_default() * 100.0;
-                let said = kind(prediction, text(&model["verdict"], "decision"));
+                let said = class(prediction, text(&model["verdict"], "decision"));
                 if prediction["named"] == false { said } else { format!("{said} {percent:.1} %") }
             }
             Some("value") => {

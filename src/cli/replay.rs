@@ -167,7 +167,7 @@ fn summary(model: &Value) -> String {
     let prediction = &model["prediction"];
     let decision = model["verdict"]["decision"].as_str().unwrap_or("-");
     let said = match prediction["kind"].as_str() {
-        Some("class") => kind(prediction, decision),
+        Some("class") => class(prediction, decision),
         Some("value") => {
             let interval = &prediction["interval"];
             let interval = interval.is_object().then(|| format!(" ({} to {})", interval["lower"], interval["upper"]));
@@ -179,9 +179,9 @@ fn summary(model: &Value) -> String {
     format!("{said} ({decision})")
 }
 
-/// The kind that a `result` payload names, those it leaves possible, or `unknown`; records from before `named` was published
+/// The class that a `result` payload names, those it leaves possible, or `unknown`; records from before `named` was published
 /// always name one.
-pub(super) fn kind(prediction: &Value, decision: &str) -> String {
+pub(super) fn class(prediction: &Value, decision: &str) -> String {
     let label = prediction["label"].as_str().unwrap_or("-");
     match prediction["named"].as_bool() {
         None | Some(true) => label.to_owned(),

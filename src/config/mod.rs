@@ -226,7 +226,7 @@ pub struct Mqtt {
     /// Longest silence on the connection.
     #[serde(with = "humantime_serde")]
     pub keep_alive: Duration,
-    /// Publishes on the way without acknowledgement.
+    /// Publishes in flight: sent and not acknowledged yet.
     pub window: u16,
     /// Name of the account on the broker.
     pub username: Option<String>,
@@ -337,7 +337,7 @@ impl Config {
             );
         }
         if mqtt.window == 0 {
-            return refuse("mqtt.window", "at least 1 publish must be allowed on the way");
+            return refuse("mqtt.window", "at least 1 publish must be allowed in flight");
         }
         if mqtt.client_certificate_file.is_some() != mqtt.client_key_file.is_some() {
             return refuse("mqtt.client_certificate_file", "a client certificate and its key go together");

@@ -110,7 +110,7 @@ impl Keeper {
                 },
                 recv(events) -> event => match event {
                     Ok(event) => self.note(&event),
-                    // The instrument's thread has ended; what it measured may still be on the way.
+                    // The instrument's thread has ended; what it measured may still be in flight.
                     Err(_) => events = &quiet,
                 },
                 default(IDLE_BEAT) => if handle.stop.is_requested() {

@@ -1,6 +1,6 @@
 //! One MQTT connection: what it takes to make it, and the task that keeps it going until it ends.
 //!
-//! Every connection has a client of its own. A client that reconnects by itself would repeat or drop what was on the way
+//! Every connection has a client of its own. A client that reconnects by itself would repeat or drop what was in flight
 //! by its own rules; here the forwarder owes it all again, whatever the broker remembers.
 
 use std::path::{Path, PathBuf};

@@ -201,7 +201,7 @@ struct Task {
     forwarder: Forwarder<Vec<u8>>,
     connection: Option<Connection>,
     connected: bool,
-    /// One per part on the way: ends with the part when the broker has acknowledged it.
+    /// One per part in flight: ends with the part when the broker has acknowledged it.
     notices: JoinSet<Option<PartKey>>,
     /// At most one: the forwarder asks for nothing while one is running.
     outbox_work: JoinSet<OutboxAnswer>,

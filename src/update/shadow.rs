@@ -16,7 +16,7 @@ pub struct Side {
     pub decisions: [u64; 3],
     /// Spectra its applicability gate refused.
     pub gate_refusals: u64,
-    /// Preparing and judging, each spectrum.
+    /// Preprocessing and judging, each spectrum.
     took: Vec<Duration>,
 }
 

@@ -24,7 +24,7 @@ use super::shared::{Shared, stopped};
 
 /// The page calls the connection lost after three of these.
 pub(super) const BEAT_EVERY: Duration = Duration::from_secs(5);
-/// Events on the way to one client besides what the kernel buffers. One more and the client is dropped: its browser
+/// Events in flight to one client besides what the kernel buffers. One more and the client is dropped: its browser
 /// reconnects and gets the latest.
 const EVENTS_PENDING: usize = 8;
 

@@ -34,8 +34,9 @@ pub struct ModelMaps {
     pub reference: String,
     /// Raman shifts, cm⁻¹.
     pub axis_cm: Vec<f64>,
-    /// The prepared spectrum, first channel, without unit.
-    pub prepared: Vec<f32>,
+    /// The preprocessed spectrum, first channel, without unit.
+    #[serde(rename = "prepared")]
+    pub preprocessed: Vec<f32>,
     /// M, the 1D Grad-CAM map, in units of the output.
     pub map: Vec<f32>,
     /// D, its difference from the reference, in units of the output.
@@ -43,19 +44,19 @@ pub struct ModelMaps {
 }
 
 impl ModelMaps {
-    /// `reference` is the bundle's word for its population; `prepared` is what the model was shown.
-    pub fn new(reference: &str, finding: &Finding, prepared: Option<&PreprocessedSpectrum>) -> Self {
+    /// `reference` is the bundle's word for its population; `preprocessed` is what the model was shown.
+    pub fn new(reference: &str, finding: &Finding, preprocessed: Option<&PreprocessedSpectrum>) -> Self {
         let attribution = finding.conclusion.as_ref().map(|conclusion| &conclusion.attribution);
         let axis =
-            attribution.map(|attribution| &attribution.axis).or_else(|| prepared.map(PreprocessedSpectrum::axis));
+            attribution.map(|attribution| &attribution.axis).or_else(|| preprocessed.map(PreprocessedSpectrum::axis));
         let points = axis.map_or(0, |axis| axis.len());
         Self {
             name: finding.model.name.clone(),
             claim: finding.model.claim.clone(),
             reference: reference.to_owned(),
             axis_cm: axis.map(|axis| axis.per_cm().to_vec()).unwrap_or_default(),
-            prepared: prepared
-                .map(|prepared| prepared.values().iter().take(points).copied().collect())
+            preprocessed: preprocessed
+                .map(|preprocessed| preprocessed.values().iter().take(points).copied().collect())
                 .unwrap_or_default(),
             map: attribution.map(|attribution| attribution.map.clone()).unwrap_or_default(),
             difference: attribution.map(|attribution| attribution.difference.clone()).unwrap_or_default(),

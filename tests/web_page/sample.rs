@@ -61,7 +61,7 @@ fn maps(name: &str, reference: &str, sunflower: f64, seed: u64, output: f64) -> 
         claim: CLAIM.to_owned(),
         reference: reference.to_owned(),
         axis_cm: axis(),
-        prepared: shown.iter().map(|&x| x as f32).collect(),
+        preprocessed: shown.iter().map(|&x| x as f32).collect(),
         map,
         difference: raw.iter().map(|d| (scale * d) as f32).collect(),
     }
@@ -160,7 +160,7 @@ pub(crate) fn too_dark(seq: u64) -> Sample {
     for maps in &mut update.models {
         *maps = ModelMaps {
             axis_cm: Vec::new(),
-            prepared: Vec::new(),
+            preprocessed: Vec::new(),
             map: Vec::new(),
             difference: Vec::new(),
             ..maps.clone()

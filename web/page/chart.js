@@ -1,4 +1,4 @@
-// The prepared spectrum and, below it on the same Raman shifts, the map that explains it.
+// The preprocessed spectrum and, below it on the same Raman shifts, the map that explains it.
 
 import uPlot from "./vendor/uplot.js";
 import { number, shift as shiftText, signed } from "./text.js";
@@ -18,7 +18,7 @@ export class Charts {
     new ResizeObserver(() => this.draw()).observe(box);
   }
 
-  /** `data` is { axis, prepared, map, bands: [{name, from_cm, to_cm, gross_share}], receptive_field_cm, unit, letter }. */
+  /** `data` is { axis, preprocessed, map, bands: [{name, from_cm, to_cm, gross_share}], receptive_field_cm, unit, letter }. */
   show(data) {
     this.shown = data;
     this.draw();
@@ -34,7 +34,7 @@ export class Charts {
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
     if (width < 100) return;
     const look = { rem, width, narrow: width < 40 * rem, unit: data.unit, letter: data.letter, theme: colour("--ground") };
-    const series = [[data.axis, data.prepared], mapSeries(data)];
+    const series = [[data.axis, data.preprocessed], mapSeries(data)];
     const key = JSON.stringify(look);
     if (key === this.look) this.plots.forEach((plot, i) => plot.setData(series[i]));
     else this.rebuild(key, look, series);
@@ -96,10 +96,10 @@ export class Charts {
       padding: [LABEL_ROWS * row + 4, 1.5 * look.rem, 4, 0],
       scales: { x: { time: false }, y: { range: padded } },
       series: [{}, { stroke: colour("--trace"), width: 0.11 * look.rem, points: { show: false } }],
-      axes: this.axes(look, "prepared intensity", false),
+      axes: this.axes(look, "preprocessed intensity", false),
       hooks: {
         drawClear: [(plot) => shade(plot, this.shown.bands)],
-        draw: [(plot) => label(plot, this.shown.bands, row, look), (plot) => caption(plot, "prepared intensity", look)],
+        draw: [(plot) => label(plot, this.shown.bands, row, look), (plot) => caption(plot, "preprocessed intensity", look)],
         setCursor: [(plot) => this.read(plot.cursor.idx)],
       },
     };
@@ -155,7 +155,7 @@ export class Charts {
     this.index = index;
     const shift = data.axis[index];
     const names = data.bands.filter((band) => band.from_cm <= shift && shift <= band.to_cm).map((band) => band.name);
-    const text = `${shiftText(shift)} cm⁻¹   intensity ${number(data.prepared[index])}   ${data.letter} ${signed(data.map[index])}`
+    const text = `${shiftText(shift)} cm⁻¹   intensity ${number(data.preprocessed[index])}   ${data.letter} ${signed(data.map[index])}`
       + (data.unit ? ` ${data.unit}` : "") + (names.length > 0 ? `   ${names.join(", ")}` : "");
     byId("readout").textContent = text;
     box.setAttribute("aria-valuenow", shift);

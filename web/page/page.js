@@ -62,7 +62,7 @@ function drawExplanation() {
   byId("legend-negative").textContent = words.down;
   charts.show({
     axis: maps?.axis_cm ?? [],
-    prepared: maps?.prepared ?? [],
+    preprocessed: maps?.prepared ?? [],
     map: maps?.[which] ?? [],
     bands: model?.explanation?.bands ?? [],
     receptive_field_cm: model?.explanation?.receptive_field_cm,

@@ -199,7 +199,7 @@ impl GateRecord {
             .collect::<Result<Vec<_>, _>>()?;
         let calibration = calibration(&record.file, held_out)?;
         agree(&record.file, "gate.scores.samples", record.samples as f64, calibration.samples() as f64)?;
-        let kinds = self.variates.as_ref().zip(tables.variates.as_ref()).map(|(record, [variates, kinds])| {
+        let classes = self.variates.as_ref().zip(tables.variates.as_ref()).map(|(record, [variates, kinds])| {
             let (centres, whitening) =
                 kinds.values().split_at((record.limits.len() * record.count).min(kinds.values().len()));
             Classes {
@@ -210,7 +210,7 @@ impl GateRecord {
             }
         });
         let significance = record.significance.map_or(SIGNIFICANCE, |share| share as f32);
-        gate.calibrated(kinds, calibration, significance).map_err(ApplicabilityError::Gate)
+        gate.calibrated(classes, calibration, significance).map_err(ApplicabilityError::Gate)
     }
 }
 

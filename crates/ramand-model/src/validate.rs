@@ -66,7 +66,7 @@ impl Manifest {
             require(gate.eigenvalues.iter().all(|&value| value > 0.0), "gate.eigenvalues", "variances above 0")?;
             require(gate.t2_limit.is_finite() && gate.t2_limit > 0.0, "gate.t2_limit", "a number above 0")?;
             require(gate.q_limit.is_finite() && gate.q_limit > 0.0, "gate.q_limit", "a number above 0")?;
-            let retrain = "none: this version tells kinds apart by [gate.variates]; train the bundle again";
+            let retrain = "none: this version tells classes apart by [gate.variates]; train the bundle again";
             require(gate.kinds.is_none(), "gate.kinds", retrain)?;
             require(gate.variates.is_none() || gate.scores.is_some(), "gate.variates", "gate.scores beside it")?;
             if let Some(variates) = &gate.variates {

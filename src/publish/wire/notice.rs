@@ -92,7 +92,7 @@ pub struct PaDimReadings {
     pub sensing_element_temperature: Option<Celsius>,
     /// √T² of the model nearest to its limit: distance from the centre of training, in standard deviations.
     pub mahalanobis_distance: Option<f32>,
-    /// Q of the model nearest to its limit, in the square of the prepared spectrum's unit.
+    /// Q of the model nearest to its limit, in the square of the preprocessed spectrum's unit.
     pub spectral_residual: Option<f32>,
     /// Pixel-to-pixel noise of the dark frame.
     pub electronics_read_noise: Option<Counts>,

@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn what_lies_between_kinds_is_far_from_each_by_its_own_measure() {
         let classes = classes();
-        classes.check(3).expect("kinds of three values");
+        classes.check(3).expect("classes of three values");
         let cases = [
             ([3.0, 9.0, 0.0], 0.0),
             ([0.0, 0.0, 0.0], 1.125),

@@ -7,13 +7,13 @@ use crate::columns::columns;
 const ROUNDING: f64 = 1e-9;
 /// Of the fixture's probabilities.
 const TEMPERATURE: f64 = 0.3;
-const KINDS: usize = 3;
+const CLASSES: usize = 3;
 
 /// `[row][class]`, as the network's f32.
 fn scores(file: &str) -> Vec<Vec<f32>> {
     let columns = columns(&format!("conformal/{file}"));
     let of = |class: usize| &columns[&format!("score {class}")];
-    (0..of(0).len()).map(|row| (0..KINDS).map(|class| of(class)[row] as f32).collect()).collect()
+    (0..of(0).len()).map(|row| (0..CLASSES).map(|class| of(class)[row] as f32).collect()).collect()
 }
 
 fn held_out_classes() -> Vec<HeldOutClass> {
@@ -47,17 +47,17 @@ fn sets_are_those_of_mapie() {
     let held_out = held_out_classes();
     let calibration = Calibration::new(held_out.iter().map(|row| (row.odds_against, row.sample))).expect("sixty");
     let expected = columns("conformal/sets.csv");
-    let mut sizes = [0; KINDS + 1];
+    let mut sizes = [0; CLASSES + 1];
     for confidence in [0.6, 0.8, 0.9] {
         let limit = calibration.quantile(confidence).expect("sixty samples");
         for (row, scores) in scores("sets.csv").iter().enumerate() {
-            let found = conforming(scores, TEMPERATURE, &[limit; KINDS]);
-            let of_mapie = (0..KINDS).filter(|class| expected[&format!("mapie {confidence} {class}")][row] == 1.0);
+            let found = conforming(scores, TEMPERATURE, &[limit; CLASSES]);
+            let of_mapie = (0..CLASSES).filter(|class| expected[&format!("mapie {confidence} {class}")][row] == 1.0);
             assert_eq!(found, of_mapie.collect::<Vec<_>>(), "row {row} at {confidence}");
             sizes[found.len()] += 1;
         }
     }
-    assert!(sizes[..3].iter().all(|&count| count > 0), "empty sets, and of one kind and two: {sizes:?}");
+    assert!(sizes[..3].iter().all(|&count| count > 0), "empty sets, and of one class and two: {sizes:?}");
 }
 
 #[test]
@@ -66,21 +66,21 @@ fn sets_by_kind_are_those_of_crepes() {
     let expected = columns("conformal/sets.csv");
     let p_value = |class: usize, row: usize| expected[&format!("crepes p {class}")][row];
     let shown = scores("sets.csv");
-    for class in 0..KINDS {
+    for class in 0..CLASSES {
         let own = held_out.iter().filter(|row| row.class == class).map(|row| (row.odds_against, row.sample));
         let calibration = Calibration::new(own).expect("twenty");
         for (row, scores) in shown.iter().enumerate() {
             let found = calibration.p_value(odds_against(scores, TEMPERATURE, class));
-            assert!((found - p_value(class, row)).abs() < ROUNDING, "{found}, row {row}, kind {class}");
+            assert!((found - p_value(class, row)).abs() < ROUNDING, "{found}, row {row}, class {class}");
         }
     }
     for confidence in [0.6, 0.8, 0.9] {
-        let limits = set_limits(&held_out, KINDS, confidence).expect("scores").expect("twenty a kind");
+        let limits = set_limits(&held_out, CLASSES, confidence).expect("scores").expect("twenty a class");
         assert!(limits.by_kind);
         for (row, scores) in shown.iter().enumerate() {
             let found = conforming(scores, TEMPERATURE, &limits.limits);
             // A p-value on the level itself does not conform; 1 - 0.9 in decimals is a little above 0.1.
-            let of_crepes = (0..KINDS).filter(|&class| p_value(class, row) > 1.0 - confidence + ROUNDING);
+            let of_crepes = (0..CLASSES).filter(|&class| p_value(class, row) > 1.0 - confidence + ROUNDING);
             assert_eq!(found, of_crepes.collect::<Vec<_>>(), "row {row} at {confidence}");
         }
     }

@@ -1,14 +1,14 @@
 //! What to send next: no IO, no clock, no threads. Times are arguments, actions are answers.
 //!
 //! The journal holds what is owed, the broker says what has arrived, and the forwarder stands between them: it asks for
-//! owed parts in their order, lets at most a window of them be on the way, and passes acknowledgements on to the journal.
+//! owed parts in their order, lets at most a window of them be in flight, and passes acknowledgements on to the journal.
 //! Nothing of it survives a lost connection: everything without an acknowledgement is owed again, from the oldest. So it
 //! does not matter whether the broker remembers the session, and the order is strict: a live result waits its turn
 //! behind the backlog, and `last` shows it meanwhile.
 //!
 //! ```text
 //!            appended            fetched              sent           acknowledged
-//!  journal ─────────────> fetch ─────────> queue ─────────> on the way ─────────> mark ─> journal
+//!  journal ─────────────> fetch ─────────> queue ─────────> in flight ──────────> mark ─> journal
 //! ```
 //! The caller performs what [`Forwarder::next`] answers and reports back; at most one journal operation runs at a time, so
 //! that a mark is always seen by the fetch after it.
@@ -23,13 +23,13 @@ use crate::record::PartKey;
 /// How the forwarder paces itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// Parts on the way at most. Each holds its payload in memory, and is repeated when the connection is lost.
+    /// Parts in flight at most. Each holds its payload in memory, and is repeated when the connection is lost.
     pub window: usize,
     /// The first pause before connecting again; doubled each time, and up to as much again at random.
     pub retry_min: Duration,
     /// The longest pause.
     pub retry_max: Duration,
-    /// How long a part may be on the way: a broker that answers pings but acknowledges nothing is left and tried again.
+    /// How long a part may be in flight: a broker that answers pings but acknowledges nothing is left and tried again.
     pub acknowledge_max: Duration,
     /// Seeds the random part of the pauses, so that the devices of a plant do not all come back at once.
     pub jitter_seed: u64,

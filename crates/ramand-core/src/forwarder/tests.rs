@@ -108,7 +108,7 @@ enum Step {
     Advance(u64),
     Connected,
     Lost,
-    /// The n-th part on the way reaches the broker's disk and its acknowledgement comes back.
+    /// The n-th part in flight reaches the broker's disk and its acknowledgement comes back.
     Acknowledge(prop::sample::Index),
     /// The journal finishes what it was asked, or fails.
     JournalDone,

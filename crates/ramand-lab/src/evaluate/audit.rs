@@ -186,7 +186,7 @@ pub(super) fn section(observations: &Observations, found: &Result<Occlusion, Str
         key: "occlusion",
         title: "Occlusion audit (D9)",
         explains: format!(
-            "O_B = y(x) - y(x with the band replaced by a reference spectrum), replaced in the prepared spectrum, fading out \
+            "O_B = y(x) - y(x with the band replaced by a reference spectrum), replaced in the preprocessed spectrum, fading out \
              over {TAPER_CM} cm-1 on either side. D_B here is compared with the same reference spectrum. A map that is right about \
              the network has a correlation near 1. The last column is the part of the slope of y on the truth, or of the \
              distance between classes, that goes with the place (mean over pairs of classes)."

@@ -183,7 +183,7 @@ fn classes(observations: &Observations, truth: &[Option<usize>]) -> Content {
     let unknown = truth.iter().filter(|class| class.is_none()).count();
     let notes = match unknown {
         0 => Vec::new(),
-        _ => vec![format!("{unknown} spectra are of kinds the model does not know; no figure counts them.")],
+        _ => vec![format!("{unknown} spectra are of classes the model does not know; no figure counts them.")],
     };
     Content {
         tables: vec![table(figures), Table::new("confusion", &columns, rows.collect())],

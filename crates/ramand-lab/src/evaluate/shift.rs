@@ -83,18 +83,18 @@ fn section(
     request: &EvaluationRequest,
     progress: &Progress,
 ) -> Result<Section, EvaluateError> {
-    let kinds = match model.output() {
+    let labels = match model.output() {
         Output::Class(labels) => Some(labels),
         Output::Value => None,
     };
-    let truths = match (&request.label, kinds) {
+    let truths = match (&request.label, labels) {
         (None, _) => Truths::None,
         (Some(column), None) => Truths::Values(recording.number_column(column)?),
         (Some(column), Some(_)) => Truths::Classes(recording.label_column(column)?),
     };
     let samples = recording.samples(request.group_column(recording, model))?;
-    let foreign = |row: usize| match (&truths, kinds) {
-        (Truths::Classes(found), Some(known)) => !known.iter().any(|kind| kind == found[row]),
+    let foreign = |row: usize| match (&truths, labels) {
+        (Truths::Classes(found), Some(known)) => !known.iter().any(|label| label == found[row]),
         _ => false,
     };
     let mut judge = Judge::new(model)?;

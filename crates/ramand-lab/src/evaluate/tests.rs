@@ -291,7 +291,7 @@ fn what_is_missing_is_said_and_nothing_is_nan() {
     check(&regression, Some("kind"), &same, "linearity", "is not a finite number");
     check(&regression, Some("fraction"), &same, "purity", "purity is for classes");
     check(&kinds, Some("kind"), &same, "linearity", "the model gives a class");
-    check(&kinds, Some("sample"), &same, "purity", "holds no kind the model knows (left, right)");
+    check(&kinds, Some("sample"), &same, "purity", "holds no class the model knows (left, right)");
     let left_only = |recording: &mut Recording| {
         recording.spectra.iter_mut().for_each(|row| drop(row.labels.insert("kind".into(), "left".into())));
     };

@@ -37,7 +37,7 @@ impl Truth {
                 let class = |name: &str| labels.iter().position(|label| label == name);
                 let classes: Vec<_> = names.into_iter().map(class).collect();
                 if classes.iter().all(Option::is_none) {
-                    return Err(format!("column '{column}' holds no kind the model knows ({})", labels.join(", ")));
+                    return Err(format!("column '{column}' holds no class the model knows ({})", labels.join(", ")));
                 }
                 Ok(Self::Classes(classes))
             }

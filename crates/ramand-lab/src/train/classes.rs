@@ -167,7 +167,7 @@ mod tests {
 
     /// Distances of f32 variates and whitenings.
     const RELATIVE: f64 = 1e-5;
-    const KINDS: usize = 4;
+    const CLASSES: usize = 4;
     const POINTS: usize = 12;
     const COMPONENTS: usize = 8;
     /// Of each class in the fixture.
@@ -187,8 +187,9 @@ mod tests {
             columns("conformal/kinds_training.csv")["kind"].iter().map(|&class| class as usize).collect::<Vec<_>>();
         let principal = Principal::fit(&training, COMPONENTS);
         let scores = principal.scores(&training, COMPONENTS);
-        let found = Variates::of_scores(&scores, &principal.loadings, &classes, &[SAMPLES; KINDS]).expect("four kinds");
-        assert_eq!(found.fitted.variates.len(), 2 * POINTS, "in the third direction kinds hardly differ");
+        let found =
+            Variates::of_scores(&scores, &principal.loadings, &classes, &[SAMPLES; CLASSES]).expect("four classes");
+        assert_eq!(found.fitted.variates.len(), 2 * POINTS, "in the third direction classes hardly differ");
         let expected = columns("conformal/kinds_new.csv");
         for (row, spectrum) in principal.centred(&points("conformal/kinds_new.csv")).row_iter().enumerate() {
             let distances = found.distances(&spectrum.into_owned());
@@ -213,8 +214,8 @@ mod tests {
             Variates::of_scores(scores, &DMatrix::identity(1, 1), classes, samples).is_some()
         };
         assert!(fit(&[0, 0, 1, 1], &[2, 2], &scores));
-        assert!(!fit(&[0, 0, 0, 0], &[4, 0], &scores), "a kind without spectra");
-        assert!(!fit(&[0, 0, 0, 0], &[4], &scores), "one kind has no other to differ from");
+        assert!(!fit(&[0, 0, 0, 0], &[4, 0], &scores), "a class without spectra");
+        assert!(!fit(&[0, 0, 0, 0], &[4], &scores), "one class has no other to differ from");
         assert!(!fit(&[0, 0, 1, 1], &[2, 2], &DMatrix::from_row_slice(4, 1, &[1.0, 1.0, 5.0, 5.0])), "no variance");
     }
 
@@ -227,6 +228,6 @@ mod tests {
         let held_out: Vec<_> = of(0, 1.0).chain(of(1, 10.0)).collect();
         assert_eq!(limits(2, &held_out), Some(vec![9.0, 90.0]));
         assert_eq!(limits(2, &held_out[2..]), None, "eight samples have no such limit");
-        assert_eq!(limits(3, &held_out), None, "a kind without samples");
+        assert_eq!(limits(3, &held_out), None, "a class without samples");
     }
 }

@@ -36,7 +36,7 @@ fn a_value_has_its_interval_and_a_kind_its_set() {
 fn the_likeliest_kind_belongs_to_a_set_where_the_bundle_says_so() {
     let set = |likeliest: Option<bool>| {
         let mut draft = draft(3);
-        // So warm that no kind has the half that its limit asks for.
+        // So warm that no class has the half that its limit asks for.
         draft.manifest.output.temperature = Some(1e3);
         draft.manifest.conformal.as_mut().expect("scores").likeliest = likeliest;
         match judged(&opened(draft).expect("a bundle")) {

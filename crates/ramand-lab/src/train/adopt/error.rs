@@ -66,7 +66,7 @@ pub enum AdoptError {
     },
     /// Probabilities that do not add up to one.
     #[error(
-        "'{output}' answers {outputs} yes-or-no questions (Sigmoid), not one question of {outputs} kinds: bundle each as an output of its own"
+        "'{output}' answers {outputs} yes-or-no questions (Sigmoid), not one question of {outputs} classes: bundle each as an output of its own"
     )]
     Sigmoids { output: String, outputs: usize },
     /// A quantity that comes out of a probability.

@@ -42,7 +42,7 @@ fn what_is_unlike_the_training_set_has_the_smallest_p_value() {
     let recording = generated(120);
     let trained = trained(&recording, &request(Task::Classification, "kind"));
     let gate = trained.manifest.gate.as_ref().expect("a gate");
-    assert!(gate.variates.is_some(), "120 samples settle where two kinds lie");
+    assert!(gate.variates.is_some(), "120 samples settle where two classes lie");
     let (_folder, _, model) = opened(&trained);
     let mut raw: Vec<_> = recording.spectra.clone();
     let strange = &mut raw[0];
