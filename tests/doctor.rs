@@ -1,4 +1,4 @@
-//! `ramand doctor`: findings provoked with made-up trees, and a real run beside a simulated spectrometer and a real broker.
+//! `ramand doctor`: diagnoses provoked with made-up trees, and a real run beside a simulated spectrometer and a real broker.
 
 #[path = "support/missing.rs"]
 mod missing;
@@ -13,7 +13,7 @@ use std::process::Command;
 use missing::missing;
 use program::program;
 use ramand::config::Config;
-use ramand::doctor::{Finding, Root, State, examine, gravest};
+use ramand::doctor::{Diagnosis, Root, State, examine, gravest};
 use ramand_core::failure::Kind;
 use root::root;
 #[cfg(feature = "broker")]
@@ -40,11 +40,11 @@ fn check(files: &[(&str, &str)], config: &str, topic: &str, state: &str, text: &
         std::fs::write(path, content).expect("written");
     }
     let config = Config::parse(Path::new("ramand.toml"), config).expect(config);
-    let findings = examine(&config, &Root::at(folder.path()));
-    let found = findings
+    let diagnoses = examine(&config, &Root::at(folder.path()));
+    let found = diagnoses
         .iter()
-        .any(|finding| finding.topic == topic && word(finding.state) == state && finding.says.contains(text));
-    assert!(found, "no '{state} {topic} ...{text}' in {findings:#?}");
+        .any(|diagnosis| diagnosis.topic == topic && word(diagnosis.state) == state && diagnosis.says.contains(text));
+    assert!(found, "no '{state} {topic} ...{text}' in {diagnoses:#?}");
 }
 
 /// As it is installed.
@@ -152,8 +152,8 @@ fn models_and_brokers() {
 
 #[test]
 fn the_gravest_finding_says_the_exit_code() {
-    let finding = |state| Finding { topic: "t", state, says: String::new() };
-    let of = |states: &[State]| gravest(&states.iter().copied().map(finding).collect::<Vec<_>>());
+    let diagnosis = |state| Diagnosis { topic: "t", state, says: String::new() };
+    let of = |states: &[State]| gravest(&states.iter().copied().map(diagnosis).collect::<Vec<_>>());
     assert_eq!(of(&[State::Good, State::Noted]), None);
     assert_eq!(of(&[State::Mend(Kind::Transient), State::Mend(Kind::Device)]), Some(Kind::Device));
     assert_eq!(of(&[State::Mend(Kind::Device), State::Mend(Kind::Operator), State::Good]), Some(Kind::Operator));

@@ -8,7 +8,7 @@ use super::error::CommandError;
 use super::logging;
 use crate::config::{Config, REFERENCE};
 use crate::daemon;
-use crate::doctor::{self, Finding, Root, State};
+use crate::doctor::{self, Diagnosis, Root, State};
 use crate::publish::Topics;
 
 /// Check a configuration: its keys and values, the bundles, the port's path.
@@ -60,8 +60,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), CommandError> {
     let secrets = [&mqtt.ca_file, &mqtt.client_certificate_file, &mqtt.client_key_file, &mqtt.password_file];
     for file in secrets.into_iter().flatten() {
         match doctor::handed_over(file, &Root::default()) {
-            Some(Finding { state: State::Mend(_), says, .. }) => return Err(CommandError::operator(says)),
-            Some(Finding { says, .. }) => {
+            Some(Diagnosis { state: State::Mend(_), says, .. }) => return Err(CommandError::operator(says)),
+            Some(Diagnosis { says, .. }) => {
                 println!("note    {says}");
                 continue;
             }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::error::CommandError;
 use crate::config::Config;
-use crate::doctor::{self, Finding, Root, State};
+use crate::doctor::{self, Diagnosis, Root, State};
 
 /// Look at port, instrument, clock, disk, broker, models and board, and say of each what to do. Changes nothing; the laser
 /// is never switched.
@@ -40,8 +40,8 @@ struct DoctorLine<'a> {
 /// When the configuration cannot be read, or something must be mended: the gravest says the exit code.
 pub(super) fn run(args: &DoctorArgs) -> Result<(), CommandError> {
     let config = Config::read(&args.config)?;
-    let findings = doctor::examine(&config, &Root::default());
-    for Finding { topic, state, says } in &findings {
+    let diagnoses = doctor::examine(&config, &Root::default());
+    for Diagnosis { topic, state, says } in &diagnoses {
         let (name, kind) = named(*state);
         if args.json {
             let record = DoctorLine { topic, state: name, exit_code: kind.map(Kind::exit_code), says };
@@ -50,10 +50,10 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), CommandError> {
             println!("{name:<5} {topic:<12} {says}");
         }
     }
-    let mend = findings.iter().filter(|finding| matches!(finding.state, State::Mend(_))).count();
-    match doctor::gravest(&findings) {
+    let mend = diagnoses.iter().filter(|diagnosis| matches!(diagnosis.state, State::Mend(_))).count();
+    match doctor::gravest(&diagnoses) {
         None => Ok(()),
-        Some(kind) => Err(CommandError::told(kind, format!("{mend} of {} lines ask for something", findings.len()))),
+        Some(kind) => Err(CommandError::told(kind, format!("{mend} of {} lines ask for something", diagnoses.len()))),
     }
 }
 

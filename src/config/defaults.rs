@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 use super::{
-    Baud, Broker, Checksum, InstrumentGate, Journal, LaserSwitch, Log, LogFormat, Mqtt, Place, Spectrometer, Updates,
+    Baud, Broker, Checksum, InstrumentGate, Journal, LaserSetting, Log, LogFormat, Mqtt, Place, Spectrometer, Updates,
     Web,
 };
 
@@ -27,7 +27,7 @@ impl Default for Spectrometer {
             baud_raise_to: None,
             serial_number: None,
             laser_nm: 785.0,
-            laser: LaserSwitch::Profile,
+            laser: LaserSetting::Profile,
             laser_warm_up: Duration::from_secs(2),
             integration: Duration::from_millis(100),
             scans: 1,

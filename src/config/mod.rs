@@ -121,7 +121,7 @@ pub struct Spectrometer {
     /// Measured laser wavelength, nm.
     pub laser_nm: f64,
     /// How the laser is switched.
-    pub laser: LaserSwitch,
+    pub laser: LaserSetting,
     /// From on to stable.
     #[serde(with = "humantime_serde")]
     pub laser_warm_up: Duration,
@@ -169,7 +169,7 @@ impl TryFrom<toml::Value> for Baud {
 /// How the laser is switched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum LaserSwitch {
+pub enum LaserSetting {
     /// As the profile says.
     Profile,
     /// By the lamp enable line, whatever the profile says.

@@ -11,7 +11,7 @@ use super::past::Past;
 use crate::publish::wire::{self, Ne107};
 use crate::publish::{Delivery, Latest, Link, Publisher};
 use crate::supervise::Supervisor;
-use crate::web::{Connection, Metrics, Peer};
+use crate::web::{Metrics, Peer, PeerState};
 
 /// How often `health` is published.
 const EVERY: Duration = Duration::from_secs(10);
@@ -86,7 +86,7 @@ pub(super) async fn tell(reporter: Reporter) {
 
 fn note_delivery(delivery: &Delivery, condition: &Condition, metrics: &Metrics) {
     let up = matches!(delivery.link, Link::Connected { .. });
-    metrics.connection(Peer::Broker, if up { Connection::Up } else { Connection::Down });
+    metrics.connection(Peer::Broker, if up { PeerState::Up } else { PeerState::Down });
     match &delivery.link {
         Link::Connected { .. } => {
             if condition.clear(TroubleSource::Broker) {

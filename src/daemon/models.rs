@@ -16,7 +16,7 @@ use crate::update::{Trust, UpdateError};
 
 /// What became of a model that was replaced in the store.
 #[derive(Debug)]
-pub(super) enum Change {
+pub(super) enum ModelChange {
     /// From the next spectrum on, the new one judges.
     Switched {
         /// Which of the models.
@@ -86,15 +86,15 @@ impl Watch {
     }
 
     /// Whatever alarm of a refused model an earlier run left: the models that have just been opened run.
-    pub(super) fn started(&self, inspector: &Inspector) -> Option<Change> {
+    pub(super) fn started(&self, inspector: &Inspector) -> Option<ModelChange> {
         let mut watched = self.paths.iter().zip(inspector.models());
         let (_, model) = watched.find(|(watched, _)| self.trust.in_store(&watched.path))?;
-        Some(Change::Settled { kept: model.identity().clone() })
+        Some(ModelChange::Settled { kept: model.identity().clone() })
     }
 
     /// Looks where the paths lead now, and puts models that are ready on their seats. Takes microseconds unless there is
     /// one. The models of `inspector` are those of the configuration, in order.
-    pub(super) fn look(&mut self, inspector: &mut Inspector) -> Vec<Change> {
+    pub(super) fn look(&mut self, inspector: &mut Inspector) -> Vec<ModelChange> {
         let mut changes = Vec::new();
         for index in 0..self.paths.len() {
             if let Some(opened) = self.paths[index].opened(&self.trust) {
@@ -104,7 +104,7 @@ impl Watch {
         changes
     }
 
-    fn take(&mut self, index: usize, opened: Result<Model, String>, inspector: &mut Inspector) -> Option<Change> {
+    fn take(&mut self, index: usize, opened: Result<Model, String>, inspector: &mut Inspector) -> Option<ModelChange> {
         let running = inspector.models().nth(index).map(|model| model.identity().clone())?;
         let replaced = opened.and_then(|model| {
             // The same model again: the way back from a refused one, or a switch to itself.
@@ -120,9 +120,9 @@ impl Watch {
         let path = watched.path.clone();
         let settled = self.paths.iter().all(|watched| !watched.refused);
         match replaced {
-            Ok(Some(new)) => Some(Change::Switched { index, old: running, new, settled }),
-            Err(why) => Some(Change::Refused { path, kept: running, why }),
-            Ok(None) => (was_refused && settled).then_some(Change::Settled { kept: running }),
+            Ok(Some(new)) => Some(ModelChange::Switched { index, old: running, new, settled }),
+            Err(why) => Some(ModelChange::Refused { path, kept: running, why }),
+            Ok(None) => (was_refused && settled).then_some(ModelChange::Settled { kept: running }),
         }
     }
 }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     /// What the next change is; spectra are inspected all the while.
-    fn next(watch: &mut Watch, inspector: &mut Inspector) -> Change {
+    fn next(watch: &mut Watch, inspector: &mut Inspector) -> ModelChange {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(change) = watch.look(inspector).pop() {
@@ -199,11 +199,11 @@ mod tests {
         let station = Station::new();
         station.install("1.0.0");
         let (mut watch, mut inspector) = watched(&station);
-        assert!(matches!(watch.started(&inspector), Some(Change::Settled { .. })), "an old alarm ends");
+        assert!(matches!(watch.started(&inspector), Some(ModelChange::Settled { .. })), "an old alarm ends");
         assert!(watch.look(&mut inspector).is_empty(), "nothing has changed");
 
         station.install("1.1.0");
-        let Change::Switched { index: 0, old, new, settled: true } = next(&mut watch, &mut inspector) else {
+        let ModelChange::Switched { index: 0, old, new, settled: true } = next(&mut watch, &mut inspector) else {
             panic!("switched")
         };
         assert_eq!((old.version.as_str(), new.identity().version.as_str()), ("1.0.0", "1.1.0"));
@@ -212,13 +212,13 @@ mod tests {
         // Damaged on the medium after it was installed: the one in memory goes on.
         station.install("1.2.0");
         fs::write(station.store().join("random/1.2.0/manifest.sig"), [0; 64]).expect("written");
-        let Change::Refused { kept, why, .. } = next(&mut watch, &mut inspector) else { panic!("refused") };
+        let ModelChange::Refused { kept, why, .. } = next(&mut watch, &mut inspector) else { panic!("refused") };
         assert!(kept.version == "1.1.0" && why.contains("none of the keys"), "{why}");
         assert_eq!(version(&inspector), "1.1.0");
         assert!(watch.look(&mut inspector).is_empty(), "said once");
 
         station.roll_back();
-        let Change::Settled { kept } = next(&mut watch, &mut inspector) else { panic!("settled") };
+        let ModelChange::Settled { kept } = next(&mut watch, &mut inspector) else { panic!("settled") };
         assert_eq!(kept.version, "1.1.0");
         assert!(watch.started(&inspector).is_some());
     }
@@ -252,7 +252,7 @@ mod tests {
                     let Origin::Recorded { id } = inspected.inspection.spectrum.origin() else { panic!("recorded") };
                     kept.push((id.clone(), inspected.inspection.findings[0].model.version.clone()));
                 }
-                News::Model(Change::Switched { old, new, .. }) => {
+                News::Model(ModelChange::Switched { old, new, .. }) => {
                     switches.push((kept.len(), old.version.clone(), new.identity().version.clone()));
                     if switches.len() == 1 { station.roll_back() } else { enough.store(true, Ordering::Relaxed) }
                 }
@@ -274,7 +274,7 @@ mod tests {
         station.install("1.0.0");
         let (mut watch, mut inspector) = watched(&station);
         station.install_classes("2.0.0");
-        let Change::Refused { why, .. } = next(&mut watch, &mut inspector) else { panic!("refused") };
+        let ModelChange::Refused { why, .. } = next(&mut watch, &mut inspector) else { panic!("refused") };
         assert!(why.contains("upper limit"), "{why}");
         assert_eq!(version(&inspector), "1.0.0");
     }

@@ -85,8 +85,8 @@ pub fn instrument(config: &Config) -> Result<acquire::AcquisitionSettings, Daemo
         serial_number: spectrometer.serial_number.clone(),
         laser: Wavelength::from_nm(spectrometer.laser_nm),
         laser_switch: match spectrometer.laser {
-            config::LaserSwitch::Profile => acquire::LaserSwitching::ByProfile,
-            config::LaserSwitch::LampLine => acquire::LaserSwitching::By(LaserControl::LampLine),
+            config::LaserSetting::Profile => acquire::LaserSwitching::ByProfile,
+            config::LaserSetting::LampLine => acquire::LaserSwitching::By(LaserControl::LampLine),
         },
         laser_warmup: spectrometer.laser_warm_up,
         integration: IntegrationTime::from_micros(micros(spectrometer.integration)),

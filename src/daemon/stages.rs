@@ -14,13 +14,13 @@ use ramand_model::inspect::Inspector;
 use super::clock::clock;
 use super::condition::{Condition, TroubleSource};
 use super::delivery::{inspection_entry, part};
-use super::models::{Change, Watch};
+use super::models::{ModelChange, Watch};
 use crate::acquire;
 use crate::journal::{Journal, JournalError};
 use crate::publish::wire::{self, AlarmState, Ne107, Stamp};
 use crate::publish::{Latest, Publisher};
 use crate::supervise::PartHandle;
-use crate::web::{Connection, Live, LiveUpdate, Metrics, ModelMaps, Peer};
+use crate::web::{Live, LiveUpdate, Metrics, ModelMaps, Peer, PeerState};
 
 /// How often an idle thread gives a sign of life.
 const IDLE_BEAT: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub(super) enum News {
     /// Something was concluded from a spectrum.
     Inspected(Box<Inspected>),
     /// Another model judges from now on, or was refused.
-    Model(Change),
+    Model(ModelChange),
 }
 
 /// An inspection with what the live page draws and the record does not hold.
@@ -178,18 +178,18 @@ impl Keeper {
         let (kind, code, text) = match event {
             StationEvent::Connected(instrument) => {
                 self.condition.clear(spectrometer);
-                self.metrics.connection(Peer::Spectrometer, Connection::Up);
+                self.metrics.connection(Peer::Spectrometer, PeerState::Up);
                 let text = format!("{} {} identified", instrument.model, instrument.serial);
                 (PartKind::Event, "spectrometer_connected", text)
             }
             StationEvent::Lost { why } => {
                 self.condition.raise(spectrometer, Ne107::Failure, why.clone());
-                self.metrics.connection(Peer::Spectrometer, Connection::Down);
+                self.metrics.connection(Peer::Spectrometer, PeerState::Down);
                 (PartKind::Alarm, "spectrometer_lost", why.clone())
             }
             StationEvent::Recovered { instrument, after } => {
                 self.condition.clear(spectrometer);
-                self.metrics.connection(Peer::Spectrometer, Connection::Up);
+                self.metrics.connection(Peer::Spectrometer, PeerState::Up);
                 let text = format!("{} is back after {:.1} s", instrument.serial, after.as_secs_f64());
                 (PartKind::Alarm, "spectrometer_lost", text)
             }
@@ -209,13 +209,13 @@ impl Keeper {
         self.write_notice(kind, code, text, LOST, state);
     }
 
-    fn note_model(&mut self, change: &Change) {
+    fn note_model(&mut self, change: &ModelChange) {
         let pinned = |model: &ModelIdentity| format!("{} (sha256 {})", model.version, model.sha256);
         let refused = |text: String, state| {
             self.write_notice(PartKind::Alarm, "model_refused", text, Ne107::MaintenanceRequired, state);
         };
         match change {
-            Change::Switched { index, old, new, settled } => {
+            ModelChange::Switched { index, old, new, settled } => {
                 let text = format!("{}: {} replaces {}", new.identity().name, pinned(new.identity()), pinned(old));
                 tracing::info!(code = "model_switched", "{text}");
                 if *settled && self.condition.clear(TroubleSource::Model) {
@@ -227,13 +227,13 @@ impl Keeper {
                     reference.clone_from(&new.manifest().reference.population);
                 }
             }
-            Change::Refused { path, kept, why } => {
+            ModelChange::Refused { path, kept, why } => {
                 let text = format!("{} is refused, {} {} goes on: {why}", path.display(), kept.name, pinned(kept));
                 tracing::error!(code = "model_refused", "{text}");
                 self.condition.raise(TroubleSource::Model, Ne107::MaintenanceRequired, text.clone());
                 refused(text, AlarmState::Raised);
             }
-            Change::Settled { kept } => {
+            ModelChange::Settled { kept } => {
                 let text = format!("{} {} runs, and no model is refused", kept.name, pinned(kept));
                 tracing::info!(code = "model_refused", "{text}");
                 self.condition.clear(TroubleSource::Model);

@@ -3,7 +3,7 @@
 use ramand_core::failure::Kind;
 use ramand_model::{Kernels, kernels};
 
-use super::{Finding, Root};
+use super::{Diagnosis, Root};
 
 /// Boards slow themselves down from 80 °C (Raspberry Pi) or a little above.
 const WARM_MAX_C: f64 = 80.0;
@@ -17,25 +17,25 @@ const THROTTLED: [(u32, &str); 4] = [
     (3, "the soft temperature limit is reached: cool it"),
 ];
 
-pub(super) fn examine(root: &Root) -> Vec<Finding> {
-    let mut findings = vec![temperature(root), throttling(root)];
-    findings.push(kernels_finding(&kernels()));
-    findings
+pub(super) fn examine(root: &Root) -> Vec<Diagnosis> {
+    let mut diagnoses = vec![temperature(root), throttling(root)];
+    diagnoses.push(kernel_set(&kernels()));
+    diagnoses
 }
 
-fn kernels_finding(kernels: &Kernels) -> Finding {
+fn kernel_set(kernels: &Kernels) -> Diagnosis {
     if kernels.are_plain() {
         let says = format!(
             "{kernels}: no kernel written for this processor runs, and inference is slow; does something hide /proc/cpuinfo, or is \
              TRACT_CPU_ISA set?"
         );
-        Finding::mend("kernels", Kind::Operator, says)
+        Diagnosis::mend("kernels", Kind::Operator, says)
     } else {
-        Finding::good("kernels", kernels.to_string())
+        Diagnosis::good("kernels", kernels.to_string())
     }
 }
 
-fn temperature(root: &Root) -> Finding {
+fn temperature(root: &Root) -> Diagnosis {
     let zones = root.names("/sys/class/thermal", "thermal_zone");
     let reading = |zone: &String| {
         let folder = format!("/sys/class/thermal/{zone}");
@@ -45,15 +45,15 @@ fn temperature(root: &Root) -> Finding {
         Some((millidegrees / 1000.0, kind)).filter(|(degrees, _)| (-60.0..=200.0).contains(degrees))
     };
     match zones.iter().filter_map(reading).max_by(|a, b| a.0.total_cmp(&b.0)) {
-        None => Finding::noted("temperature", "not known here: no thermal zone"),
+        None => Diagnosis::noted("temperature", "not known here: no thermal zone"),
         Some((degrees, kind)) if degrees >= WARM_MAX_C => {
-            Finding::mend("temperature", Kind::Device, format!("{kind} is at {degrees:.0} °C: cool the board"))
+            Diagnosis::mend("temperature", Kind::Device, format!("{kind} is at {degrees:.0} °C: cool the board"))
         }
-        Some((degrees, kind)) => Finding::good("temperature", format!("{kind} is at {degrees:.0} °C")),
+        Some((degrees, kind)) => Diagnosis::good("temperature", format!("{kind} is at {degrees:.0} °C")),
     }
 }
 
-fn throttling(root: &Root) -> Finding {
+fn throttling(root: &Root) -> Diagnosis {
     if let Some(text) = root.text("/sys/devices/platform/soc/soc:firmware/get_throttled") {
         return raspberry_pi(&text);
     }
@@ -75,27 +75,27 @@ fn throttling(root: &Root) -> Finding {
         .map(|(count, name)| format!("{name} {count}"))
         .collect();
     if events.is_empty() {
-        Finding::noted("throttling", "not known here")
+        Diagnosis::noted("throttling", "not known here")
     } else if happened.is_empty() {
-        Finding::good("throttling", "never since the start")
+        Diagnosis::good("throttling", "never since the start")
     } else {
         let says = format!("{} times since the start: check supply and cooling", happened.join(", "));
-        Finding::mend("throttling", Kind::Device, says)
+        Diagnosis::mend("throttling", Kind::Device, says)
     }
 }
 
-fn raspberry_pi(text: &str) -> Finding {
+fn raspberry_pi(text: &str) -> Diagnosis {
     let Ok(bits) = u32::from_str_radix(text.trim_start_matches("0x"), 16) else {
-        return Finding::noted("throttling", format!("not known here: the firmware says '{text}'"));
+        return Diagnosis::noted("throttling", format!("not known here: the firmware says '{text}'"));
     };
     let said = |shift: u32| -> Vec<&str> {
         THROTTLED.iter().filter(|(bit, _)| bits >> (bit + shift) & 1 == 1).map(|(_, says)| *says).collect()
     };
     match (said(0), said(16)) {
-        (now, _) if !now.is_empty() => Finding::mend("throttling", Kind::Device, format!("now: {}", now.join("; "))),
+        (now, _) if !now.is_empty() => Diagnosis::mend("throttling", Kind::Device, format!("now: {}", now.join("; "))),
         (_, before) if !before.is_empty() => {
-            Finding::mend("throttling", Kind::Device, format!("since the start: {}", before.join("; ")))
+            Diagnosis::mend("throttling", Kind::Device, format!("since the start: {}", before.join("; ")))
         }
-        _ => Finding::good("throttling", "never since the start"),
+        _ => Diagnosis::good("throttling", "never since the start"),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ramand_core::failure::Kind;
 
-use super::{Finding, Root};
+use super::{Diagnosis, Root};
 use crate::config::Config;
 
 /// Where systemd puts what a unit's LoadCredential names, while the unit runs.
@@ -20,7 +20,7 @@ const UNITS: &str = "/etc/systemd/system";
 /// How the units name a file of that folder.
 const PREFIX: &str = "secret_";
 
-pub(super) fn examine(config: &Config, root: &Root) -> Vec<Finding> {
+pub(super) fn examine(config: &Config, root: &Root) -> Vec<Diagnosis> {
     let mqtt = &config.mqtt;
     let files = [
         (&mqtt.password_file, Secrecy::Secret),
@@ -37,34 +37,34 @@ enum Secrecy {
     Public,
 }
 
-fn look(path: &Path, secrecy: Secrecy, root: &Root) -> Finding {
-    if let Some(finding) = handed_over(path, root) {
-        return finding;
+fn look(path: &Path, secrecy: Secrecy, root: &Root) -> Diagnosis {
+    if let Some(diagnosis) = handed_over(path, root) {
+        return diagnosis;
     }
     let there = root.path(path);
     match std::fs::File::open(&there).and_then(|file| file.metadata()) {
         Err(error) => {
             let says = format!("{}: {error}: put it there, readable by the user of the service", path.display());
-            Finding::mend("credentials", Kind::Operator, says)
+            Diagnosis::mend("credentials", Kind::Operator, says)
         }
         Ok(metadata) if secrecy == Secrecy::Secret && metadata.permissions().mode() & 0o007 != 0 => {
             let says = format!("{} can be read by everybody: 'chmod o= {}'", path.display(), path.display());
-            Finding::mend("credentials", Kind::Operator, says)
+            Diagnosis::mend("credentials", Kind::Operator, says)
         }
-        Ok(_) => Finding::good("credentials", format!("{} can be read", path.display())),
+        Ok(_) => Diagnosis::good("credentials", format!("{} can be read", path.display())),
     }
 }
 
 /// Of a file that systemd hands over, while the unit does not run: what counts is the file that it takes. `None` for any other.
-pub fn handed_over(path: &Path, root: &Root) -> Option<Finding> {
+pub fn handed_over(path: &Path, root: &Root) -> Option<Diagnosis> {
     (path.starts_with(HANDED_OVER) && !root.path(path).exists()).then(|| origin(path, root))
 }
 
-fn origin(path: &Path, root: &Root) -> Finding {
+fn origin(path: &Path, root: &Root) -> Diagnosis {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let Some(name) = name.strip_prefix(PREFIX) else {
         let says = format!("{} is not there, and no unit hands over a file of that name", path.display());
-        return Finding::mend("credentials", Kind::Operator, says);
+        return Diagnosis::mend("credentials", Kind::Operator, says);
     };
     let origin = Path::new(SECRETS).join(name);
     let line = format!("LoadCredential={PREFIX}{name}:{}", origin.display());
@@ -75,16 +75,16 @@ fn origin(path: &Path, root: &Root) -> Finding {
                 "{unit} does not hand {} over: put '{line}' into a file of {UNITS}/{unit}.d, below [Service]",
                 origin.display()
             );
-            Finding::mend("credentials", Kind::Operator, says)
+            Diagnosis::mend("credentials", Kind::Operator, says)
         }
-        Ok(_) => Finding::good("credentials", format!("{} will be handed over by systemd", origin.display())),
+        Ok(_) => Diagnosis::good("credentials", format!("{} will be handed over by systemd", origin.display())),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             let says = format!("{}: only root may look; run this as root to be sure", origin.display());
-            Finding::noted("credentials", says)
+            Diagnosis::noted("credentials", says)
         }
         Err(error) => {
             let says = format!("{}: {error}: systemd hands it over as {}", origin.display(), path.display());
-            Finding::mend("credentials", Kind::Operator, says)
+            Diagnosis::mend("credentials", Kind::Operator, says)
         }
     }
 }

@@ -7,7 +7,7 @@ use nix::libc::{major, minor};
 use nix::unistd::{AccessFlags, access};
 use ramand_core::failure::{self, Failure, Kind};
 
-use super::{Finding, Root};
+use super::{Diagnosis, Root};
 use crate::acquire::{self, AcquireError, BaudRate};
 use crate::config::Config;
 use crate::daemon;
@@ -28,39 +28,39 @@ const IGNORED: &str = "E:ID_MM_DEVICE_IGNORE=1";
 /// Where the rules are that take adapters away from brltty: put there by the package, or by hand.
 const RULES: [&str; 2] = ["/usr/lib/udev/rules.d/90-ramand.rules", "/etc/udev/rules.d/90-ramand.rules"];
 
-pub(super) fn examine(config: &Config, root: &Root) -> Vec<Finding> {
+pub(super) fn examine(config: &Config, root: &Root) -> Vec<Diagnosis> {
     let name = &config.spectrometer.port;
     let port = root.path(name);
     let Ok(metadata) = std::fs::metadata(&port) else {
         let connected = root.names("/dev/serial/by-id", "");
         let seen = if connected.is_empty() { "nothing is connected".to_owned() } else { connected.join(", ") };
         let says = format!("{} is not there: check plug and power; below /dev/serial/by-id: {seen}", name.display());
-        return vec![Finding::mend("port", Kind::Device, says)];
+        return vec![Diagnosis::mend("port", Kind::Device, says)];
     };
     if !metadata.file_type().is_char_device() {
         let says = format!("{} is not a serial port: configure one of /dev/serial/by-id", name.display());
-        return vec![Finding::mend("port", Kind::Operator, says)];
+        return vec![Diagnosis::mend("port", Kind::Operator, says)];
     }
-    let mut findings = Vec::new();
+    let mut diagnoses = Vec::new();
     let group = group_name(metadata.gid(), root);
-    findings.push(match access(&port, AccessFlags::R_OK | AccessFlags::W_OK) {
-        Ok(()) => Finding::good("port", format!("{} is there and may be opened (group {group})", name.display())),
+    diagnoses.push(match access(&port, AccessFlags::R_OK | AccessFlags::W_OK) {
+        Ok(()) => Diagnosis::good("port", format!("{} is there and may be opened (group {group})", name.display())),
         Err(error) => {
             let says = format!(
                 "{}: {error}: 'sudo usermod -aG {group} USER' and log in again; the service unit is in dialout by itself",
                 name.display()
             );
-            Finding::mend("port", Kind::Operator, says)
+            Diagnosis::mend("port", Kind::Operator, says)
         }
     });
     let stable = name.starts_with("/dev/serial") || name.starts_with("/dev/ramand");
     if !stable && name.to_string_lossy().contains("ttyUSB") | name.to_string_lossy().contains("ttyACM") {
         let says = format!("{} changes when a plug moves: configure its name below /dev/serial/by-id", name.display());
-        findings.push(Finding::mend("port", Kind::Operator, says));
+        diagnoses.push(Diagnosis::mend("port", Kind::Operator, says));
     }
-    findings.extend(tty_name(&port).and_then(|tty| latency(&tty, root)));
-    findings.extend(tty_name(&port).and_then(|tty| console(&tty, root)));
-    findings
+    diagnoses.extend(tty_name(&port).and_then(|tty| latency(&tty, root)));
+    diagnoses.extend(tty_name(&port).and_then(|tty| console(&tty, root)));
+    diagnoses
 }
 
 /// `ttyUSB0`, whatever link leads there.
@@ -68,7 +68,7 @@ fn tty_name(port: &Path) -> Option<String> {
     std::fs::canonicalize(port).ok()?.file_name()?.to_str().map(str::to_owned)
 }
 
-fn latency(tty: &str, root: &Root) -> Option<Finding> {
+fn latency(tty: &str, root: &Root) -> Option<Diagnosis> {
     let text = root.text(format!("/sys/bus/usb-serial/devices/{tty}/latency_timer"))?;
     let milliseconds: u32 = text.parse().ok()?;
     Some(if milliseconds > 1 {
@@ -76,19 +76,19 @@ fn latency(tty: &str, root: &Root) -> Option<Finding> {
             "the adapter holds short answers back for {milliseconds} ms: install systemd/90-ramand.rules, \
              which sets 1 ms, then unplug it and plug it in again"
         );
-        Finding::mend("latency", Kind::Operator, says)
+        Diagnosis::mend("latency", Kind::Operator, says)
     } else {
-        Finding::good("latency", "the adapter holds short answers back for 1 ms")
+        Diagnosis::good("latency", "the adapter holds short answers back for 1 ms")
     })
 }
 
-fn console(tty: &str, root: &Root) -> Option<Finding> {
+fn console(tty: &str, root: &Root) -> Option<Diagnosis> {
     let active = root.text("/sys/class/tty/console/active")?;
     active.split_whitespace().any(|console| console == tty).then(|| {
         let says = format!(
             "{tty} is the system's console: on a Raspberry Pi 'sudo raspi-config', serial port, login shell: no"
         );
-        Finding::mend("port", Kind::Operator, says)
+        Diagnosis::mend("port", Kind::Operator, says)
     })
 }
 
@@ -101,7 +101,7 @@ fn group_name(gid: u32, root: &Root) -> String {
 }
 
 /// Programs that would talk to the instrument.
-pub(super) fn uninvited(config: &Config, root: &Root) -> Vec<Finding> {
+pub(super) fn uninvited(config: &Config, root: &Root) -> Vec<Diagnosis> {
     let running: Vec<String> = (root.names("/proc", "").into_iter())
         .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
         .filter_map(|process| root.text(format!("/proc/{process}/comm")))
@@ -112,11 +112,11 @@ pub(super) fn uninvited(config: &Config, root: &Root) -> Vec<Finding> {
         // The kernel keeps fifteen characters of a name.
         let name: String = program.chars().take(15).collect();
         if !running.contains(&name) {
-            Finding::good("others", format!("{program} does not run"))
+            Diagnosis::good("others", format!("{program} does not run"))
         } else if (program == UNINVITED[0].0 && ignored) || (program == UNINVITED[1].0 && kept_away) {
-            Finding::good("others", format!("{program} runs and leaves this port alone"))
+            Diagnosis::good("others", format!("{program} runs and leaves this port alone"))
         } else {
-            Finding::mend("others", Kind::Operator, format!("{program} runs and {remedy}"))
+            Diagnosis::mend("others", Kind::Operator, format!("{program} runs and {remedy}"))
         }
     };
     UNINVITED.into_iter().map(look).collect()
@@ -129,10 +129,10 @@ fn udev_record(port: &Path, root: &Root) -> Option<String> {
 }
 
 /// Asks the instrument who it is, where nobody else has the port. Neither rate nor laser is changed.
-pub(super) fn instrument(config: &Config) -> Vec<Finding> {
+pub(super) fn instrument(config: &Config) -> Vec<Diagnosis> {
     let settings = match daemon::instrument(config) {
         Ok(settings) => settings,
-        Err(error) => return vec![Finding::mend("instrument", error.kind(), failure::chain(&error))],
+        Err(error) => return vec![Diagnosis::mend("instrument", error.kind(), failure::chain(&error))],
     };
     let baud = match settings.baud {
         BaudRate::Negotiate(_) => BaudRate::Probe,
@@ -143,7 +143,7 @@ pub(super) fn instrument(config: &Config) -> Vec<Finding> {
         Ok(survey) => {
             let laser = match survey.laser_on {
                 Some(true) => {
-                    return vec![Finding::mend(
+                    return vec![Diagnosis::mend(
                         "instrument",
                         Kind::Device,
                         format!(
@@ -163,14 +163,14 @@ pub(super) fn instrument(config: &Config) -> Vec<Finding> {
                 survey.axis.first().per_cm(),
                 survey.axis.last().per_cm(),
             );
-            Finding::good("instrument", says)
+            Diagnosis::good("instrument", says)
         }
         Err(AcquireError::PortBusy { .. }) => {
-            Finding::noted("instrument", "not asked: another program has the port, the daemon as a rule")
+            Diagnosis::noted("instrument", "not asked: another program has the port, the daemon as a rule")
         }
         Err(AcquireError::PortMissing { .. } | AcquireError::PortForbidden { .. } | AcquireError::NotAPort { .. }) => {
-            Finding::noted("instrument", "not asked: see the port")
+            Diagnosis::noted("instrument", "not asked: see the port")
         }
-        Err(error) => Finding::mend("instrument", error.kind(), failure::chain(&error)),
+        Err(error) => Diagnosis::mend("instrument", error.kind(), failure::chain(&error)),
     }]
 }

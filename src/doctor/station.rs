@@ -6,7 +6,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 use ramand_core::failure::{self, Failure, Kind};
 
-use super::{Finding, Root};
+use super::{Diagnosis, Root};
 use crate::config::Config;
 use crate::daemon;
 use crate::journal::JournalReader;
@@ -18,31 +18,31 @@ const VERIFY_BYTES_MAX: u64 = 256 << 20;
 /// What the log beside the journal takes at rest, and what is kept back for a full disk.
 const LOG_BYTES: u64 = (16 + 8) << 20;
 
-pub(super) fn laser(config: &Config) -> Vec<Finding> {
+pub(super) fn laser(config: &Config) -> Vec<Diagnosis> {
     let spectrometer = &config.spectrometer;
-    let mut findings = Vec::new();
+    let mut diagnoses = Vec::new();
     if spectrometer.serial_number.is_none() {
         let says = "spectrometer.serial_number is not set: the laser of any instrument at that port would be switched";
-        findings.push(Finding::mend("laser", Kind::Operator, says));
+        diagnoses.push(Diagnosis::mend("laser", Kind::Operator, says));
     }
     if spectrometer.laser_warm_up.is_zero() {
-        findings.push(Finding::noted("laser", "spectrometer.laser_warm_up is 0: the first spectra drift"));
+        diagnoses.push(Diagnosis::noted("laser", "spectrometer.laser_warm_up is 0: the first spectra drift"));
     }
-    if findings.is_empty() {
+    if diagnoses.is_empty() {
         let switched = match spectrometer.laser {
-            crate::config::LaserSwitch::Profile => "as the profile says",
-            crate::config::LaserSwitch::LampLine => "by the lamp line",
+            crate::config::LaserSetting::Profile => "as the profile says",
+            crate::config::LaserSetting::LampLine => "by the lamp line",
         };
         let serial = spectrometer.serial_number.as_deref().unwrap_or_default();
-        findings.push(Finding::good("laser", format!("switched {switched}, on {serial} only")));
+        diagnoses.push(Diagnosis::good("laser", format!("switched {switched}, on {serial} only")));
     }
-    findings
+    diagnoses
 }
 
-pub(super) fn clock() -> Vec<Finding> {
+pub(super) fn clock() -> Vec<Diagnosis> {
     vec![match daemon::clock() {
-        Clock::Synchronised => Finding::good("clock", "synchronised"),
-        Clock::Free => Finding::mend(
+        Clock::Synchronised => Diagnosis::good("clock", "synchronised"),
+        Clock::Free => Diagnosis::mend(
             "clock",
             Kind::Operator,
             "not synchronised: 'timedatectl set-ntp true', or a time server in /etc/systemd/timesyncd.conf; results say so meanwhile",
@@ -50,43 +50,43 @@ pub(super) fn clock() -> Vec<Finding> {
     }]
 }
 
-pub(super) fn journal(config: &Config, root: &Root) -> Vec<Finding> {
+pub(super) fn journal(config: &Config, root: &Root) -> Vec<Diagnosis> {
     let path = root.path(&config.journal.path);
     let folder = path.parent().unwrap_or(Path::new("."));
     if !folder.exists() {
         let says = format!("{} does not exist: systemd makes it (StateDirectory), otherwise make it", folder.display());
-        return vec![Finding::mend("journal", Kind::Operator, says)];
+        return vec![Diagnosis::mend("journal", Kind::Operator, says)];
     }
-    let mut findings = vec![match access(folder, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
-        Ok(()) => Finding::good("folder", format!("{} can be written", folder.display())),
+    let mut diagnoses = vec![match access(folder, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
+        Ok(()) => Diagnosis::good("folder", format!("{} can be written", folder.display())),
         Err(error) => {
             let says = format!("{}: {error}: run as the user of the service, or change the owner", folder.display());
-            Finding::mend("folder", Kind::Operator, says)
+            Diagnosis::mend("folder", Kind::Operator, says)
         }
     }];
     let mut used = 0;
     if path.exists() {
-        let (finding, bytes) = health(&path);
-        findings.push(finding);
+        let (diagnosis, bytes) = health(&path);
+        diagnoses.push(diagnosis);
         used = bytes;
     } else {
-        findings.push(Finding::noted("journal", format!("{} will be made", path.display())));
+        diagnoses.push(Diagnosis::noted("journal", format!("{} will be made", path.display())));
     }
-    findings.push(match statvfs(folder) {
+    diagnoses.push(match statvfs(folder) {
         Ok(space) => {
             // Both counts have another width on every architecture, and a disk's size has no need for its last byte.
             let free = (space.blocks_available() as f64 * space.fragment_size() as f64) as u64;
             let needed = config.journal.capacity.as_u64().saturating_sub(used) + LOG_BYTES;
             let says = format!("{} free, the journal may take {} more", size(free), size(needed));
             if free >= needed {
-                Finding::good("disk", says)
+                Diagnosis::good("disk", says)
             } else {
-                Finding::mend("disk", Kind::Operator, format!("{says}: make room, or lower journal.capacity"))
+                Diagnosis::mend("disk", Kind::Operator, format!("{says}: make room, or lower journal.capacity"))
             }
         }
-        Err(error) => Finding::noted("disk", format!("not known here: {error}")),
+        Err(error) => Diagnosis::noted("disk", format!("not known here: {error}")),
     });
-    findings
+    diagnoses
 }
 
 fn size(bytes: u64) -> String {
@@ -94,7 +94,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// Whether it can be read, and how much it holds.
-fn health(path: &Path) -> (Finding, u64) {
+fn health(path: &Path) -> (Diagnosis, u64) {
     let looked_at = JournalReader::open(path).and_then(|reader| {
         let statistics = reader.statistics()?;
         let whole = statistics.used_bytes <= VERIFY_BYTES_MAX;
@@ -108,8 +108,8 @@ fn health(path: &Path) -> (Finding, u64) {
             let last = statistics.last.map_or("empty".to_owned(), |seq| format!("last record {seq}"));
             let checked = if whole { "sound" } else { "too large to be read as a whole here" };
             let says = format!("{}: {last}, {} parts owed, {checked}", path.display(), statistics.owed_parts);
-            (Finding::good("journal", says), statistics.used_bytes)
+            (Diagnosis::good("journal", says), statistics.used_bytes)
         }
-        Err(error) => (Finding::mend("journal", error.kind(), failure::chain(&error)), 0),
+        Err(error) => (Diagnosis::mend("journal", error.kind(), failure::chain(&error)), 0),
     }
 }

@@ -95,7 +95,7 @@ pub enum Link {
 /// The running publisher.
 #[derive(Debug)]
 pub struct Publisher {
-    shared: Arc<Shared>,
+    shared: Arc<Handover>,
     stop: watch::Sender<Option<Instant>>,
     delivery: watch::Receiver<Delivery>,
     task: JoinHandle<()>,
@@ -103,7 +103,7 @@ pub struct Publisher {
 
 /// What other threads hand to the task.
 #[derive(Debug, Default)]
-struct Shared {
+struct Handover {
     handed: Mutex<Handed>,
     wake: Notify,
 }
@@ -122,7 +122,7 @@ impl Publisher {
     /// [`Publisher::delivery`].
     pub fn start(settings: PublisherSettings, outbox: Arc<dyn Outbox>) -> Result<Self, PublishError> {
         connection_options(&settings, SystemTime::now())?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Handover::default());
         let (stop, stopping) = watch::channel(None);
         let initial = Delivery { link: Link::Connecting, acknowledged: 0, outbox_failure: None };
         let (publish_delivery, delivery) = watch::channel(initial);
@@ -195,7 +195,7 @@ enum OutboxAnswer {
 struct Task {
     settings: PublisherSettings,
     outbox: Arc<dyn Outbox>,
-    shared: Arc<Shared>,
+    shared: Arc<Handover>,
     stopping: watch::Receiver<Option<Instant>>,
     delivery: watch::Sender<Delivery>,
     forwarder: Forwarder<Vec<u8>>,

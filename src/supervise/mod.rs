@@ -39,10 +39,10 @@ pub struct PartHandle {
 /// Starts the parts, watches them, ends them. Clones are the same supervisor.
 #[derive(Clone)]
 pub struct Supervisor {
-    shared: Arc<Shared>,
+    shared: Arc<Supervision>,
 }
 
-struct Shared {
+struct Supervision {
     stop: StopSignal,
     pulses: Pulses,
     parts: Mutex<Vec<Supervised>>,
@@ -65,7 +65,7 @@ impl Supervisor {
     /// With a clock of the caller's.
     pub fn with_clock(clock: Clock) -> Self {
         let (stop, pulses) = (StopSignal::new(), Pulses::new(clock));
-        Self { shared: Arc::new(Shared { stop, pulses, parts: Mutex::default(), ends: Mutex::default() }) }
+        Self { shared: Arc::new(Supervision { stop, pulses, parts: Mutex::default(), ends: Mutex::default() }) }
     }
 
     /// Requests the stop of the whole; [`Supervisor::shutdown`] carries it out.

@@ -22,7 +22,7 @@ pub struct Side {
 
 /// A spectrum the two disagree about.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Change {
+pub struct ChangedVerdict {
     /// Number of its record.
     pub seq: u64,
     /// What the old model says.
@@ -43,7 +43,7 @@ pub struct Comparison {
     /// Spectra with another verdict, or another class.
     pub changed: u64,
     /// The first of them.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ChangedVerdict>,
     /// new − old, of every spectrum to which both gave a value.
     differences: Vec<f64>,
 }
@@ -81,7 +81,7 @@ impl Comparison {
         if old.verdict.decision != new.verdict.decision || class(old) != class(new) {
             self.changed += 1;
             if self.changes.len() < CHANGES_MAX {
-                self.changes.push(Change { seq, old: summary(old), new: summary(new) });
+                self.changes.push(ChangedVerdict { seq, old: summary(old), new: summary(new) });
             }
         }
     }

@@ -149,7 +149,7 @@ fn links(store: &Store) -> (Option<String>, Option<String>) {
 }
 
 /// What an attacker does to the files of an archive.
-type Change<'a> = &'a dyn Fn(&mut BTreeMap<String, Vec<u8>>);
+type PackageChange<'a> = &'a dyn Fn(&mut BTreeMap<String, Vec<u8>>);
 
 fn signed(archive: &[u8], station: &Station) -> Result<Package, String> {
     Package::read(archive, &station.keyring()).map_err(|error| failure::chain(&error))
@@ -187,7 +187,7 @@ fn the_id_of_a_key_is_that_of_its_der() {
 fn only_an_archive_that_a_known_key_signed_and_nobody_changed_is_read() {
     let station = Station::new();
     let good = station.package("1.0.0").files;
-    let check = |change: Change<'_>, expected: &[&str]| {
+    let check = |change: PackageChange<'_>, expected: &[&str]| {
         let mut files = good.clone();
         change(&mut files);
         let bytes = archive::write(&files).expect("an archive");

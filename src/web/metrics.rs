@@ -24,9 +24,9 @@ pub enum Peer {
     Broker,
 }
 
-/// Whether it is.
+/// Whether the station is connected to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Connection {
+pub enum PeerState {
     /// It answers.
     Up,
     /// It does not.
@@ -175,12 +175,12 @@ impl Metrics {
     }
 
     /// Whether a peer answers.
-    pub fn connection(&self, peer: Peer, connection: Connection) {
+    pub fn connection(&self, peer: Peer, connection: PeerState) {
         let peer = match peer {
             Peer::Spectrometer => "spectrometer",
             Peer::Broker => "broker",
         };
-        self.connected.get_or_create(&PeerLabels { peer }).set(i64::from(connection == Connection::Up));
+        self.connected.get_or_create(&PeerLabels { peer }).set(i64::from(connection == PeerState::Up));
     }
 
     /// The OpenMetrics text.

@@ -17,7 +17,7 @@ mod shared;
 mod sources;
 
 pub use self::live::{Live, LiveUpdate, ModelMaps};
-pub use self::metrics::{Connection, Metrics, Peer};
+pub use self::metrics::{Metrics, Peer, PeerState};
 pub use self::server::{Server, WebError};
 pub use self::settings::ServerSettings;
 pub use self::sources::{Health, History, Sources};

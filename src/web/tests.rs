@@ -344,8 +344,8 @@ fn metrics_read_as_documented() {
     metrics.record(&inspection(), SystemTime::UNIX_EPOCH + Duration::from_millis(2_500));
     metrics.queue_depth("journal", 3);
     metrics.journal_owed(7);
-    metrics.connection(Peer::Spectrometer, Connection::Up);
-    metrics.connection(Peer::Broker, Connection::Down);
+    metrics.connection(Peer::Spectrometer, PeerState::Up);
+    metrics.connection(Peer::Broker, PeerState::Down);
     let text = metrics.text().expect("encoded");
     let expected = [
         r#"ramand_spectra_total 2"#,

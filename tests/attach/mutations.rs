@@ -25,11 +25,11 @@ const PLACES: usize = 100;
 const SLIGHTLY: f32 = 1.001;
 
 /// The files with one thing changed, in one place or another: none where there is no such thing.
-type Change = fn(&ModelProto, usize) -> Vec<ModelProto>;
+type FileChange = fn(&ModelProto, usize) -> Vec<ModelProto>;
 
 /// Changes each kernel that is attached to every controlled file. The file must then be off by more than the tolerance, for one of
 /// the places at least: the others may belong to a map that is dead for both inputs.
-fn check(what: &str, change: Change) {
+fn check(what: &str, change: FileChange) {
     for (name, module) in CONTROLLED {
         let file = file(name);
         let index = file.targets.iter().position(|target| target.module == module).expect("a target of the file");

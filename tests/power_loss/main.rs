@@ -125,7 +125,7 @@ fn install(store: &Path, next: &Package) -> Result<(), String> {
 }
 
 /// A change of a station's store, with the versions that may run.
-struct Change<'a> {
+struct StoreChange<'a> {
     station: &'a Station,
     before: Medium,
     calls: Vec<Call>,
@@ -133,7 +133,7 @@ struct Change<'a> {
     new: &'a str,
 }
 
-impl<'a> Change<'a> {
+impl<'a> StoreChange<'a> {
     /// Installs some versions, then does `change`; `None`, with a reason, where strace cannot do that.
     fn new(
         station: &'a Station,
@@ -212,7 +212,7 @@ impl<'a> Change<'a> {
 #[test]
 fn an_installation_is_there_or_not() {
     let station = Station::new();
-    let change = Change::new(&station, &["8.0.0"], &station.install("8.1.0"), Some("8.0.0"), "8.1.0");
+    let change = StoreChange::new(&station, &["8.0.0"], &station.install("8.1.0"), Some("8.0.0"), "8.1.0");
     let Some(change) = change else { return };
     change.check();
     for path in ["models/.incoming/model.onnx", "models/.incoming", "models/oil-type"] {
@@ -223,7 +223,7 @@ fn an_installation_is_there_or_not() {
 #[test]
 fn so_is_the_first_one() {
     let station = Station::new();
-    let change = Change::new(&station, &[], &station.install("8.0.0"), None, "8.0.0");
+    let change = StoreChange::new(&station, &[], &station.install("8.0.0"), None, "8.0.0");
     let Some(change) = change else { return };
     change.check();
 }
@@ -232,6 +232,6 @@ fn so_is_the_first_one() {
 fn so_is_the_way_back() {
     let station = Station::new();
     let back = ["rollback".to_owned(), MODEL.to_owned()];
-    let Some(change) = Change::new(&station, &["8.0.0", "8.1.0"], &back, Some("8.1.0"), "8.0.0") else { return };
+    let Some(change) = StoreChange::new(&station, &["8.0.0", "8.1.0"], &back, Some("8.1.0"), "8.0.0") else { return };
     change.check();
 }

@@ -67,7 +67,7 @@ pub(super) fn run(args: &InspectArgs) -> Result<(), CommandError> {
 const NODES_WALKED_MAX: usize = 1 << 16;
 
 /// What is looked into, and which values are held fixed with each other.
-struct Network {
+struct InspectedNetwork {
     model: ModelProto,
     graph: Graph,
     input: String,
@@ -100,7 +100,7 @@ fn report(args: &InspectArgs) -> Result<InspectReport, CommandError> {
     let cuts = cuts.map(|target| (graph.source(&target.activation).to_owned(), target.linear)).collect();
     let input = graph.inputs().first().cloned().unwrap_or_default();
     let parameters = parameters(&model);
-    let network = Network { model, graph, input, output, cuts };
+    let network = InspectedNetwork { model, graph, input, output, cuts };
     let graph = &network.graph;
     let forward = multiplications(graph, &[&network.output], &[]);
     let shaped = |names: &[String]| -> Vec<Shaped> {
@@ -136,11 +136,11 @@ fn report(args: &InspectArgs) -> Result<InspectReport, CommandError> {
 
 fn lines(
     args: &InspectArgs,
-    network: &Network,
+    network: &InspectedNetwork,
     forward: u64,
     auto: Option<&Layer>,
 ) -> Result<Vec<LayerLine>, CommandError> {
-    let Network { graph, input, output, cuts, .. } = network;
+    let InspectedNetwork { graph, input, output, cuts, .. } = network;
     let found = match graph.inputs().first() {
         Some(input) => {
             let rank = graph.shape(input).map_err(GradientFailure::from)?.len();
@@ -211,7 +211,7 @@ fn lines(
 
 /// The network with the gradient of its greatest output by one layer. A layer at which a bundle is cut is differentiated
 /// as the bundle does, with its other cuts held fixed; any other layer with the linear part held fixed.
-fn attached(network: &Network, layer: &str) -> Result<Attached, GradientError> {
+fn attached(network: &InspectedNetwork, layer: &str) -> Result<Attached, GradientError> {
     let is_cut = network.cuts.iter().any(|(cut, _)| cut == layer);
     let held = network.cuts.iter().filter(|(cut, linear)| cut != layer && (is_cut || *linear));
     let names: Vec<(String, String, String)> = held
@@ -256,7 +256,7 @@ fn parameters(model: &ModelProto) -> usize {
 
 /// Medians of forward alone, which is returned, and with the gradient at each layer: the networks take turns, so that what
 /// else the machine does falls on all alike.
-fn time(network: &Network, lines: &mut [LayerLine]) -> Result<Option<f64>, CommandError> {
+fn time(network: &InspectedNetwork, lines: &mut [LayerLine]) -> Result<Option<f64>, CommandError> {
     let mut given = HashMap::new();
     for name in network.graph.inputs() {
         let shape = network.graph.shape(name).map_err(GradientFailure::from)?.to_vec();

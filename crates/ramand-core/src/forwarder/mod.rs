@@ -79,7 +79,7 @@ pub enum Action<P> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Connection {
+enum ConnectionPhase {
     /// To be tried from this moment on.
     Down { retry_at: Option<Instant> },
     /// Being tried.
@@ -94,7 +94,7 @@ enum Connection {
 #[derive(Debug)]
 pub struct Forwarder<P> {
     pace: Pace,
-    connection: Connection,
+    connection: ConnectionPhase,
     pauses: ExponentialBackoff,
     /// Fetched and not yet sent, in order.
     queue: VecDeque<(PartKey, P)>,
@@ -127,7 +127,7 @@ impl<P> Forwarder<P> {
     pub fn new(pace: Pace) -> Self {
         Self {
             pace,
-            connection: Connection::Down { retry_at: None },
+            connection: ConnectionPhase::Down { retry_at: None },
             pauses: pauses(&pace),
             queue: VecDeque::new(),
             in_flight: Vec::new(),
@@ -150,16 +150,16 @@ impl<P> Forwarder<P> {
             return Action::Mark(self.unmarked.iter().copied().collect());
         }
         match self.connection {
-            Connection::Down { retry_at } if retry_at.is_none_or(|retry_at| retry_at <= now) => {
-                self.connection = Connection::Opening;
+            ConnectionPhase::Down { retry_at } if retry_at.is_none_or(|retry_at| retry_at <= now) => {
+                self.connection = ConnectionPhase::Opening;
                 Action::Connect
             }
-            Connection::Up { .. } if self.overdue_at().is_some_and(|overdue| overdue <= now) => {
-                self.connection = Connection::Closing;
+            ConnectionPhase::Up { .. } if self.overdue_at().is_some_and(|overdue| overdue <= now) => {
+                self.connection = ConnectionPhase::Closing;
                 Action::Disconnect
             }
-            Connection::Up { .. } => self.next_part(now),
-            Connection::Down { .. } | Connection::Opening | Connection::Closing => self.wait(),
+            ConnectionPhase::Up { .. } => self.next_part(now),
+            ConnectionPhase::Down { .. } | ConnectionPhase::Opening | ConnectionPhase::Closing => self.wait(),
         }
     }
 
@@ -182,9 +182,9 @@ impl<P> Forwarder<P> {
 
     fn wait(&self) -> Action<P> {
         let connection = match self.connection {
-            Connection::Down { retry_at } => retry_at,
-            Connection::Up { .. } => self.overdue_at(),
-            Connection::Opening | Connection::Closing => None,
+            ConnectionPhase::Down { retry_at } => retry_at,
+            ConnectionPhase::Up { .. } => self.overdue_at(),
+            ConnectionPhase::Opening | ConnectionPhase::Closing => None,
         };
         let journal = match self.journal {
             Journal::Failed { retry_at } => Some(retry_at),
@@ -199,17 +199,17 @@ impl<P> Forwarder<P> {
 
     /// The broker accepted the connection: what is owed is sent from the oldest.
     pub fn connected(&mut self) {
-        self.connection = Connection::Up { proven: false };
+        self.connection = ConnectionPhase::Up { proven: false };
         self.start_over();
     }
 
     /// The connection is lost, was refused or could not be made. Answers how long to wait before the next attempt.
     pub fn disconnected(&mut self, now: Instant) -> Duration {
-        if self.connection == (Connection::Up { proven: true }) {
+        if self.connection == (ConnectionPhase::Up { proven: true }) {
             self.pauses = pauses(&self.pace);
         }
         let pause = self.pauses.next().unwrap_or(self.pace.retry_max).min(self.pace.retry_max);
-        self.connection = Connection::Down { retry_at: Some(now + pause) };
+        self.connection = ConnectionPhase::Down { retry_at: Some(now + pause) };
         self.start_over();
         pause
     }
@@ -229,8 +229,8 @@ impl<P> Forwarder<P> {
         if let Some(at) = self.in_flight.iter().position(|(sent, _)| *sent == part) {
             self.in_flight.swap_remove(at);
             self.unmarked.insert(part);
-            if self.connection == (Connection::Up { proven: false }) {
-                self.connection = Connection::Up { proven: true };
+            if self.connection == (ConnectionPhase::Up { proven: false }) {
+                self.connection = ConnectionPhase::Up { proven: true };
             }
         }
     }
@@ -271,7 +271,7 @@ impl<P> Forwarder<P> {
 
     /// Whether everything that was owed has arrived and is marked so.
     pub fn is_drained(&self) -> bool {
-        matches!(self.connection, Connection::Up { .. })
+        matches!(self.connection, ConnectionPhase::Up { .. })
             && !self.more
             && self.queue.is_empty()
             && self.in_flight.is_empty()

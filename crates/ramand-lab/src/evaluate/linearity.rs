@@ -5,7 +5,7 @@ use statrs::distribution::{ContinuousCDF, FisherSnedecor};
 use super::chart::{self, Panel};
 use super::document::{Cell, Content, Figure, Section, Table};
 use super::observe::Observations;
-use super::truth::Truth;
+use super::truth::RecordedTruth;
 
 /// Ordinary least squares v = a + β c.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -88,8 +88,10 @@ impl Linearity {
 /// D6 over all spectra.
 pub(super) fn linearity(observations: &Observations) -> Result<Linearity, String> {
     let truth = match &observations.truth {
-        Ok(Truth::Values(values)) => values,
-        Ok(Truth::Classes(_)) => return Err("the model gives a class, and a calibration series has a quantity".into()),
+        Ok(RecordedTruth::Values(values)) => values,
+        Ok(RecordedTruth::Classes(_)) => {
+            return Err("the model gives a class, and a calibration series has a quantity".into());
+        }
         Err(because) => return Err(because.clone()),
     };
     let of = |values: &[f64]| {
@@ -162,7 +164,7 @@ pub(super) fn section(observations: &Observations, found: &Result<Linearity, Str
 /// The bands with the steepest lines.
 fn figure(observations: &Observations, found: &Linearity) -> Option<Figure> {
     const DRAWN_MAX: usize = 6;
-    let Ok(Truth::Values(truth)) = &observations.truth else { return None };
+    let Ok(RecordedTruth::Values(truth)) = &observations.truth else { return None };
     let mut order: Vec<usize> = (0..found.bands.len()).collect();
     let slope = |band: usize| found.bands[band].0.slope;
     order.sort_by(|&one, &other| slope(other).abs().total_cmp(&slope(one).abs()).then(one.cmp(&other)));

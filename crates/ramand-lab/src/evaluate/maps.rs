@@ -9,7 +9,7 @@ use super::document::{Cell, Content, Section, Table};
 use super::linearity::Linearity;
 use super::observe::Observations;
 use super::precision::Budget;
-use super::truth::Truth;
+use super::truth::RecordedTruth;
 
 /// More drawings than these are not looked at; the rest is in the tables.
 const DRAWN_MAX: usize = 4;
@@ -20,7 +20,7 @@ fn subjects(observations: &Observations) -> Vec<Explained> {
         return vec![Explained::Value];
     }
     let class_of = |row: usize| match &observations.truth {
-        Ok(Truth::Classes(classes)) => classes[row],
+        Ok(RecordedTruth::Classes(classes)) => classes[row],
         _ => match observations.rows[row].explained {
             Explained::Contrast { class, .. } => Some(class),
             Explained::Value => None,

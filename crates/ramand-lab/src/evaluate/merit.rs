@@ -9,7 +9,7 @@ use super::linearity::line;
 use super::observe::Observations;
 use super::precision::Budget;
 use super::request::SeenBefore;
-use super::truth::Truth;
+use super::truth::RecordedTruth;
 use crate::train::bootstrap::Draws;
 use crate::train::figures::RegressionSums;
 
@@ -57,8 +57,8 @@ pub(super) fn section(observations: &Observations, budget: &Result<Budget, Strin
     let content = match &observations.truth {
         Err(because) => Err(because.clone()),
         Ok(_) if observations.rows.is_empty() => Err("no spectrum could be preprocessed".into()),
-        Ok(Truth::Values(truth)) => Ok(quantity(observations, truth, budget)),
-        Ok(Truth::Classes(truth)) => Ok(classes(observations, truth)),
+        Ok(RecordedTruth::Values(truth)) => Ok(quantity(observations, truth, budget)),
+        Ok(RecordedTruth::Classes(truth)) => Ok(classes(observations, truth)),
     };
     let content = content.map(|mut content| {
         if seen == SeenBefore::InTraining {

@@ -12,7 +12,7 @@ use super::effect_map::MapSums;
 use super::error::EvaluateError;
 use super::partition::AxisPartition;
 use super::request::EvaluationRequest;
-use super::truth::{Known, Truth};
+use super::truth::{Known, RecordedTruth};
 use crate::train::Progress;
 
 /// One spectrum.
@@ -75,7 +75,7 @@ pub(super) struct Observations {
     /// Id and reason of each spectrum that could not be preprocessed.
     pub(super) not_preprocessed: Vec<(String, String)>,
     /// What the rows are, or why that is not known.
-    pub(super) truth: Result<Truth, String>,
+    pub(super) truth: Result<RecordedTruth, String>,
     /// What the effect maps are made of.
     pub(super) maps: MapSums,
     /// Largest deviation, relative to max(1, |y|), of each identity that every row must keep.
@@ -115,7 +115,7 @@ impl Observations {
         let (mut workspace, mut session) = (Workspace::default(), model.session()?);
         let reference = ReferenceMaps::of(model, &partition);
         let labels = manifest.output.labels.clone().unwrap_or_default();
-        let truth = Truth::of(recording, manifest.task, &labels, request.label.as_deref());
+        let truth = RecordedTruth::of(recording, manifest.task, &labels, request.label.as_deref());
         let observer = Observer { partition: &partition, reference: &reference };
         let mut maps = MapSums::new(manifest.outputs(), axis.len());
         let mut identities = Identities::default();
@@ -169,7 +169,7 @@ impl Observations {
     /// sample of each was given of.
     pub(super) fn questions(&self) -> Vec<Explained> {
         match &self.truth {
-            Ok(Truth::Classes(classes)) => {
+            Ok(RecordedTruth::Classes(classes)) => {
                 let there = |class: &usize| classes.contains(&Some(*class));
                 let present: Vec<usize> = (0..self.labels.len()).filter(there).collect();
                 let pairs = present.iter().enumerate().flat_map(|(index, &class)| {
@@ -177,7 +177,7 @@ impl Observations {
                 });
                 pairs.collect()
             }
-            Ok(Truth::Values(_)) => vec![Explained::Value],
+            Ok(RecordedTruth::Values(_)) => vec![Explained::Value],
             Err(_) => Vec::new(),
         }
     }
@@ -316,13 +316,13 @@ pub(super) fn best_against_runner_up(scores: &[f64]) -> Explained {
 }
 
 /// Replicates of one sample have one truth.
-fn agreed(truth: &Truth, rows: &[Row]) -> Result<(), String> {
+fn agreed(truth: &RecordedTruth, rows: &[Row]) -> Result<(), String> {
     let mut first: BTreeMap<usize, usize> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
         let other = *first.entry(row.sample).or_insert(index);
         let same = match truth {
-            Truth::Values(values) => values[index] == values[other],
-            Truth::Classes(classes) => classes[index] == classes[other],
+            RecordedTruth::Values(values) => values[index] == values[other],
+            RecordedTruth::Classes(classes) => classes[index] == classes[other],
         };
         if !same {
             return Err("spectra of one sample have different truths: name the column that tells samples apart".into());

@@ -4,7 +4,7 @@ use ramand_core::outcome::Explained;
 
 use super::document::{Cell, Content, Section, Table};
 use super::observe::Observations;
-use super::truth::Truth;
+use super::truth::RecordedTruth;
 
 /// P = 2·AUC − 1 (our definition D5, dimensionless, −1..=1), where AUC is the share of pairs of one value of `ones` and one of
 /// `others` in which the former is larger, ties counted by half (Mann and Whitney 1947). `None` where either is empty.
@@ -28,7 +28,7 @@ pub(super) fn purity(ones: &[f64], others: &[f64]) -> Option<f64> {
 
 /// The purity of every band, and of all the rest, for a pair of classes: on samples, each the mean of its spectra.
 pub(super) fn by_band(observations: &Observations, class: usize, against: usize) -> Vec<Option<f64>> {
-    let Ok(Truth::Classes(truth)) = &observations.truth else { return Vec::new() };
+    let Ok(RecordedTruth::Classes(truth)) = &observations.truth else { return Vec::new() };
     let explained = Explained::Contrast { class, against };
     let samples = observations.by_sample(|row| observations.partition.coarse(&row.contributions(explained)));
     let of = |which: usize, band: usize| -> Vec<f64> {
@@ -42,8 +42,8 @@ pub(super) fn section(observations: &Observations) -> Section {
     let content = || -> Result<Content, String> {
         match &observations.truth {
             Err(because) => return Err(because.clone()),
-            Ok(Truth::Values(_)) => return Err("the model gives a quantity, and purity is for classes".into()),
-            Ok(Truth::Classes(_)) => {}
+            Ok(RecordedTruth::Values(_)) => return Err("the model gives a quantity, and purity is for classes".into()),
+            Ok(RecordedTruth::Classes(_)) => {}
         }
         let questions = observations.questions();
         if questions.is_empty() {

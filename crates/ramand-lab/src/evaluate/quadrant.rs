@@ -8,7 +8,7 @@ use super::document::{Cell, Content, Section, Table};
 use super::linearity::Linearity;
 use super::observe::Observations;
 use super::purity::by_band;
-use super::truth::Truth;
+use super::truth::RecordedTruth;
 
 /// From this purity or R² on, a band is different: its AUC is at least 0.75.
 const DIFFERENT: f64 = 0.5;
@@ -53,11 +53,11 @@ pub(super) fn section(observations: &Observations, linearity: &Result<Linearity,
     let different = || -> Result<(&str, Vec<Option<f64>>), String> {
         match &observations.truth {
             Err(because) => Err(because.clone()),
-            Ok(Truth::Values(_)) => {
+            Ok(RecordedTruth::Values(_)) => {
                 let found = linearity.as_ref().map_err(Clone::clone)?;
                 Ok(("R2", found.bands.iter().map(|(line, _)| line.r2).collect()))
             }
-            Ok(Truth::Classes(_)) => Ok(("mean purity", mean_purities(observations)?)),
+            Ok(RecordedTruth::Classes(_)) => Ok(("mean purity", mean_purities(observations)?)),
         }
     };
     let content = different().map(|(what, different)| {

@@ -21,7 +21,7 @@ use super::error::EvaluateError;
 use super::request::{EvaluationRequest, SeenBefore};
 use crate::train::Progress;
 
-use self::change::Change;
+use self::change::SpectrumChange;
 use self::group::Group;
 use self::judge::{Judge, Seen, Shown, Truths};
 
@@ -35,13 +35,13 @@ const LASER_NM: f64 = 1.0;
 const FLUORESCENCE: [f64; 2] = [2.0, 5.0];
 
 /// What the spectra are shown after.
-fn changes(model: &Model) -> Vec<Change> {
-    let mut changes = vec![Change::None, Change::Axis(AXIS_PER_CM)];
+fn changes(model: &Model) -> Vec<SpectrumChange> {
+    let mut changes = vec![SpectrumChange::None, SpectrumChange::Axis(AXIS_PER_CM)];
     let laser_nm = model.manifest().laser_nm;
     if laser_nm > 0.0 {
-        changes.extend([Change::Laser { laser_nm, longer_nm: LASER_NM }, Change::Heights1064]);
+        changes.extend([SpectrumChange::Laser { laser_nm, longer_nm: LASER_NM }, SpectrumChange::Heights1064]);
     }
-    changes.extend(FLUORESCENCE.map(Change::Fluorescence));
+    changes.extend(FLUORESCENCE.map(SpectrumChange::Fluorescence));
     changes
 }
 
@@ -113,14 +113,14 @@ fn section(
     for (row, raw) in recording.raw_spectra().enumerate().filter(|(row, _)| foreign(*row)) {
         let Truths::Classes(found) = &truths else { continue };
         progress.step()?;
-        let seen = judge.see(&raw, Change::None, Shown::Unknown, &mut random)?;
+        let seen = judge.see(&raw, SpectrumChange::None, Shown::Unknown, &mut random)?;
         strangers.entry(format!("not in the training: {}", found[row])).or_default().push((samples[row], seen));
     }
     if let Some(unknown) = unknown {
         let samples = unknown.samples(request.group_column(unknown, model))?;
         for (row, raw) in unknown.raw_spectra().enumerate() {
             progress.step()?;
-            let seen = judge.see(&raw, Change::None, Shown::Unknown, &mut random)?;
+            let seen = judge.see(&raw, SpectrumChange::None, Shown::Unknown, &mut random)?;
             let kind = request.label.as_ref().and_then(|column| unknown.spectra[row].labels.get(column));
             let words = match (kinds, kind) {
                 (Some(_), Some(kind)) => format!("not in the training: {kind}"),

@@ -6,7 +6,7 @@ use ramand_recording::Recording;
 
 /// What spectra are known to be.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Truth {
+pub(super) enum RecordedTruth {
     /// In the output's unit, one per row.
     Values(Vec<f64>),
     /// Index among the model's labels, one per row; `None` for a class the model does not know.
@@ -20,7 +20,7 @@ pub(super) enum Known {
     Class(Option<usize>),
 }
 
-impl Truth {
+impl RecordedTruth {
     /// What every row of the recording is.
     pub(super) fn of(
         recording: &Recording,

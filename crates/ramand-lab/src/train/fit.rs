@@ -9,7 +9,7 @@ use super::candidate::Skip;
 use super::dataset::{Dataset, DrawWorkspace, Truth};
 use super::error::TrainError;
 use super::layers::Affine;
-use super::network::{BLOCK_MAPS, Examples, Network, Parameters};
+use super::network::{BLOCK_MAPS, Examples, Parameters, ResidualNetwork};
 use super::optimise::Adam;
 use super::pls::Pls;
 use super::progress::Progress;
@@ -93,7 +93,7 @@ pub(super) struct Lesson<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Fit {
     /// The shapes.
-    pub(super) network: Network,
+    pub(super) network: ResidualNetwork,
     /// Of spectra and targets.
     pub(super) standard: Standard,
     /// Whether PLS is part of the model.
@@ -140,7 +140,7 @@ impl Fit {
             bias: vec![0.0; targets.ncols()],
         };
         Ok(Self {
-            network: Network::new(data.channels(), data.shape().1, targets.ncols()),
+            network: ResidualNetwork::new(data.channels(), data.shape().1, targets.ncols()),
             standard: Standard {
                 mean: spectra.row_mean().iter().map(|&value| value as f32).collect(),
                 inverse_scale: (1.0 / scale) as f32,

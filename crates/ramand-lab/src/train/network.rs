@@ -67,7 +67,7 @@ pub(super) struct Examples<'a, T> {
 
 /// The shapes of one member of the family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Network {
+pub(super) struct ResidualNetwork {
     pub(super) stem: Convolution,
     pub(super) first: Convolution,
     pub(super) second: Convolution,
@@ -85,7 +85,7 @@ struct Activations<T> {
     flat: Vec<T>,
 }
 
-impl Network {
+impl ResidualNetwork {
     /// For spectra of `channels` × `points` and `outputs` numbers to predict.
     pub(super) fn new(channels: usize, points: usize, outputs: usize) -> Self {
         let strided = |maps_in, maps_out, positions_in| Convolution {
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     /// A network in f64 with every parameter off zero, so that no gradient vanishes by symmetry.
-    fn random(network: &Network) -> (Parameters<f64>, Affine<f64>) {
+    fn random(network: &ResidualNetwork) -> (Parameters<f64>, Affine<f64>) {
         let fill = |layer: &Affine<f32>, seed: u64| Affine {
             weights: noise(layer.weights.len(), seed),
             bias: noise(layer.bias.len(), seed + 1),
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn the_whole_network_passes_back_what_finite_differences_say() {
         for (channels, points, outputs) in [(1, 17, 1), (2, 14, 3)] {
-            let network = Network::new(channels, points, outputs);
+            let network = ResidualNetwork::new(channels, points, outputs);
             let (parameters, skip) = random(&network);
             let batch = 3;
             let spectra = noise(batch * network.skip.features, 70);
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_fresh_network_is_its_skip() {
-        let network = Network::new(1, 33, 2);
+        let network = ResidualNetwork::new(1, 33, 2);
         let parameters = network.initial(&mut ChaCha8Rng::seed_from_u64(1));
         let skip = Affine { weights: (0..66).map(|i| i as f32 * 0.01).collect(), bias: vec![0.5, -0.5] };
         let spectrum = [1.0_f32; 33];
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_batch_predicts_what_its_spectra_predict_alone() {
-        let network = Network::new(2, 21, 2);
+        let network = ResidualNetwork::new(2, 21, 2);
         let (parameters, skip) = random(&network);
         let spectra = noise(5 * 42, 80);
         let together = network.forward(&parameters, &skip, &spectra);

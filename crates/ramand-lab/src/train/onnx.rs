@@ -6,7 +6,7 @@ use onnx_gradient::proto;
 use super::candidate::Skip;
 use super::fit::{Fit, Standard};
 use super::layers::{Affine, Convolution, Linear};
-use super::network::{Network, Parameters};
+use super::network::{Parameters, ResidualNetwork};
 
 /// Name of the input, f32 [1, channels, points].
 pub(super) const INPUT: &str = "spectrum";
@@ -105,7 +105,7 @@ impl Writer {
     }
 
     /// One network up to its last rectifier, which is called `end`; its layers are called `prefix` and their own name.
-    fn trunk(&mut self, network: &Network, parameters: &Parameters<f32>, prefix: &str, end: &str) {
+    fn trunk(&mut self, network: &ResidualNetwork, parameters: &Parameters<f32>, prefix: &str, end: &str) {
         let name = |layer: &str| format!("{prefix}{layer}");
         let (stem, first, second, shortcut) =
             (name("stem"), name("block.first"), name("block.second"), name("block.shortcut"));

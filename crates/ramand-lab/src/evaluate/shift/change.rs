@@ -22,7 +22,7 @@ const FLUORESCENCE_DECAY: f64 = 1500.0;
 
 /// Something that was not so in training.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Change {
+pub(super) enum SpectrumChange {
     /// The spectra as they are.
     None,
     /// Every band this much higher on the axis, cm⁻¹.
@@ -40,7 +40,7 @@ pub(super) enum Change {
     Fluorescence(f64),
 }
 
-impl Change {
+impl SpectrumChange {
     /// In words.
     pub(super) fn in_words(self) -> String {
         match self {
@@ -146,19 +146,19 @@ mod tests {
         RawSpectrum::new(Arc::new(axis), light, None, Origin::Recorded { id: "x".into() }).expect("finite")
     }
 
-    fn changed(change: Change, spectrum: &RawSpectrum) -> Vec<f32> {
+    fn changed(change: SpectrumChange, spectrum: &RawSpectrum) -> Vec<f32> {
         change.of(spectrum, &mut ChaCha8Rng::seed_from_u64(1))
     }
 
     #[test]
     fn bands_move_and_ends_go_on() {
         let ramp = spectrum(|shift| shift);
-        let moved = changed(Change::Axis(3.0), &ramp);
+        let moved = changed(SpectrumChange::Axis(3.0), &ramp);
         assert_eq!((moved[0], moved[3], moved[4], moved[500]), (800.0, 800.0, 801.0, 1297.0));
-        let moved = changed(Change::Axis(-0.5), &ramp);
+        let moved = changed(SpectrumChange::Axis(-0.5), &ramp);
         assert_eq!((moved[0], moved[998], moved[999]), (800.5, 1798.5, 1799.0));
         // 10^7 (1/785 - 1/786)
-        let laser = Change::Laser { laser_nm: 785.0, longer_nm: 1.0 };
+        let laser = SpectrumChange::Laser { laser_nm: 785.0, longer_nm: 1.0 };
         assert!((laser.offset_per_cm() - 16.207).abs() < 1e-3, "{}", laser.offset_per_cm());
     }
 
@@ -168,7 +168,7 @@ mod tests {
         let band = |shift: f64, centre: f64| 500.0 * (-((shift - centre) / 8.0_f64).powi(2)).exp();
         let background = |shift: f64| 2000.0 - shift;
         let oil = spectrum(|shift| background(shift) + centres.iter().map(|&centre| band(shift, centre)).sum::<f64>());
-        let changed = changed(Change::Heights1064, &oil);
+        let changed = changed(SpectrumChange::Heights1064, &oil);
         let at = |shift: usize| f64::from(changed[shift - 800]) - background(shift as f64);
         for (shift, expected) in [(1000, 435.0), (1267, 435.0), (1440, 500.0), (1745, 538.5)] {
             assert!((at(shift) - expected).abs() < 10.0, "{shift}: {}, not {expected}", at(shift));
@@ -180,11 +180,11 @@ mod tests {
 
     #[test]
     fn fluorescence_comes_with_its_noise() {
-        let quiet = changed(Change::Fluorescence(2.0), &spectrum(|_| 100.0));
+        let quiet = changed(SpectrumChange::Fluorescence(2.0), &spectrum(|_| 100.0));
         assert!((quiet[0] - 300.0).abs() < 1e-3, "twice the median on top: {}", quiet[0]);
         assert!((f64::from(quiet[750]) - (100.0 + 200.0 * (-0.5_f64).exp())).abs() < 1e-3);
         let wave = |shift: f64| 100.0 + if shift as i64 % 2 == 0 { 1.0 } else { -1.0 };
-        let (before, after) = (spectrum(wave), changed(Change::Fluorescence(5.0), &spectrum(wave)));
+        let (before, after) = (spectrum(wave), changed(SpectrumChange::Fluorescence(5.0), &spectrum(wave)));
         let after = spectrum(|shift| f64::from(after[shift as usize - 800]));
         let (before, after) = (noise(&before), noise(&after));
         assert!(after > 1.3 * before && after < 3.0 * before, "{before} to {after}");

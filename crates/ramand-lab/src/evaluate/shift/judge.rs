@@ -8,7 +8,7 @@ use ramand_model::{Model, Session};
 use rand::rngs::ChaCha8Rng;
 
 use super::super::error::EvaluateError;
-use super::change::Change;
+use super::change::SpectrumChange;
 
 /// What a line without limits concludes from one spectrum, against the truth.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -65,7 +65,7 @@ impl<'a> Judge<'a> {
     pub(super) fn see(
         &mut self,
         raw: &RawSpectrum,
-        change: Change,
+        change: SpectrumChange,
         shown: Shown<'_>,
         random: &mut ChaCha8Rng,
     ) -> Result<Seen, EvaluateError> {

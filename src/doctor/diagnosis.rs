@@ -1,4 +1,4 @@
-//! What was found about one matter, and which finding matters most.
+//! What was found about one matter, and which diagnosis matters most.
 
 use ramand_core::failure::Kind;
 
@@ -15,7 +15,7 @@ pub enum State {
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct Diagnosis {
     /// What it is about, one word.
     pub topic: &'static str,
     /// How it stands.
@@ -24,7 +24,7 @@ pub struct Finding {
     pub says: String,
 }
 
-impl Finding {
+impl Diagnosis {
     pub(super) fn good(topic: &'static str, says: impl Into<String>) -> Self {
         Self { topic, state: State::Good, says: says.into() }
     }
@@ -39,7 +39,7 @@ impl Finding {
 }
 
 /// The exit code's reason: what an operator must mend comes before what a device or a network does.
-pub fn gravest(findings: &[Finding]) -> Option<Kind> {
-    let found = |kind| findings.iter().any(|finding| finding.state == State::Mend(kind));
+pub fn gravest(diagnoses: &[Diagnosis]) -> Option<Kind> {
+    let found = |kind| diagnoses.iter().any(|diagnosis| diagnosis.state == State::Mend(kind));
     [Kind::Bug, Kind::Operator, Kind::Device, Kind::Transient].into_iter().find(|&kind| found(kind))
 }
