@@ -6,7 +6,7 @@ use std::path::Path;
 use super::tree::{Package, join, parsed};
 
 /// How often a name may be passed on from module to module.
-const PASSED_ON_MAX: usize = 16;
+pub(super) const PASSED_ON_MAX: usize = 16;
 
 /// The layers of the program: each may use only those before it. Parts of one line do not use each other: they meet in `daemon`.
 const LAYERS: &[&[&str]] = &[
@@ -145,7 +145,7 @@ pub(super) fn layer_faults(program: &Package) -> Vec<String> {
 }
 
 /// A package of these files.
-fn planted(files: &[(&str, &str)]) -> Package {
+pub(super) fn planted(files: &[(&str, &str)]) -> Package {
     let folder = Path::new("src");
     let files = files.iter().map(|(name, text)| (folder.join(name), (*text).to_owned()));
     Package { name: "planted".into(), modules: parsed(folder, files) }

@@ -2,6 +2,7 @@
 //! size and first lines. ARCHITECTURE.md says why; `dev.d/unused` finds public items that only tests use.
 
 mod imports;
+mod purity;
 #[path = "../support/root.rs"]
 mod root;
 mod tree;
@@ -15,16 +16,6 @@ use tree::{packages, rust_files};
 
 /// A file longer than this is two things.
 const LINES_MAX: usize = 500;
-
-/// Modules that must not read a clock: time is an argument there.
-const CLOCKS: &[&str] = &["Instant::now", "SystemTime::now", "Timestamp::now", "Zoned::now"];
-
-/// What a pure module must not touch.
-const IMPURE: &[&str] =
-    &["std::fs", "std::net", "std::thread", "std::process", "std::env::", "serde::", "tracing::", "tokio::"];
-
-/// Packages of pure computation.
-const PURE: &[&str] = &["ocean-binary-protocol", "onnx-gradient", "ramand-core"];
 
 /// Every source file with its text, by its path in the tree.
 fn sources() -> BTreeMap<String, String> {
@@ -74,15 +65,9 @@ fn dependencies(manifest: &str) -> &str {
 
 #[test]
 fn pure_packages_have_no_clock_and_no_io() {
-    let mut faults = Vec::new();
-    for package in packages(&root()).iter().filter(|package| PURE.contains(&package.name.as_str())) {
-        for module in package.modules.values() {
-            let code = module.code();
-            for word in CLOCKS.iter().chain(IMPURE).filter(|word| code.contains(**word)) {
-                faults.push(format!("{}: {word} in a pure package", module.file.display()));
-            }
-        }
-    }
+    let packages = packages(&root());
+    let pure = packages.iter().filter(|package| purity::PURE.contains(&package.name.as_str()));
+    let faults: Vec<String> = pure.flat_map(purity::impurities).collect();
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
