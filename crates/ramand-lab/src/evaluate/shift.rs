@@ -121,9 +121,9 @@ fn section(
         for (row, raw) in unknown.raw_spectra().enumerate() {
             progress.step()?;
             let seen = judge.see(&raw, SpectrumChange::None, Shown::Unknown, &mut random)?;
-            let kind = request.label.as_ref().and_then(|column| unknown.spectra[row].labels.get(column));
-            let words = match (kinds, kind) {
-                (Some(_), Some(kind)) => format!("not in the training: {kind}"),
+            let label = request.label.as_ref().and_then(|column| unknown.spectra[row].labels.get(column));
+            let words = match (labels, label) {
+                (Some(_), Some(label)) => format!("not in the training: {label}"),
                 _ => "not in the training".to_owned(),
             };
             strangers.entry(words).or_default().push((samples[row], seen));
