@@ -12,7 +12,7 @@ pub struct Root(PathBuf);
 
 impl Default for Root {
     fn default() -> Self {
-        Self(PathBuf::from("/"))
+        Self::at("/")
     }
 }
 

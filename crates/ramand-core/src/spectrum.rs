@@ -183,13 +183,6 @@ impl ShiftAxis {
         self.first() <= other.first() && other.last() <= self.last()
     }
 
-    /// The shift at a fractional position (0 = first point), linear between points and beyond the ends.
-    pub fn at(&self, position: f64) -> RamanShift {
-        let index = (position.max(0.0) as usize).min(self.len() - 2);
-        let (left, right) = (self.shifts[index], self.shifts[index + 1]);
-        RamanShift(left + (position - index as f64) * (right - left))
-    }
-
     /// The indices of the points in `from..=to`; empty where there are none.
     pub fn range(&self, from: RamanShift, to: RamanShift) -> Range<usize> {
         let start = self.shifts.partition_point(|&shift| shift < from.0);
@@ -461,7 +454,6 @@ mod tests {
         let axis = ShiftAxis::even(RamanShift(800.0), RamanShift(1000.0), 51).expect("increasing");
         assert_eq!(axis.range(RamanShift(804.0), RamanShift(812.0)), 1..4);
         assert!(axis.range(RamanShift(801.0), RamanShift(802.0)).is_empty());
-        assert_eq!(axis.at(1.5).per_cm(), 806.0);
     }
 
     #[test]

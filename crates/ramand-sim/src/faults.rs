@@ -103,11 +103,6 @@ impl Fault {
     pub const fn once(kind: FaultKind) -> Self {
         Self { kind, times: 1 }
     }
-
-    /// `kind`, `times` times.
-    pub const fn times(kind: FaultKind, times: u32) -> Self {
-        Self { kind, times }
-    }
 }
 
 /// Why a text is no fault.
@@ -318,7 +313,7 @@ mod tests {
     #[test]
     fn a_fault_fires_as_often_as_asked() {
         let mut pending = Pending::default();
-        pending.push(Fault::times(FaultKind::Silence, 2));
+        pending.push(Fault { kind: FaultKind::Silence, times: 2 });
         pending.push(Fault::once(FaultKind::Leftover));
         let fired: Vec<bool> = (0..3).map(|_| pending.fires(FaultKind::Silence)).collect();
         assert_eq!(fired, [true, true, false]);
