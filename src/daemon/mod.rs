@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use ramand_core::record::{PartKind, PartKinds};
+use ramand_core::spectrum::RawSpectrum;
+use ramand_model::inspect::Inspector;
 
 use self::condition::{Condition, Identified, TroubleSource};
 use self::health::{Queue, Reporter};
@@ -24,7 +26,7 @@ use self::past::Past;
 use self::stages::Keeper;
 use crate::acquire::capture::recorded;
 use crate::acquire::station::StationReceivers;
-use crate::acquire::{self, AcquireError};
+use crate::acquire::{self, AcquireError, AcquisitionSettings};
 use crate::config::Config;
 use crate::journal::Journal;
 #[cfg(feature = "broker")]
@@ -109,25 +111,12 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
         None => None,
     };
 
-    // The live page.
     let past = Arc::new(Past::new(journal.reader()?));
     let sources =
         Sources { live: live.clone(), metrics: metrics.clone(), history: past.clone(), health: condition.clone() };
-    let mut web = None;
-    if let Some(settings) = settings::web(config) {
-        let server = Server::bind(settings, sources).await?;
-        web = Some(server.address());
-        supervisor.spawn_task(&here, "web", Duration::MAX, |part| async move {
-            server.serve(async { drop(part.stop.requested().await) }).await;
-        })?;
-    }
+    let web = start_page(config, sources, &supervisor).await?;
 
-    // The way of a spectrum: measured, inspected, kept. Each thread ends when the one before it has.
-    let (measured, StationReceivers { spectra, events }) = acquire::station::channels();
-    let (news_sender, news) = crossbeam_channel::bounded(INSPECTIONS_MAX);
-    // Here as long as their readers are: what is left in them then was not kept.
-    let (spectra, news) = (Arc::new(spectra), Arc::new(news));
-    let (left_spectra, left_news) = (Arc::downgrade(&spectra), Arc::downgrade(&news));
+    let end_within = acquire::station::end_within(&instrument);
     let keeper = Keeper {
         journal: journal.clone(),
         publisher: publisher.clone(),
@@ -138,22 +127,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
         references,
         observer,
     };
-    let stop = supervisor.stop_signal().clone();
-    supervisor.spawn_thread("keep", WORK_SILENCE_MAX, move |part| {
-        if keeper.run(&news, &events, &part).is_break() {
-            stop.request("as many results as were asked for");
-            // Whatever is still on its way is taken, so that nobody before this thread has to wait.
-            while news.recv().is_ok() {}
-        }
-    })?;
-    supervisor.spawn_thread("inspect", WORK_SILENCE_MAX, move |part| {
-        stages::inspect(inspector, watch, &spectra, &news_sender, &part);
-    })?;
-    let silence_max = acquire::station::silence_max(&instrument);
-    let end_within = acquire::station::end_within(&instrument);
-    supervisor.spawn_thread("acquire", silence_max, move |part| {
-        acquire::station::run(instrument, &part.stop, || part.pulse.beat(), measured)
-    })?;
+    let line = start_line(&supervisor, instrument, (inspector, watch), keeper)?;
 
     // What is owed is delivered on a task of the publisher's own; this one ends it.
     let reporter = Reporter {
@@ -162,7 +136,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
         metrics,
         past,
         supervisor: supervisor.clone(),
-        queues: vec![Queue::of("spectra", left_spectra.clone()), Queue::of("results", left_news.clone())],
+        queues: vec![Queue::of("spectra", line.spectra.clone()), Queue::of("results", line.news.clone())],
     };
     if let Some(publisher) = publisher {
         supervisor.spawn_task(&here, "publish", Duration::MAX, |part| async move {
@@ -176,41 +150,99 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
 
     started(&Started { web, broker, topics });
 
-    // Ready from now on: an instrument without power may stay so for days, and whoever waits for us, an upgrade say, must
-    // not wait for it. The status says whether there is one; every part is watched.
     let stop = supervisor.stop_signal().token();
-    let announce = async {
-        let tell = |told: Result<(), SuperviseError>| {
-            if let Err(error) = told {
-                tracing::warn!(%error, "systemd cannot be told");
-            }
-        };
-        tell(systemd.ready("looking for the spectrometer"));
-        loop {
-            condition.spectrometer(Identified::Yes).await;
-            tell(systemd.status("measuring"));
-            condition.spectrometer(Identified::No).await;
-            tell(systemd.status("lost the spectrometer; looking for it"));
-        }
-    };
     tokio::select! {
         _ = stop.requested() => {}
         () = supervisor.watch(systemd) => {}
         () = health::tell(reporter) => {}
-        () = announce => {}
+        () = announce(&systemd, &condition) => {}
     }
+    shut_down(&supervisor, &systemd, end_within, &line, &condition).await
+}
 
-    let left = || waiting(&left_spectra) + waiting(&left_news);
-    shut_down(&supervisor, &systemd, end_within, left, &condition).await
+/// Serves the live page, where one is wanted: its address.
+async fn start_page(
+    config: &Config,
+    sources: Sources,
+    supervisor: &Supervisor,
+) -> Result<Option<SocketAddr>, DaemonError> {
+    let Some(settings) = settings::web(config) else { return Ok(None) };
+    let server = Server::bind(settings, sources).await?;
+    let address = server.address();
+    supervisor.spawn_task(&tokio::runtime::Handle::current(), "web", Duration::MAX, |part| async move {
+        server.serve(async { drop(part.stop.requested().await) }).await;
+    })?;
+    Ok(Some(address))
+}
+
+/// What waits between the threads of the line. The channels are there as long as their readers are: what is left in them then was
+/// not kept.
+struct InFlight {
+    spectra: Weak<Receiver<RawSpectrum>>,
+    news: Weak<Receiver<stages::News>>,
+}
+
+impl InFlight {
+    /// Spectra that were measured and not kept, at least.
+    fn count(&self) -> usize {
+        waiting(&self.spectra) + waiting(&self.news)
+    }
+}
+
+/// The way of a spectrum: measured, inspected, kept. Each thread ends when the one before it has.
+fn start_line(
+    supervisor: &Supervisor,
+    instrument: AcquisitionSettings,
+    (inspector, watch): (Inspector, Watch),
+    keeper: Keeper,
+) -> Result<InFlight, DaemonError> {
+    let (measured, StationReceivers { spectra, events }) = acquire::station::channels();
+    let (news_sender, news) = crossbeam_channel::bounded(INSPECTIONS_MAX);
+    let (spectra, news) = (Arc::new(spectra), Arc::new(news));
+    let line = InFlight { spectra: Arc::downgrade(&spectra), news: Arc::downgrade(&news) };
+    let stop = supervisor.stop_signal().clone();
+    supervisor.spawn_thread("keep", WORK_SILENCE_MAX, move |part| {
+        if keeper.run(&news, &events, &part).is_break() {
+            stop.request("as many results as were asked for");
+            // Whatever is still in flight is taken, so that nobody before this thread has to wait.
+            while news.recv().is_ok() {}
+        }
+    })?;
+    supervisor.spawn_thread("inspect", WORK_SILENCE_MAX, move |part| {
+        stages::inspect(inspector, watch, &spectra, &news_sender, &part);
+    })?;
+    let silence_max = acquire::station::silence_max(&instrument);
+    supervisor.spawn_thread("acquire", silence_max, move |part| {
+        acquire::station::run(instrument, &part.stop, || part.pulse.beat(), measured)
+    })?;
+    Ok(line)
+}
+
+/// Tells systemd that the station is ready, and from then on whether there is an instrument; it does not return.
+///
+/// An instrument without power may stay so for days, and whoever waits for us, an upgrade say, must not wait for it.
+async fn announce(systemd: &Systemd, condition: &Condition) {
+    let tell = |told: Result<(), SuperviseError>| {
+        if let Err(error) = told {
+            tracing::warn!(%error, "systemd cannot be told");
+        }
+    };
+    tell(systemd.ready("looking for the spectrometer"));
+    loop {
+        condition.spectrometer(Identified::Yes).await;
+        tell(systemd.status("measuring"));
+        condition.spectrometer(Identified::No).await;
+        tell(systemd.status("lost the spectrometer; looking for it"));
+    }
 }
 
 /// The laser goes off first; what was measured is kept and, as far as time allows, delivered. `end_within` is for the
-/// instrument; `left` counts the spectra that were measured and not kept.
+/// instrument.
 async fn shut_down(
     supervisor: &Supervisor,
     systemd: &Systemd,
     end_within: Duration,
-    left: impl FnOnce() -> usize,
+    line: &InFlight,
     condition: &Condition,
 ) -> Result<(), DaemonError> {
     let order = [
@@ -224,7 +256,7 @@ async fn shut_down(
         tracing::warn!(%error, "systemd cannot be told");
     }
     let shutdown = supervisor.shutdown(&order, GOODBYE_WITHIN).await;
-    let left = left();
+    let left = line.count();
     if left > 0 {
         tracing::error!(at_least = left, "spectra that were measured are not in the journal: it was too slow");
     }
