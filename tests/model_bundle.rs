@@ -429,7 +429,7 @@ fn a_network_from_elsewhere_is_judged_and_calibrated_on_labelled_spectra() {
     assert_eq!(summary["conformal"]["by_kind"], false, "there is no corn among the spectra: {summary}");
 
     let faults = [
-        (vec!["--skip", "none"], "--skip does not go with --init"),
+        (vec!["--family", "network"], "--family does not go with --init"),
         (vec!["--target", "oil"], "is not a finite number"),
         (vec!["--classes", "a,b"], "--classes names the kinds"),
     ];

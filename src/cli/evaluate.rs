@@ -10,12 +10,12 @@ use clap::{Args, Subcommand};
 use ramand_lab::evaluate::{EvaluationRequest, evaluate, render, shift, steps};
 use ramand_lab::train::Progress;
 use ramand_model::Model;
-use ramand_recording::Recording;
 
 use self::output::{Format, write};
 use super::error::CommandError;
 use super::inputs::data_sha256;
 use super::progress::{interrupt_on_request, watched};
+use super::recorded::as_trained;
 
 /// Test a model and its explanations on labelled spectra.
 ///
@@ -88,7 +88,8 @@ fn evaluate_model(args: &EvaluateArgs) -> Result<(), CommandError> {
             .map_err(|error| CommandError::operator(format!("failed to make {}: {error}", folder.display())))?;
     }
     let model = Model::open(&args.model)?;
-    let recording = Recording::read(&args.spectra)?;
+    let read = |path: &Path| as_trained(path, std::iter::once(model.manifest()));
+    let recording = read(&args.spectra)?;
     let request = EvaluationRequest {
         label: args.label.clone(),
         group: args.group.clone(),
@@ -98,7 +99,7 @@ fn evaluate_model(args: &EvaluateArgs) -> Result<(), CommandError> {
     interrupt_on_request(&progress);
     eprintln!("testing on {} spectra; Ctrl-C ends it and leaves nothing", recording.spectra.len());
     let document = if args.shift {
-        let unknown = args.unknown.as_deref().map(Recording::read).transpose()?;
+        let unknown = args.unknown.as_deref().map(read).transpose()?;
         let steps = shift::steps(&recording, unknown.as_ref(), &model);
         watched(&progress, "evaluating", steps, || {
             shift::shift(&recording, unknown.as_ref(), &model, &request, &progress)

@@ -10,10 +10,10 @@ use ramand_core::outcome::{Conclusion, Explained, Finding, Interval, Prediction}
 use ramand_model::Model;
 use ramand_model::inspect::Inspector;
 use ramand_model::manifest::CompletenessRecord;
-use ramand_recording::Recording;
 use serde::Serialize;
 
 use super::error::CommandError;
+use super::recorded::as_trained;
 use crate::publish::wire::FindingRecord;
 
 /// Predict recorded spectra, and say which bands spoke.
@@ -70,7 +70,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), CommandError> {
         laser: LaserProof::NotDenied,
     };
     let mut inspector = Inspector::new(models, instrument)?;
-    let recording = Recording::read(&args.spectra)?;
+    let recording = as_trained(&args.spectra, inspector.models().map(|model| model.manifest()))?;
     for model in inspector.models() {
         eprintln!("{}: {}", model.identity().name, model.manifest().claim);
         if model.manifest().network.completeness == CompletenessRecord::Reported {

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use ramand_core::preprocess::{Pipeline, PipelineStep};
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use ramand_lab::train::Reference;
-use ramand_model::manifest::{BandRecord, ChannelRecord, StepRecord, Task};
+use ramand_model::manifest::{BandRecord, ChannelRecord, ReferenceMap, StepRecord, Task};
 use ramand_recording::Recording;
 use serde::Deserialize;
 
@@ -25,6 +25,23 @@ impl From<TaskName> for Task {
         match name {
             TaskName::Regression => Self::Regression,
             TaskName::Classification => Self::Classification,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum ReferenceMapName {
+    /// The map of their mean spectrum
+    MeanSpectrum,
+    /// The mean of their maps
+    MeanOfMaps,
+}
+
+impl From<ReferenceMapName> for ReferenceMap {
+    fn from(name: ReferenceMapName) -> Self {
+        match name {
+            ReferenceMapName::MeanSpectrum => Self::MeanSpectrum,
+            ReferenceMapName::MeanOfMaps => Self::MeanOfMaps,
         }
     }
 }

@@ -22,6 +22,7 @@ mod network;
 mod probe;
 #[cfg(feature = "lab")]
 mod progress;
+mod recorded;
 mod replay;
 mod run;
 mod sim;

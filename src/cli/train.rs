@@ -26,7 +26,8 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), CommandError> {
     }
     let recording = request::recording(arguments)?;
     if let Some(network) = &arguments.init {
-        let trained = init::calibrated(arguments, &recording, network)?;
+        let mut trained = init::calibrated(arguments, &recording, network)?;
+        trained.manifest.training.abscissa = arguments.abscissa.into();
         trained.write(&arguments.out)?;
         init::check(&arguments.out)?;
         return told(arguments, &trained.manifest);
@@ -34,9 +35,10 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), CommandError> {
     let request = request::request(arguments, &recording)?;
     let progress = Arc::new(Progress::default());
     interrupt_on_request(&progress);
-    eprintln!("training {} networks; Ctrl-C ends it and leaves nothing", request.networks_altogether());
-    let trained =
+    eprintln!("training at most {} networks; Ctrl-C ends it and leaves nothing", request.networks_altogether());
+    let mut trained =
         watched(&progress, "training", request.steps_altogether(), || train(&recording, &request, &progress))?;
+    trained.manifest.training.abscissa = arguments.abscissa.into();
     trained.write(&arguments.out)?;
     told(arguments, &trained.manifest)
 }

@@ -88,7 +88,7 @@ async fn serve(config: &Config, started: impl FnOnce(&Started), observer: Observ
     // paths lead is noted before they are opened, so that a model replaced meanwhile is noticed.
     let watch = Watch::new(config);
     let inspector = inspector(config)?;
-    let references = inspector.models().map(|model| model.manifest().reference.population.clone()).collect();
+    let references = inspector.models().map(|model| model.manifest().reference.in_words()).collect();
     let mut instrument = instrument(config)?;
     if let Some(path) = &config.spectrometer.capture_file {
         instrument = recorded(instrument, path).map_err(AcquireError::from)?;

@@ -224,7 +224,7 @@ impl Keeper {
                 // The category is an alarm's; an event has none.
                 self.write_notice(PartKind::Event, "model_switched", text, Ne107::Normal, AlarmState::Cleared);
                 if let Some(reference) = self.references.get_mut(*index) {
-                    reference.clone_from(&new.manifest().reference.population);
+                    *reference = new.manifest().reference.in_words();
                 }
             }
             ModelChange::Refused { path, kept, why } => {

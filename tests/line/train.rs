@@ -47,7 +47,7 @@ fn train(root: &Path, more: &[&str]) -> Process {
 fn a_folder_of_spectra_becomes_a_bundle_that_verifies() {
     let root = tempfile::tempdir().expect("a temporary folder");
     folder(root.path(), 12);
-    let mut training = train(root.path(), &["--group", "sample", "--seeds", "2"]);
+    let mut training = train(root.path(), &["--group", "sample", "--seeds", "2", "--family", "pls+network"]);
     let line = training.line();
     assert!(training.wait().0.success(), "{line}");
     let summary: Value = serde_json::from_str(&line).expect("one line of JSON");

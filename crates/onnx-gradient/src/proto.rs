@@ -97,6 +97,12 @@ pub fn floats(name: &str, shape: &[usize], data: &[f32]) -> TensorProto {
     tensor(name, shape, DataType::Float, raw_data)
 }
 
+/// An f64 initialiser, row-major.
+pub fn doubles(name: &str, shape: &[usize], data: &[f64]) -> TensorProto {
+    let raw_data = data.iter().flat_map(|value| value.to_le_bytes()).collect();
+    tensor(name, shape, DataType::Double, raw_data)
+}
+
 /// A one-dimensional i64 initialiser: a shape, axes.
 pub fn integers(name: &str, data: &[i64]) -> TensorProto {
     shaped_integers(name, &[data.len()], data)

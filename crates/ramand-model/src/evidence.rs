@@ -24,7 +24,12 @@ pub struct CandidateRecord {
     /// In how many folds of the cross-validation it was chosen.
     pub chosen: usize,
     /// Root mean square error on held-out samples when the kept model was chosen: in the output's unit; of classes, of scores.
-    pub error: f64,
+    /// None where it could not be fitted, as a kernel of too many spectra.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<f64>,
+    /// Spectra that error was found on: fewer than the others' where a network was given up early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spectra: Option<usize>,
     /// Whether it is the kept model.
     pub kept: bool,
 }
@@ -101,6 +106,9 @@ pub struct MetricsRecord {
     /// The same for PLS-DA.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_pls: Option<f64>,
+    /// The same for nested kernel ridge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy_kernel_ridge: Option<f64>,
     /// Accuracy less PLS-DA's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy_gain: Option<f64>,

@@ -232,10 +232,35 @@ pub struct ChannelRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReferenceRecord {
-    /// Whose mean the difference map subtracts, in words.
+    /// Which spectra the difference map compares with, in words.
     pub population: String,
-    /// Its mean y, one per output.
+    /// What of theirs it subtracts.
+    #[serde(default)]
+    pub map: ReferenceMap,
+    /// y that belongs to the subtracted map, one per output: that of the mean spectrum, or the population's mean.
     pub output: Vec<f64>,
+}
+
+impl ReferenceRecord {
+    /// What a difference map is compared with, as in "the mean of all training spectra".
+    pub fn in_words(&self) -> String {
+        match self.map {
+            ReferenceMap::MeanSpectrum => format!("the mean of {}", self.population),
+            ReferenceMap::MeanOfMaps => format!("the mean map of {}", self.population),
+        }
+    }
+}
+
+/// `reference.map`: M\[i\] of what the difference map subtracts (D2 of `docs/method.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReferenceMap {
+    /// The map of the population's mean preprocessed spectrum.
+    MeanSpectrum,
+    /// The mean of the population's maps. Rectifiers before the explained layer make it differ from the map of the mean
+    /// spectrum, by an offset that every difference map then carries. What a manifest means that does not say.
+    #[default]
+    MeanOfMaps,
 }
 
 /// `[[band]]`
@@ -260,6 +285,9 @@ pub struct TrainingRecord {
     pub data_sha256: String,
     /// True only where every spectrum was measured.
     pub measured: bool,
+    /// What the columns of that file count.
+    #[serde(default, skip_serializing_if = "AbscissaRecord::is_per_cm")]
+    pub abscissa: AbscissaRecord,
     /// Independent samples.
     pub samples: usize,
     /// Spectra, replicates included.
@@ -281,6 +309,23 @@ pub struct TrainingRecord {
     /// What the model was chosen among; empty where there was no choice.
     #[serde(rename = "candidate", default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<CandidateRecord>,
+}
+
+/// `training.abscissa`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AbscissaRecord {
+    /// Raman shift or wavenumber, cm⁻¹.
+    #[default]
+    PerCm,
+    /// Wavelength, nm; shifts count from `laser_nm`, and without a laser wavenumbers are 10⁷ over it.
+    Nm,
+}
+
+impl AbscissaRecord {
+    fn is_per_cm(&self) -> bool {
+        *self == Self::PerCm
+    }
 }
 
 impl Manifest {

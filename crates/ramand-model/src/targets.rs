@@ -79,6 +79,10 @@ pub struct TargetRecord {
     pub whole_axis: bool,
     /// Whether the activation is an affine function of the input: the linear (PLS) part.
     pub linear: bool,
+    /// Whether `gradient` is the mean of ∂y/∂A along the straight line from A = 0 to A: then M are integrated gradients, and add up
+    /// to y less the output at A = 0 although behind A nothing is linear.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub integrated: bool,
     /// `.npy` file of the reference maps, [outputs, cells].
     pub reference: String,
     /// Its SHA-256, hexadecimal.

@@ -9,9 +9,9 @@ use ramand_core::spectrum::ShiftAxis;
 use ramand_lab::evaluate::methods::{Compared, ComparisonPlan, Effort, Material, NetworkKind, compare};
 use ramand_lab::evaluate::render;
 use ramand_lab::train::{
-    CONFIDENCE, Preprocessing, Progress, Provenance, Reference, STEPS, Skip, Split, TrainingRequest,
+    CONFIDENCE, Family, Preprocessing, Progress, Provenance, Reference, STEPS, Split, TrainingRequest,
 };
-use ramand_model::manifest::Task;
+use ramand_model::manifest::{ReferenceMap, Task};
 use ramand_recording::Recording;
 use ramand_sim::dataset::Recipe;
 
@@ -228,10 +228,11 @@ fn request(title: &str, task: Task, target: &str, unit: &str, preprocessing: Pre
         target: target.into(),
         unit: unit.into(),
         preprocessings: vec![preprocessing],
-        skips: vec![Skip::None],
+        families: vec![Family::Network],
         networks: 1,
         bands: Vec::new(),
         reference: Reference::All,
+        reference_map: ReferenceMap::MeanSpectrum,
         split: Split { group: None, folds: 2, repeats: 1 },
         permutations: 0,
         confidence: CONFIDENCE,

@@ -17,7 +17,9 @@ use super::attach::{InputShape, parse_shape};
 use super::verify::CheckLine;
 use crate::cli::description::{DescriptionArgs, file_name};
 use crate::cli::error::CommandError;
-use crate::cli::inputs::{BandsFile, TaskName, parse_axis, parse_reference, pipeline, read_pipeline, read_toml};
+use crate::cli::inputs::{
+    BandsFile, ReferenceMapName, TaskName, parse_axis, parse_reference, pipeline, read_pipeline, read_toml,
+};
 use crate::cli::network::load;
 
 /// What may be said about a network that nobody judged.
@@ -57,9 +59,12 @@ pub(super) struct BundleArgs {
     /// CSV file of spectra like those it was trained on: id, label columns, then one column per Raman shift in cm-1
     #[arg(long, value_name = "SPECTRA.csv")]
     reference: PathBuf,
-    /// Whose mean the difference map subtracts: the reference spectra with a label, as in sunflower_pct=0
-    #[arg(long, value_name = "COLUMN=VALUE", default_value = "all", value_parser = parse_reference)]
+    /// Which of them the difference map compares with: all, or those with a label, as in sunflower_pct=0
+    #[arg(long, value_name = "all|COLUMN=VALUE", default_value = "all", value_parser = parse_reference)]
     reference_where: Reference,
+    /// What of theirs the difference map subtracts
+    #[arg(long, value_enum, default_value_t = ReferenceMapName::MeanSpectrum)]
+    reference_map: ReferenceMapName,
     /// Label column that tells independent reference samples apart; without it every row counts as a sample of its own
     #[arg(long, value_name = "COLUMN")]
     group: Option<String>,
@@ -135,6 +140,7 @@ pub(super) fn run(args: &BundleArgs) -> Result<(), CommandError> {
             None => Vec::new(),
         },
         reference: args.reference_where.clone(),
+        reference_map: args.reference_map.into(),
         group: args.group.clone(),
         provenance: args.description.provenance(NOT_EVALUATED, &args.reference, &recording)?,
     };

@@ -116,7 +116,7 @@ fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
             format!("{}: cells every {spacing:.0} cm⁻¹ that see {width:.0} cm⁻¹", target.name),
         ));
     }
-    facts.push(("compared with", manifest.reference.population.clone()));
+    facts.push(("compared with", manifest.reference.in_words()));
     facts.push((
         "refuses spectra unlike the training's",
         match &manifest.gate {

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ramand_core::spectrum::ShiftAxis;
-use ramand_lab::train::{CONFIDENCE, Reference, STEPS};
+use ramand_lab::train::{CONFIDENCE, Family, Reference, STEPS};
+use ramand_model::manifest::AbscissaRecord;
 
 use crate::cli::description::DescriptionArgs;
-use crate::cli::inputs::{TaskName, parse_axis, parse_reference, parse_share};
+use crate::cli::inputs::{ReferenceMapName, TaskName, parse_axis, parse_reference, parse_share};
 
 /// Train a model on labelled spectra and write it as a bundle
 #[derive(Debug, Args)]
@@ -63,9 +64,9 @@ pub(in crate::cli) struct TrainArgs {
     /// Input channels: the pipeline's own, or the spectrum without a polynomial background and its first derivative
     #[arg(long, value_enum, default_value_t = ChannelsName::Identity)]
     pub(super) channels: ChannelsName,
-    /// Whether PLS is part of the model
-    #[arg(long, value_enum, default_value_t = SkipName::Pls)]
-    pub(super) skip: SkipName,
+    /// What the model may be made of, one or several: the best is chosen on held-out training samples, the simplest of equals
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "auto")]
+    pub(super) family: Vec<FamilyName>,
     /// Networks, started differently, whose mean is the model
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
     pub(super) seeds: u16,
@@ -75,9 +76,12 @@ pub(in crate::cli) struct TrainArgs {
     /// TOML file with [[band]] entries: name, from, to
     #[arg(long, value_name = "FILE.toml")]
     pub(super) bands: Option<PathBuf>,
-    /// Whose mean the difference map subtracts: all, or the spectra with a label, as in sunflower_pct=0
+    /// Which spectra the difference map compares with: all, or those with a label, as in sunflower_pct=0
     #[arg(long, value_name = "all|COLUMN=VALUE", default_value = "all", value_parser = parse_reference)]
     pub(super) reference: Reference,
+    /// What of theirs the difference map subtracts
+    #[arg(long, value_enum, default_value_t = ReferenceMapName::MeanSpectrum)]
+    pub(super) reference_map: ReferenceMapName,
     /// Unit of the quantity; a regression needs one
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(super) unit: String,
@@ -111,6 +115,15 @@ pub(super) enum AbscissaName {
     Nm,
 }
 
+impl From<AbscissaName> for AbscissaRecord {
+    fn from(name: AbscissaName) -> Self {
+        match name {
+            AbscissaName::PerCm => Self::PerCm,
+            AbscissaName::Nm => Self::Nm,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ChannelsName {
     /// What the pipeline says
@@ -122,11 +135,37 @@ pub(super) enum ChannelsName {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum SkipName {
-    /// PLS and a network that learns what PLS leaves over
-    Pls,
-    /// A network alone
-    None,
-    /// What is better on held-out training samples
+pub(super) enum FamilyName {
+    /// Any of the following
     Auto,
+    /// Partial least squares
+    Pls,
+    /// Kernel ridge regression with a Gaussian kernel
+    KernelRidge,
+    /// A weighted mean of the two
+    #[value(name = "pls+kernel-ridge")]
+    PlsAndKernelRidge,
+    /// PLS, and a network that learns what PLS leaves over
+    #[value(name = "pls+network")]
+    PlsAndNetwork,
+    /// A network alone
+    Network,
+}
+
+impl FamilyName {
+    /// The families, the simplest first, each once.
+    pub(super) fn families(names: &[Self]) -> Vec<Family> {
+        let named = |name: &Self| match name {
+            Self::Auto => Family::ALL.to_vec(),
+            Self::Pls => vec![Family::Pls],
+            Self::KernelRidge => vec![Family::KernelRidge],
+            Self::PlsAndKernelRidge => vec![Family::PlsAndKernelRidge],
+            Self::PlsAndNetwork => vec![Family::PlsAndNetwork],
+            Self::Network => vec![Family::Network],
+        };
+        let mut families: Vec<Family> = names.iter().flat_map(named).collect();
+        families.sort_unstable();
+        families.dedup();
+        families
+    }
 }

@@ -8,7 +8,7 @@ use ramand_model::manifest::Task;
 use ramand_model::verify::verify;
 use ramand_recording::Recording;
 
-use super::args::{ChannelsName, SkipName, TrainArgs};
+use super::args::{ChannelsName, FamilyName, TrainArgs};
 use crate::cli::description::file_name;
 use crate::cli::error::CommandError;
 use crate::cli::inputs::{BandsFile, pipeline, read_pipeline, read_toml};
@@ -20,7 +20,7 @@ const JUDGED: &str = "trained elsewhere, judged here on spectra it may have seen
 /// What a network is fitted with, and a network that is not fitted does without.
 fn only_for_fitting(arguments: &TrainArgs) -> Option<&'static str> {
     let given = [
-        (arguments.skip != SkipName::Pls, "--skip"),
+        (arguments.family != [FamilyName::Auto], "--family"),
         (arguments.channels != ChannelsName::Identity, "--channels"),
         (arguments.seeds != 1, "--seeds"),
         (arguments.repeats != 1, "--repeats"),
@@ -69,6 +69,7 @@ pub(super) fn calibrated(arguments: &TrainArgs, recording: &Recording, file: &Pa
             None => Vec::new(),
         },
         reference: arguments.reference.clone(),
+        reference_map: arguments.reference_map.into(),
         group: arguments.group.clone(),
         provenance: arguments.description.provenance(JUDGED, &arguments.spectra, recording)?,
     };

@@ -58,7 +58,14 @@ pub(super) fn print_table(manifest: &Manifest, out: &Path) {
         println!("chosen on held-out training samples:");
         for candidate in &training.candidates {
             let kept = if candidate.kept { " (kept)" } else { "" };
-            println!("  in {} folds, error {:.4}: {}{kept}", candidate.chosen, candidate.error, candidate.name);
+            let error = match (candidate.error, candidate.spectra) {
+                (None, _) => "not fitted".to_owned(),
+                (Some(error), Some(spectra)) if spectra < training.spectra => {
+                    format!("error {error:.4} on {spectra} of {} spectra", training.spectra)
+                }
+                (Some(error), _) => format!("error {error:.4}"),
+            };
+            println!("  in {} folds, {error}: {}{kept}", candidate.chosen, candidate.name);
         }
     }
     if let Some(components) = training.components {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use ramand_core::spectrum::Wavelength;
-use ramand_lab::train::{Preprocessing, Skip, Split, TrainingRequest};
+use ramand_lab::train::{Preprocessing, Split, TrainingRequest};
 use ramand_model::manifest::{NormaliseMethod, StepRecord, Task};
 use ramand_recording::{Abscissa, AbscissaUnit, Recording, Source};
 
-use super::args::{AbscissaName, ChannelsName, SkipName, TrainArgs};
+use super::args::{AbscissaName, ChannelsName, FamilyName, TrainArgs};
 use crate::cli::error::CommandError;
 use crate::cli::inputs::{BandsFile, PipelineFile, pipeline, read_pipeline, read_toml};
 
@@ -38,17 +38,14 @@ pub(super) fn request(arguments: &TrainArgs, recording: &Recording) -> Result<Tr
         target: arguments.target.clone(),
         unit: arguments.unit.clone(),
         preprocessings: preprocessings(arguments)?,
-        skips: match arguments.skip {
-            SkipName::Pls => vec![Skip::Pls],
-            SkipName::None => vec![Skip::None],
-            SkipName::Auto => vec![Skip::Pls, Skip::None],
-        },
+        families: FamilyName::families(&arguments.family),
         networks: usize::from(arguments.seeds),
         bands: match &arguments.bands {
             Some(path) => read_toml::<BandsFile>(path)?.band,
             None => Vec::new(),
         },
         reference: arguments.reference.clone(),
+        reference_map: arguments.reference_map.into(),
         split: Split {
             group: arguments.group.clone(),
             folds: usize::from(arguments.folds),

@@ -3,15 +3,16 @@
 use onnx_gradient::onnx::ModelProto;
 
 use super::candidate::Candidate;
-use super::choose::{Choices, Nested};
+use super::choose::Choices;
 use super::crossvalidate::{Purpose, random};
 use super::dataset::Dataset;
 use super::error::TrainError;
+use super::estimator::Estimator;
 use super::fit::Head;
 use super::network::BLOCK_MAPS;
 use super::progress::Progress;
 use super::request::TrainingRequest;
-use super::{Skip, bundle, onnx};
+use super::{described, onnx};
 
 /// A network fitted to every row of a recording, with nothing held out.
 #[derive(Debug, Clone)]
@@ -49,28 +50,30 @@ pub(crate) fn fit(
     let (groups, _) = request.groups(recording, &truth)?;
     let (reference_rows, _) = request.reference_rows(recording)?;
     let data = [Dataset::preprocess(recording, &request.preprocessings[0].pipeline, truth, groups)?];
-    let candidates = [Candidate { preprocessing: 0, skip: request.skips[0] }];
+    let candidates = [Candidate { preprocessing: 0, family: request.families[0] }];
     let choices = Choices {
         preprocessings: &data,
         candidates: &candidates,
         networks: request.networks,
-        recipe: &|skip| request.recipe(skip).with_head(head),
+        steps: request.steps,
+        recipe: &|family, data, members| request.recipe(family, data, members).with_head(head),
         progress,
     };
     let everything: Vec<usize> = (0..data[0].len()).collect();
-    let fit = Nested::new(&choices, &everything, &mut random(request.seed, Purpose::Last))?.fit;
+    let Estimator::Network(fit) = choices.fit_first(&everything, &mut random(request.seed, Purpose::Last))? else {
+        return Err(TrainError::NoNetwork);
+    };
     let tied = match head {
         Head::Flat => 1,
         Head::Pooled => fit.network.head.features / BLOCK_MAPS,
     };
-    let heads = match fit.skip {
-        Skip::Pls => vec![(onnx::HEAD_WEIGHT, tied), (onnx::SKIP_WEIGHT, 1)],
-        Skip::None => vec![(onnx::HEAD_WEIGHT, tied)],
-    };
+    let mut heads = Vec::new();
+    heads.extend(fit.family.has_network().then_some((onnx::HEAD_WEIGHT, tied)));
+    heads.extend(fit.family.has_pls().then_some((onnx::SKIP_WEIGHT, 1)));
     Ok(Fitted {
         graph: onnx::forward_graph(&fit),
         output: onnx::OUTPUT,
-        cuts: bundle::cuts(fit.skip).iter().map(|cut| cut.activation).collect(),
+        cuts: described::cuts(fit.family).iter().map(|cut| cut.activation).collect(),
         scaled: onnx::SKIP_ACTIVATION,
         heads,
         offset: fit.offset(),

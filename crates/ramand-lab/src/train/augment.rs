@@ -3,6 +3,10 @@
 //! They act on resampled spectra before the normalisation, as they do in the instrument, and are measured in units of the
 //! mean standard deviation of a training spectrum along the axis.
 
+use std::collections::BTreeMap;
+
+use nalgebra::{DMatrix, DVector};
+use ramand_core::median::median;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -37,6 +41,48 @@ impl Augmentation {
     pub(super) fn classification(step_per_cm: f64) -> Self {
         Self { slope: 0.01, curvature: 0.01, noise: 0.0005, shift_points: shift_points(step_per_cm) }
     }
+
+    /// The same, as large as the spectra say: of each, the sample it belongs to and its values before normalisation.
+    ///
+    /// Replicates, brought to mean 0 and standard deviation 1, differ from their mean by e = a t + b (t² − 1/3) + δ x′ + c x + noise;
+    /// the root mean squares of a, b, δ (least squares) and of what is left are the four sizes. c is a scale, which the normalisation
+    /// removes. Without enough replicates only the
+    /// noise is known: at most what second differences leave, whose median is √6 · 0.6745 standard deviations of white noise.
+    pub(super) fn sized<'s>(self, spectra: impl Iterator<Item = (usize, &'s [f64])>) -> Self {
+        let mut samples = BTreeMap::<usize, Vec<Vec<f64>>>::new();
+        for (sample, values) in spectra {
+            samples.entry(sample).or_default().push(standardised(values));
+        }
+        let freedom: usize = samples.values().map(|replicates| replicates.len() - 1).sum();
+        if freedom < REPLICATES_MIN {
+            let mut noise: Vec<f64> = samples.values().flatten().map(|values| white_noise(values)).collect();
+            return Self { noise: self.noise.min(median(&mut noise)), ..self };
+        }
+        let mut squares = [0.0; 4];
+        for replicates in samples.values().filter(|replicates| replicates.len() > 1) {
+            let points = replicates[0].len();
+            let mean: Vec<f64> = (0..points)
+                .map(|point| replicates.iter().map(|one| one[point]).sum::<f64>() / replicates.len() as f64)
+                .collect();
+            let shapes = DMatrix::from_fn(points, 4, |point, shape| match shape {
+                0 => place(point, points - 1),
+                1 => place(point, points - 1).powi(2) - 1.0 / 3.0,
+                2 => derivative(&mean, point),
+                _ => mean[point],
+            });
+            let normal = shapes.tr_mul(&shapes);
+            let Some(solver) = normal.cholesky() else { continue };
+            for one in replicates {
+                let apart = DVector::from_iterator(points, one.iter().zip(&mean).map(|(value, mean)| value - mean));
+                let sizes = solver.solve(&shapes.tr_mul(&apart));
+                let left = (&apart - &shapes * &sizes).norm_squared() / points as f64;
+                let each = sizes.iter().take(3).map(|size| size * size).chain([left]);
+                squares.iter_mut().zip(each).for_each(|(sum, square)| *sum += square);
+            }
+        }
+        let [slope, curvature, shift_points, noise] = squares.map(|sum| (sum / freedom as f64).sqrt());
+        Self { slope, curvature, noise, shift_points }
+    }
 }
 
 impl Disturbance<'_> {
@@ -53,13 +99,38 @@ impl Disturbance<'_> {
         let last = spectrum.len() - 1;
         disturbed.clear();
         disturbed.extend((0..=last).map(|i| {
-            let t = 2.0 * i as f64 / last as f64 - 1.0;
-            let (before, after) = (i.saturating_sub(1), (i + 1).min(last));
-            let derivative = (spectrum[after] - spectrum[before]) / (after - before) as f64;
+            let t = place(i, last);
             let baseline = slope * t + curvature * (t * t - 1.0 / 3.0);
-            spectrum[i] + shift * derivative + baseline + unit * strength.noise * normal()
+            spectrum[i] + shift * derivative(spectrum, i) + baseline + unit * strength.noise * normal()
         }));
     }
+}
+
+/// Replicates, beyond the first of each sample, below which they say too little about four sizes.
+const REPLICATES_MIN: usize = 10;
+
+/// From −1 at the first point to 1 at the last.
+fn place(point: usize, last: usize) -> f64 {
+    2.0 * point as f64 / last as f64 - 1.0
+}
+
+/// By central differences, per point.
+fn derivative(spectrum: &[f64], point: usize) -> f64 {
+    let (before, after) = (point.saturating_sub(1), (point + 1).min(spectrum.len() - 1));
+    (spectrum[after] - spectrum[before]) / (after - before) as f64
+}
+
+/// Brought to mean 0 and standard deviation 1.
+fn standardised(spectrum: &[f64]) -> Vec<f64> {
+    let mean = spectrum.iter().sum::<f64>() / spectrum.len() as f64;
+    let deviation = deviation(spectrum);
+    spectrum.iter().map(|value| (value - mean) / deviation).collect()
+}
+
+/// Standard deviation of white noise that would leave second differences of this median.
+fn white_noise(spectrum: &[f64]) -> f64 {
+    let mut second: Vec<f64> = spectrum.windows(3).map(|of| (of[0] - 2.0 * of[1] + of[2]).abs()).collect();
+    median(&mut second) / (6.0_f64.sqrt() * 0.6745)
 }
 
 /// Half a wavenumber: what a calibration of a Raman spectrometer holds over weeks.
@@ -121,6 +192,49 @@ mod tests {
         for point in [0, 5, 10] {
             check("shift", &shift, point, 0.375);
         }
+    }
+
+    /// A spectrum of bands.
+    fn bands(points: usize) -> Vec<f64> {
+        let band = |i: usize, centre: f64| (-((i as f64 - centre) / 4.0).powi(2)).exp();
+        (0..points).map(|i| band(i, 20.0) + 2.0 * band(i, 60.0) + band(i, 75.0)).collect()
+    }
+
+    #[test]
+    fn replicates_say_how_large_each_disturbance_is() {
+        let planted = Augmentation { slope: 0.2, curvature: 0.1, noise: 0.02, shift_points: 0.15 };
+        let bands = bands(100);
+        let (unit, mut random) = (deviation(&bands), ChaCha8Rng::seed_from_u64(5));
+        let spectra: Vec<Vec<f64>> = (0..400)
+            .map(|_| {
+                let mut disturbed = Vec::new();
+                Disturbance { strength: &planted, unit }.apply(&bands, &mut random, &mut disturbed);
+                disturbed
+            })
+            .collect();
+        let found = NONE.sized(spectra.iter().enumerate().map(|(index, spectrum)| (index / 4, spectrum.as_slice())));
+        let pairs = [
+            ("slope", found.slope, planted.slope),
+            ("curvature", found.curvature, planted.curvature),
+            ("noise", found.noise, planted.noise),
+            ("shift", found.shift_points, planted.shift_points),
+        ];
+        for (what, found, planted) in pairs {
+            assert!((found / planted - 1.0).abs() < 0.15, "{what}: {found} instead of {planted}");
+        }
+    }
+
+    #[test]
+    fn without_replicates_the_noise_is_at_most_what_second_differences_leave() {
+        let bands = bands(400);
+        let noisy = draws(Augmentation { noise: 0.02, ..NONE }, &bands, deviation(&bands));
+        let few = || noisy.iter().take(40).enumerate().map(|(index, spectrum)| (index, spectrum.as_slice()));
+        let asked = Augmentation { slope: 0.05, curvature: 0.03, noise: 1.0, shift_points: 0.1 };
+        let found = asked.sized(few());
+        assert!((found.noise / 0.02 - 1.0).abs() < 0.2, "{}", found.noise);
+        assert_eq!(Augmentation { noise: 1.0, ..found }, asked);
+        let asked = Augmentation { noise: 0.001, ..asked };
+        assert_eq!(asked.sized(few()), asked);
     }
 
     #[test]

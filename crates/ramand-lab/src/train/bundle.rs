@@ -3,33 +3,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use onnx_gradient::{self as gradient, Attached, AttachedTarget, GradientError, Seed, Target, proto};
 use ramand_core::outcome::ModelIdentity;
-use ramand_model::manifest::{
-    CandidateRecord, CompletenessRecord, Manifest, NetworkRecord, OutputRecord, ReferenceRecord, TargetRecord,
-    TrainingRecord,
-};
-use ramand_model::{Bundle, BundleError, Network, NetworkError};
+use ramand_model::manifest::{CandidateRecord, Manifest, OutputRecord, ReferenceRecord, TrainingRecord};
+use ramand_model::{Bundle, BundleError};
 use ramand_recording::Recording;
 
 use super::bootstrap::Draws;
-use super::candidate::{Preprocessing, Skip};
-use super::choose::{Choices, HeldOutLoss};
+use super::candidate::Preprocessing;
+use super::choose::Choices;
 use super::conformal::{Asked, CONFORMAL_FILE, Conformal};
-use super::contents::{Contents, DescribedLayer, Files, NETWORK_FILE, training};
+use super::contents::{Contents, Files, training};
 use super::coverage::Coverage;
 use super::crossvalidate::{Purpose, Validated, ValidationPlan, crossvalidate, random};
 use super::dataset::{Dataset, Truth};
+use super::described::{Population, described};
 use super::error::TrainError;
+use super::estimator::Estimator;
 use super::figures::temperature;
-use super::fit::Fit;
 use super::gate::GateFit;
+use super::loss::CandidateLoss;
 use super::merit::metrics;
 use super::out_of_fold::OutOfFold;
 use super::progress::Progress;
-use super::reference::{Means, means};
 use super::request::TrainingRequest;
-use super::{onnx, tables};
+use super::tables;
 
 /// The out-of-fold predictions'.
 const FOLDS_FILE: &str = "folds.csv";
@@ -67,7 +64,8 @@ pub fn train(recording: &Recording, request: &TrainingRequest, progress: &Progre
         preprocessings: &labelled.preprocessings,
         candidates: &candidates,
         networks: request.networks,
-        recipe: &|skip| request.recipe(skip),
+        steps: request.steps,
+        recipe: &|family, data, members| request.recipe(family, data, members),
         progress,
     };
     let validated = crossvalidate(&choices, &plan(request))?;
@@ -76,7 +74,10 @@ pub fn train(recording: &Recording, request: &TrainingRequest, progress: &Progre
     let gate = GateFit::new(data, &mut random(request.seed, Purpose::Gate)).ok_or(TrainError::ConstantSpectra)?;
 
     let mut files = Files::new();
-    let (network, mean_output) = network(&validated.last.fit, data, &labelled.reference_rows, &mut files)?;
+    let estimator = &validated.last.estimator;
+    let spectra: Vec<&[f32]> = labelled.reference_rows.iter().map(|&row| data.preprocessed(row)).collect();
+    let population = Population { spectra: &spectra, map: request.reference_map };
+    let (network, reference_output) = described(estimator, data, &population, &mut files)?;
     let gate_record = gate.record(data.features, data.samples(), &mut files);
     let output = output(request, &data.truth, &validated.held_out);
     let asked = Asked {
@@ -107,12 +108,16 @@ pub fn train(recording: &Recording, request: &TrainingRequest, progress: &Progre
         output,
         pipeline: &request.preprocessings[kept.preprocessing].pipeline,
         network,
-        reference: ReferenceRecord { population: labelled.population, output: mean_output },
+        reference: ReferenceRecord {
+            population: labelled.population,
+            map: request.reference_map,
+            output: reference_output,
+        },
         gate: Some(gate_record),
         bands: &request.bands,
         training: TrainingRecord {
             candidates: candidate_records(&words, &validated, data),
-            ..training_record(request, data, &validated.last.fit)
+            ..training_record(request, data, estimator)
         },
     };
     Ok(Trained { manifest: Manifest { conformal: Some(conformal.record), metrics, ..contents.manifest() }, files })
@@ -154,30 +159,6 @@ fn plan(request: &TrainingRequest) -> ValidationPlan {
     }
 }
 
-/// The exported network with its gradients and reference maps as files, its record, and its mean output over the rows of the
-/// reference population.
-fn network(
-    fit: &Fit,
-    data: &Dataset<'_>,
-    reference_rows: &[usize],
-    files: &mut Files,
-) -> Result<(NetworkRecord, Vec<f64>), TrainError> {
-    let attached = attach(fit)?;
-    let means = reference(fit.skip, &attached, data, reference_rows)?;
-    files.insert(NETWORK_FILE.to_owned(), proto::encode(&attached.model));
-    let record = NetworkRecord {
-        file: NETWORK_FILE.into(),
-        sha256: String::new(),
-        input: onnx::INPUT.into(),
-        output: onnx::OUTPUT.into(),
-        offset: fit.offset().into_iter().map(f64::from).collect(),
-        completeness: CompletenessRecord::Exact,
-        completeness_error: None,
-        targets: targets(fit.skip, &attached, means.maps, files),
-    };
-    Ok((record, means.output))
-}
-
 /// Every prediction that a figure is computed from.
 fn tables(names: &tables::Names<'_>, data: &Dataset<'_>, validated: &Validated, files: &mut Files) {
     files.insert(FOLDS_FILE.to_owned(), tables::folds(names, data, &validated.held_out));
@@ -186,12 +167,12 @@ fn tables(names: &tables::Names<'_>, data: &Dataset<'_>, validated: &Validated, 
     }
 }
 
-fn training_record(request: &TrainingRequest, data: &Dataset<'_>, fit: &Fit) -> TrainingRecord {
+fn training_record(request: &TrainingRequest, data: &Dataset<'_>, estimator: &Estimator) -> TrainingRecord {
     TrainingRecord {
         split: split_in_words(request),
         seed: request.seed,
-        networks: Some(fit.trunks.len()),
-        components: (fit.skip == Skip::Pls).then_some(fit.components),
+        networks: Some(estimator.networks()),
+        components: estimator.components(),
         ..training(data, &request.provenance, request.split.group.as_deref())
     }
 }
@@ -201,68 +182,15 @@ fn candidate_records(names: &[String], validated: &Validated, data: &Dataset<'_>
     let Validated { held_out, last, .. } = validated;
     let folds: BTreeSet<(usize, usize, usize)> =
         held_out.iter().map(|row| (row.candidate, row.repeat, row.fold)).collect();
-    let record = |(place, (name, loss)): (usize, (&String, &HeldOutLoss))| CandidateRecord {
+    let outputs = data.truth.outputs();
+    let record = |(place, (name, loss)): (usize, (&String, &Option<CandidateLoss>))| CandidateRecord {
         name: name.clone(),
         chosen: folds.iter().filter(|(candidate, ..)| *candidate == place).count(),
-        error: (loss.squared / (data.len() * data.truth.outputs()) as f64).sqrt(),
+        error: loss.map(|CandidateLoss { loss, spectra }| (loss.squared / (spectra * outputs) as f64).sqrt()),
+        spectra: loss.map(|loss| loss.spectra),
         kept: place == last.candidate,
     };
     names.iter().zip(&last.losses).enumerate().map(record).collect()
-}
-
-/// A cut through the network behind which all is linear.
-pub(super) struct NetworkCut {
-    name: &'static str,
-    pub(super) activation: &'static str,
-    gradient: &'static str,
-    linear: bool,
-}
-
-const CUTS: [NetworkCut; 2] = [
-    NetworkCut { name: "residual network", activation: onnx::NETWORK_ACTIVATION, gradient: "dYdA0", linear: false },
-    NetworkCut { name: "linear part (PLS)", activation: onnx::SKIP_ACTIVATION, gradient: "dYdA1", linear: true },
-];
-
-/// y depends on the spectrum through these, and no other way.
-pub(super) fn cuts(skip: Skip) -> &'static [NetworkCut] {
-    match skip {
-        Skip::Pls => &CUTS,
-        Skip::None => &CUTS[..1],
-    }
-}
-
-/// The exported graph with the gradients of its cuts.
-fn attach(fit: &Fit) -> Result<Attached, GradientError> {
-    let target =
-        |cut: &NetworkCut| Target { tensor: cut.activation, activation: cut.activation, gradient: cut.gradient };
-    let targets: Vec<Target<'_>> = cuts(fit.skip).iter().map(target).collect();
-    gradient::attach(&onnx::forward_graph(fit), onnx::OUTPUT, Seed::All, &targets)
-}
-
-/// The records of the cuts, with their reference maps as files.
-fn targets(skip: Skip, attached: &Attached, maps: Vec<Vec<f32>>, files: &mut Files) -> Vec<TargetRecord> {
-    let record = |(index, ((cut, target), map)): (usize, ((&NetworkCut, &AttachedTarget), Vec<f32>))| {
-        let layer = DescribedLayer {
-            name: cut.name,
-            activation: cut.activation,
-            gradient: cut.gradient,
-            cells: target.cells,
-            reach: target.reach.expect("convolutions keep their place on the axis"),
-            whole_axis: false,
-            linear: cut.linear,
-        };
-        layer.record(index, map, files)
-    };
-    cuts(skip).iter().zip(&attached.targets).zip(maps).enumerate().map(record).collect()
-}
-
-/// Runs the exported model, as inference will, on the spectra of the reference population.
-fn reference(skip: Skip, attached: &Attached, data: &Dataset<'_>, rows: &[usize]) -> Result<Means, NetworkError> {
-    let names: Vec<(&str, &str)> = cuts(skip).iter().map(|cut| (cut.activation, cut.gradient)).collect();
-    let network = Network::load(&attached.model, data.shape(), onnx::OUTPUT, &names)?;
-    let sizes: Vec<(usize, usize)> = attached.targets.iter().map(|target| (target.maps, target.cells)).collect();
-    let spectra: Vec<&[f32]> = rows.iter().map(|&row| data.preprocessed(row)).collect();
-    means(&network, &sizes, data.truth.outputs(), &spectra)
 }
 
 fn output(request: &TrainingRequest, truth: &Truth, held_out: &[OutOfFold]) -> OutputRecord {

@@ -37,37 +37,66 @@ impl Preprocessing {
     }
 }
 
-/// Whether PLS is part of the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Skip {
-    /// y = PLS(x) + network(x).
+/// What a model is made of, the simplest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// y = PLS(x).
     Pls,
+    /// y = kernel ridge(x).
+    KernelRidge,
+    /// y = (1 − s) PLS(x) + s kernel ridge(x), 0 ≤ s ≤ 1.
+    PlsAndKernelRidge,
+    /// y = PLS(x) + s network(x), 0 ≤ s ≤ 1.
+    PlsAndNetwork,
     /// y = network(x).
-    None,
+    Network,
 }
 
-/// One thing to train.
+impl Family {
+    /// All, the simplest first.
+    pub const ALL: [Self; 5] =
+        [Self::Pls, Self::KernelRidge, Self::PlsAndKernelRidge, Self::PlsAndNetwork, Self::Network];
+
+    /// Whether a network has to be trained for it.
+    pub fn has_network(self) -> bool {
+        matches!(self, Self::PlsAndNetwork | Self::Network)
+    }
+
+    /// Whether PLS is a part of it.
+    pub(super) fn has_pls(self) -> bool {
+        matches!(self, Self::Pls | Self::PlsAndKernelRidge | Self::PlsAndNetwork)
+    }
+
+    /// For tables and the bundle.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Pls => "PLS",
+            Self::KernelRidge => "kernel ridge",
+            Self::PlsAndKernelRidge => "PLS and kernel ridge",
+            Self::PlsAndNetwork => "PLS and network",
+            Self::Network => "network alone",
+        }
+    }
+}
+
+/// One thing to fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candidate {
     /// Index into the preprocessings.
     pub(super) preprocessing: usize,
-    pub(super) skip: Skip,
+    pub(super) family: Family,
 }
 
 impl Candidate {
-    /// Every preprocessing with every skip, in that order.
-    pub(super) fn all(preprocessings: usize, skips: &[Skip]) -> Vec<Self> {
-        let of = |preprocessing| skips.iter().map(move |&skip| Self { preprocessing, skip });
+    /// Every preprocessing with every family, in that order.
+    pub(super) fn all(preprocessings: usize, families: &[Family]) -> Vec<Self> {
+        let of = |preprocessing| families.iter().map(move |&family| Self { preprocessing, family });
         (0..preprocessings).flat_map(of).collect()
     }
 
     /// For tables and the bundle.
     pub(super) fn in_words(self, preprocessings: &[Preprocessing]) -> String {
-        let linear = match self.skip {
-            Skip::Pls => "PLS and network",
-            Skip::None => "network alone",
-        };
-        format!("{}, {linear}", preprocessings[self.preprocessing].name)
+        format!("{}, {}", preprocessings[self.preprocessing].name, self.family.in_words())
     }
 }
 

@@ -1,166 +1,64 @@
 //! Every choice that is made on training samples alone: PLS components, settings of kernel ridge, the candidate.
+//!
+//! What is quickly fitted (PLS, kernel ridge, the mean of both) is compared on many inner folds. A network is compared with the
+//! best of these on few, and taken only where it is better by more than one standard error: the simpler model otherwise.
 
+use nalgebra::DMatrix;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use super::candidate::{Candidate, Skip};
-use super::dataset::{Dataset, Truth};
+use super::candidate::{Candidate, Family};
+use super::components::Components;
+use super::dataset::Dataset;
 use super::error::TrainError;
-use super::figures::best;
+use super::estimator::{Estimator, KernelEstimator};
 use super::fit::{Fit, Lesson, Recipe, mean_output};
-use super::kernel::{self, KernelRidge};
+use super::kernel::{self, KernelChoice, KernelRidge};
+use super::loss::{CandidateLoss, HeldOutLoss, HeldOutPredictions, SampleLosses, least};
 use super::out_of_fold::{HeldOutSpectrum, OutOfFold};
 use super::partition::{Fold, partition};
 use super::pls::Pls;
 use super::progress::Progress;
 
-/// Components beyond this describe noise in every set of spectra this was tried on.
-const COMPONENTS_MAX: usize = 20;
-/// Folds of the inner cross-validation that chooses what is quickly fitted: components, and kernels of small sets.
+/// Folds of the inner cross-validation that chooses what is quickly fitted.
 const INNER_FOLDS: usize = 10;
-/// Folds of the inner cross-validation that chooses among candidates: each takes one training of a network.
-pub(super) const CANDIDATE_FOLDS: usize = 3;
-/// Kernels of more spectra than this are chosen on [`CANDIDATE_FOLDS`] folds.
+/// Folds of the inner cross-validation that compares networks with it: each takes one training of a network.
+pub(super) const NETWORK_FOLDS: usize = 3;
+/// Kernels of more spectra than this are chosen on [`NETWORK_FOLDS`] folds.
 const SMALL: usize = 300;
-
 /// Spectra, a share of the samples, on which width and penalty of a kernel are chosen: each of the many pairs costs the third
 /// power of their number. The fit itself is to all of them.
 const KERNEL_CHOICE_MAX: usize = 500;
+/// A simpler one of the quickly fitted models may be worse by this share of the root mean square error, where that is within one
+/// standard error.
+const WORTH_SIMPLICITY: f64 = 0.02;
 
-/// What was lost on held-out spectra, in the order that decides: wrong labels for classes (0 for quantities), squared error.
-#[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd)]
-pub(super) struct HeldOutLoss {
-    wrong: usize,
-    pub(super) squared: f64,
+/// PLS and kernel ridge, of one preprocessing, with what was chosen on held-out samples.
+struct Tuned {
+    components: Components,
+    kernel: Option<KernelChoice>,
 }
 
-impl HeldOutLoss {
-    fn add(&mut self, truth: &Truth, spectrum: usize, predicted: impl Iterator<Item = f64> + Clone) {
-        let targets = predicted.clone().enumerate();
-        self.squared += targets.map(|(output, value)| (value - truth.target(spectrum, output)).powi(2)).sum::<f64>();
-        if let Truth::Classes { indices, .. } = truth {
-            let scores: Vec<f32> = predicted.map(|value| value as f32).collect();
-            self.wrong += usize::from(best(&scores) != indices[spectrum]);
-        }
-    }
+/// What is fitted beside the model, for comparison: the best preprocessing of each.
+pub(super) struct Baselines {
+    pls: (usize, Pls),
+    kernel: Option<(usize, KernelRidge)>,
 }
 
-/// The place of the least loss, the first of equals.
-fn least(losses: impl Iterator<Item = HeldOutLoss>) -> usize {
-    let mut best: Option<(usize, HeldOutLoss)> = None;
-    for (place, loss) in losses.enumerate() {
-        if best.is_none_or(|(_, least)| loss < least) {
-            best = Some((place, loss));
-        }
-    }
-    best.map_or(0, |(place, _)| place)
-}
-
-/// Numbers of PLS components, chosen on held-out samples.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Components {
-    /// What PLS alone does best with: fewest wrong labels for classes, least squared error otherwise and where labels tie.
-    pub(super) least_error: usize,
-    /// The fewest whose squared error is within one standard error of the least: the one-standard-error rule (T. Hastie,
-    /// R. Tibshirani, J. Friedman, "The elements of statistical learning", section 7.10). Components that hardly help PLS
-    /// fit the training spectra too well and leave the network nothing to learn from.
-    pub(super) parsimonious: usize,
-    /// With `least_error` components.
-    loss: HeldOutLoss,
-}
-
-impl Components {
-    /// Predicts every sample of `members` out of fold with 0 to [`COMPONENTS_MAX`] components.
-    fn choose(data: &Dataset<'_>, members: &[usize], parts: &[Fold], progress: &Progress) -> Result<Self, TrainError> {
-        let mut losses = [HeldOutLoss::default(); COMPONENTS_MAX + 1];
-        // By number of components, then by sample.
-        let mut squared = vec![vec![0.0_f64; data.samples()]; COMPONENTS_MAX + 1];
-        let mut available = COMPONENTS_MAX;
-        for Fold { training, held_out } in parts {
-            progress.check()?;
-            let pls = Pls::fit(&data.spectra(training), &data.targets(training), COMPONENTS_MAX);
-            available = available.min(pls.components());
-            for (components, predicted) in pls.predictions(&data.spectra(held_out)).enumerate() {
-                for (row, &spectrum) in predicted.row_iter().zip(held_out) {
-                    let mut loss = HeldOutLoss::default();
-                    loss.add(&data.truth, spectrum, row.iter().copied());
-                    squared[components][data.groups[spectrum]] += loss.squared;
-                    losses[components].wrong += loss.wrong;
-                    losses[components].squared += loss.squared;
-                }
-            }
-        }
-        let mut samples: Vec<usize> = members.iter().map(|&spectrum| data.groups[spectrum]).collect();
-        samples.sort_unstable();
-        samples.dedup();
-        let least_error = least(losses[..=available].iter().copied());
-        let sums = losses[..=available].iter().map(|loss| loss.squared);
-        let least_squared = least(sums.clone().map(|squared| HeldOutLoss { wrong: 0, squared }));
-        let count = samples.len() as f64;
-        let least_sum = losses[least_squared].squared;
-        let deviation = |&sample: &usize| (squared[least_squared][sample] - least_sum / count).powi(2);
-        let variance = samples.iter().map(deviation).sum::<f64>() / count;
-        // The standard error of a sum over `count` samples.
-        let allowed = least_sum + (count * variance).sqrt();
-        let parsimonious = sums.into_iter().position(|sum| sum <= allowed).unwrap_or(least_squared);
-        Ok(Self { least_error, parsimonious, loss: losses[least_error] })
-    }
-}
-
-/// PLS alone, its preprocessing and components chosen on held-out samples.
-pub(super) struct BestPls {
-    preprocessing: usize,
-    pls: Pls,
-}
-
-impl BestPls {
-    /// What it says about one spectrum, one number per output.
-    pub(super) fn predict(&self, preprocessings: &[Dataset<'_>], spectrum: usize) -> Vec<f32> {
-        let spectra = preprocessings[self.preprocessing].spectra(&[spectrum]);
-        let predicted = self.pls.predictions(&spectra).last().expect("one more than there are components");
+impl Baselines {
+    /// What PLS says about one spectrum, one number per output.
+    fn pls(&self, preprocessings: &[Dataset<'_>], spectrum: usize) -> Vec<f32> {
+        let (preprocessing, pls) = &self.pls;
+        let spectra = preprocessings[*preprocessing].spectra(&[spectrum]);
+        let predicted = pls.predictions(&spectra).last().expect("one more than there are components");
         predicted.iter().map(|&value| value as f32).collect()
     }
-}
 
-/// Kernel ridge, its preprocessing and settings chosen on held-out samples.
-pub(super) struct BestKernel {
-    preprocessing: usize,
-    fit: KernelRidge,
-}
-
-impl BestKernel {
-    /// `None` for classes and for too many spectra.
-    ///
-    /// # Errors
-    /// Only when interrupted.
-    pub(super) fn choose(
-        choices: &Choices<'_>,
-        members: &[usize],
-        random: &mut ChaCha8Rng,
-    ) -> Result<Option<Self>, TrainError> {
-        let preprocessings = choices.preprocessings;
-        if members.len() > kernel::SPECTRA_MAX {
-            return Ok(None);
-        }
-        let shares = members.len().div_ceil(KERNEL_CHOICE_MAX);
-        let among = partition(&preprocessings[0], members, shares, random).swap_remove(0).held_out;
-        let folds = if among.len() <= SMALL { INNER_FOLDS } else { CANDIDATE_FOLDS };
-        let parts = partition(&preprocessings[0], &among, folds, random);
-        let mut best: Option<(usize, kernel::KernelChoice)> = None;
-        for (place, data) in preprocessings.iter().enumerate() {
-            let Some(choice) = KernelRidge::choose(data, &parts, choices.progress)? else { continue };
-            if best.is_none_or(|(_, best)| choice.squared < best.squared) {
-                best = Some((place, choice));
-            }
-        }
-        Ok(best.and_then(|(preprocessing, choice)| {
-            Some(Self { preprocessing, fit: KernelRidge::fit(&preprocessings[preprocessing], members, &choice)? })
-        }))
-    }
-
-    /// What it says about one spectrum.
-    pub(super) fn predict(&self, preprocessings: &[Dataset<'_>], spectrum: usize) -> f32 {
-        self.fit.predict(&preprocessings[self.preprocessing], spectrum) as f32
+    /// The same of kernel ridge; `None` where there are too many spectra.
+    fn kernel(&self, preprocessings: &[Dataset<'_>], spectrum: usize) -> Option<Vec<f32>> {
+        let (preprocessing, kernel) = self.kernel.as_ref()?;
+        let predicted = kernel.predict(&preprocessings[*preprocessing].spectra(&[spectrum]));
+        Some(predicted.iter().map(|&value| value as f32).collect())
     }
 }
 
@@ -168,12 +66,12 @@ impl BestKernel {
 pub(super) struct Nested {
     /// Index into the candidates.
     pub(super) candidate: usize,
-    /// Of each candidate on held-out training samples; empty where there is one candidate only.
-    pub(super) losses: Vec<HeldOutLoss>,
+    /// Of each candidate; empty where there is one candidate only, `None` where it could not be fitted.
+    pub(super) losses: Vec<Option<CandidateLoss>>,
     /// The model.
-    pub(super) fit: Fit,
-    /// The linear baseline.
-    pub(super) pls: BestPls,
+    pub(super) estimator: Estimator,
+    /// PLS and kernel ridge, beside it.
+    pub(super) baselines: Baselines,
 }
 
 /// What [`Nested::new`] chooses among, and how networks are trained.
@@ -183,9 +81,21 @@ pub(super) struct Choices<'a> {
     pub(super) candidates: &'a [Candidate],
     /// Networks whose mean is the model.
     pub(super) networks: usize,
-    /// With and without a skip.
-    pub(super) recipe: &'a (dyn Fn(Skip) -> Recipe + Sync),
+    /// Steps of gradient descent for each.
+    pub(super) steps: usize,
+    /// Of a family with a network, for a set of training spectra.
+    pub(super) recipe: &'a (dyn Fn(Family, &Dataset<'_>, &[usize]) -> Recipe + Sync),
     pub(super) progress: &'a Progress,
+}
+
+/// A candidate that was compared: where it stands, and the part of the second of its two models where it has two.
+#[derive(Debug, Clone)]
+struct Compared {
+    candidate: usize,
+    losses: SampleLosses,
+    /// Of the same PLS without its network, where that is a candidate's first model.
+    without_network: Option<SampleLosses>,
+    share: f64,
 }
 
 impl Nested {
@@ -194,65 +104,38 @@ impl Nested {
     /// # Errors
     /// The first failure of a fit.
     pub(super) fn new(choices: &Choices<'_>, members: &[usize], random: &mut ChaCha8Rng) -> Result<Self, TrainError> {
-        let preprocessings = choices.preprocessings;
-        let parts = partition(&preprocessings[0], members, INNER_FOLDS, random);
-        let components = |members: &[usize], parts: &[Fold]| -> Result<Vec<Components>, TrainError> {
-            let of = |data| Components::choose(data, members, parts, choices.progress);
-            preprocessings.iter().map(of).collect()
-        };
-        let chosen = components(members, &parts)?;
-        let preprocessing = least(chosen.iter().map(|components| components.loss));
-        let pls = BestPls {
-            preprocessing,
-            pls: Pls::fit(
-                &preprocessings[preprocessing].spectra(members),
-                &preprocessings[preprocessing].targets(members),
-                chosen[preprocessing].least_error,
-            ),
-        };
-        let fit = |candidate: &Candidate, components: &[Components], members: &[usize], rngs: &mut [ChaCha8Rng]| {
-            let Candidate { preprocessing, skip } = *candidate;
-            let lesson = Lesson {
-                data: &preprocessings[preprocessing],
-                members,
-                skip,
-                components: components[preprocessing].parsimonious,
-                recipe: &(choices.recipe)(skip),
-                progress: choices.progress,
+        let parts = partition(&choices.preprocessings[0], members, INNER_FOLDS, random);
+        let tuned = choices.tuned(members, &parts, random)?;
+        let baselines = choices.baselines(members, &tuned);
+        let mut losses = vec![None; choices.candidates.len()];
+        let mut chosen = Compared { candidate: 0, losses: SampleLosses::default(), without_network: None, share: 1.0 };
+        if chooses(choices.candidates) {
+            let few = match members.len() {
+                0..=SMALL => parts,
+                _ => partition(&choices.preprocessings[0], members, NETWORK_FOLDS, random),
             };
-            Fit::new(&lesson, rngs)
-        };
-
-        let mut losses = Vec::new();
-        if choices.candidates.len() > 1 {
-            losses = vec![HeldOutLoss::default(); choices.candidates.len()];
-            for Fold { training, held_out } in partition(&preprocessings[0], members, CANDIDATE_FOLDS, random) {
-                let parts = partition(&preprocessings[0], &training, INNER_FOLDS, random);
-                let components = components(&training, &parts)?;
-                // The same for every candidate, so that they differ by nothing else.
-                let seed = random.random();
-                for (candidate, loss) in choices.candidates.iter().zip(&mut losses) {
-                    let data = &preprocessings[candidate.preprocessing];
-                    let fit = fit(candidate, &components, &training, &mut [ChaCha8Rng::seed_from_u64(seed)])?;
-                    for &spectrum in &held_out {
-                        let predicted = mean_output(&fit.predict_each(data.preprocessed(spectrum)));
-                        loss.add(&data.truth, spectrum, predicted.into_iter().map(f64::from));
-                    }
-                }
-            }
+            let quick = choices.compare_quick(&tuned, &few, &mut losses)?;
+            chosen = choices.compare_networks(quick, &tuned, members, random, &mut losses)?;
         }
-        let candidate = least(losses.iter().copied());
         let mut rngs: Vec<ChaCha8Rng> =
             (0..choices.networks).map(|_| ChaCha8Rng::seed_from_u64(random.random())).collect();
-        let fit = fit(&choices.candidates[candidate], &chosen, members, &mut rngs)?;
-        Ok(Self { candidate, losses, fit, pls })
+        let candidate = &choices.candidates[chosen.candidate];
+        let estimator = choices.fitted(candidate, &tuned, members, &mut rngs, chosen.share)?;
+        let networks = choices.candidates.iter().any(|candidate| candidate.family.has_network());
+        if networks && !candidate.family.has_network() {
+            choices.progress.skip((choices.networks * choices.steps) as u64)?;
+        }
+        if choices.candidates.len() == 1 {
+            losses.clear();
+        }
+        Ok(Self { candidate: chosen.candidate, losses, estimator, baselines })
     }
 
-    /// One held-out spectrum as everything that was chosen here sees it, but kernel ridge.
+    /// One held-out spectrum as everything that was chosen here sees it.
     pub(super) fn predict(&self, choices: &Choices<'_>, held_out: HeldOutSpectrum) -> OutOfFold {
         let HeldOutSpectrum { spectrum, repeat, fold } = held_out;
         let data = &choices.preprocessings[choices.candidates[self.candidate].preprocessing];
-        let each = self.fit.predict_each(data.preprocessed(spectrum));
+        let each = self.estimator.predict_each(data, spectrum);
         OutOfFold {
             spectrum,
             repeat,
@@ -260,8 +143,305 @@ impl Nested {
             candidate: self.candidate,
             prediction: mean_output(&each),
             each,
-            pls: self.pls.predict(choices.preprocessings, spectrum),
-            kernel: None,
+            pls: self.baselines.pls(choices.preprocessings, spectrum),
+            kernel: self.baselines.kernel(choices.preprocessings, spectrum),
+        }
+    }
+}
+
+/// Whether anything is left to choose: the candidate, or the part of the second of its two models.
+pub(super) fn chooses(candidates: &[Candidate]) -> bool {
+    candidates.len() > 1 || matches!(candidates[0].family, Family::PlsAndKernelRidge | Family::PlsAndNetwork)
+}
+
+impl Choices<'_> {
+    /// The first candidate fitted to `members`; nothing is held out to choose by but PLS components and kernels.
+    ///
+    /// # Errors
+    /// The first failure of a fit.
+    pub(super) fn fit_first(&self, members: &[usize], random: &mut ChaCha8Rng) -> Result<Estimator, TrainError> {
+        let parts = partition(&self.preprocessings[0], members, INNER_FOLDS, random);
+        let tuned = self.tuned(members, &parts, random)?;
+        let mut rngs: Vec<ChaCha8Rng> =
+            (0..self.networks).map(|_| ChaCha8Rng::seed_from_u64(random.random())).collect();
+        self.fitted(&self.candidates[0], &tuned, members, &mut rngs, 1.0)
+    }
+
+    /// As [`Choices::fit`], where a missing kernel is an error.
+    fn fitted(
+        &self,
+        candidate: &Candidate,
+        tuned: &[Tuned],
+        members: &[usize],
+        rngs: &mut [ChaCha8Rng],
+        share: f64,
+    ) -> Result<Estimator, TrainError> {
+        let spectra = members.len();
+        let fit = self.fit(candidate, tuned, members, rngs, share)?;
+        fit.ok_or(TrainError::TooManyForKernel { spectra, most: kernel::SPECTRA_MAX })
+    }
+
+    /// Components and kernels of every preprocessing, chosen by predicting each sample of `members` from others.
+    fn tuned(&self, members: &[usize], parts: &[Fold], random: &mut ChaCha8Rng) -> Result<Vec<Tuned>, TrainError> {
+        let folds = self.kernel_folds(members, parts, random);
+        let tune = |data: &Dataset<'_>| -> Result<Tuned, TrainError> {
+            Ok(Tuned {
+                components: Components::choose(data, members, parts, self.progress)?,
+                kernel: match &folds {
+                    None => None,
+                    Some(folds) => KernelRidge::choose(data, folds, self.progress)?,
+                },
+            })
+        };
+        self.preprocessings.iter().map(tune).collect()
+    }
+
+    /// The folds a kernel is chosen on; `None` for too many spectra.
+    fn kernel_folds(&self, members: &[usize], parts: &[Fold], random: &mut ChaCha8Rng) -> Option<Vec<Fold>> {
+        let data = &self.preprocessings[0];
+        if members.len() > kernel::SPECTRA_MAX {
+            return None;
+        }
+        if members.len() <= SMALL {
+            return Some(parts.to_vec());
+        }
+        let shares = members.len().div_ceil(KERNEL_CHOICE_MAX);
+        let among = match shares {
+            1 => members.to_vec(),
+            _ => partition(data, members, shares, random).swap_remove(0).held_out,
+        };
+        Some(partition(data, &among, NETWORK_FOLDS, random))
+    }
+
+    fn baselines(&self, members: &[usize], tuned: &[Tuned]) -> Baselines {
+        let best = least(tuned.iter().map(|tuned| tuned.components.loss));
+        let data = &self.preprocessings[best];
+        let components = tuned[best].components.least_error;
+        let pls = (best, Pls::fit(&data.spectra(members), &data.targets(members), components));
+        let kernels = || tuned.iter().enumerate().filter_map(|(place, tuned)| Some((place, tuned.kernel?)));
+        let best = least(kernels().map(|(_, choice)| choice.loss));
+        let kernel = kernels().nth(best).and_then(|(place, choice)| {
+            Some((place, KernelRidge::fit(&self.preprocessings[place], members, &choice)?))
+        });
+        Baselines { pls, kernel }
+    }
+
+    /// Fits one candidate; `share` is the part of the second of two models. `None` where a kernel is wanted and there is none.
+    fn fit(
+        &self,
+        candidate: &Candidate,
+        tuned: &[Tuned],
+        members: &[usize],
+        rngs: &mut [ChaCha8Rng],
+        share: f64,
+    ) -> Result<Option<Estimator>, TrainError> {
+        let Candidate { preprocessing, family } = *candidate;
+        let data = &self.preprocessings[preprocessing];
+        let Tuned { components, kernel } = &tuned[preprocessing];
+        let lesson = |family: Family| Lesson {
+            data,
+            members,
+            family,
+            components: if family == Family::Pls { components.least_error } else { components.parsimonious },
+            recipe: (self.recipe)(family, data, members),
+            progress: self.progress,
+        };
+        let kernel = || kernel.and_then(|choice| KernelRidge::fit(data, members, &choice));
+        Ok(match family {
+            Family::Pls => Some(Estimator::Network(Fit::new(&lesson(family), &mut [])?)),
+            Family::KernelRidge => {
+                kernel().map(|kernel| Estimator::Kernel(KernelEstimator { kernel, share: 1.0, linear: None }))
+            }
+            Family::PlsAndKernelRidge => {
+                let linear = Some(Fit::new(&lesson(Family::Pls), &mut [])?);
+                kernel().map(|kernel| Estimator::Kernel(KernelEstimator { kernel, share, linear }))
+            }
+            Family::PlsAndNetwork => {
+                let mut fit = Fit::new(&lesson(family), rngs)?;
+                fit.shrink(share);
+                Some(Estimator::Network(fit))
+            }
+            Family::Network => Some(Estimator::Network(Fit::new(&lesson(family), rngs)?)),
+        })
+    }
+
+    /// What a quickly fitted candidate says about the held-out spectra of `parts`.
+    fn quick_predictions(
+        &self,
+        candidate: &Candidate,
+        tuned: &[Tuned],
+        parts: &[Fold],
+    ) -> Result<Option<HeldOutPredictions>, TrainError> {
+        let data = &self.preprocessings[candidate.preprocessing];
+        let Tuned { components, kernel } = &tuned[candidate.preprocessing];
+        let mut predictions = HeldOutPredictions::default();
+        for Fold { training, held_out } in parts {
+            self.progress.check()?;
+            let spectra = data.spectra(held_out);
+            let predicted: DMatrix<f64> = match candidate.family {
+                Family::KernelRidge => {
+                    let Some(fit) = kernel.and_then(|choice| KernelRidge::fit(data, training, &choice)) else {
+                        return Ok(None);
+                    };
+                    fit.predict(&spectra)
+                }
+                _ => {
+                    let pls = Pls::fit(&data.spectra(training), &data.targets(training), components.least_error);
+                    pls.predictions(&spectra).last().expect("one more than there are components")
+                }
+            };
+            for (row, &spectrum) in predicted.row_iter().zip(held_out) {
+                predictions.push(spectrum, row.iter().copied().collect());
+            }
+        }
+        Ok(Some(predictions))
+    }
+
+    /// Compares PLS, kernel ridge and both on `parts`: the simplest that is not worse than the best of them, if there is any.
+    fn compare_quick(
+        &self,
+        tuned: &[Tuned],
+        parts: &[Fold],
+        losses: &mut [Option<CandidateLoss>],
+    ) -> Result<Option<Compared>, TrainError> {
+        let mut compared: Vec<Compared> = Vec::new();
+        for (place, candidate) in self.candidates.iter().enumerate().filter(|(_, one)| !one.family.has_network()) {
+            let data = &self.preprocessings[candidate.preprocessing];
+            let Some((predictions, share)) = self.quick(candidate, tuned, parts, None)? else { continue };
+            let lost = predictions.losses(data);
+            losses[place] = Some(lost.counted());
+            compared.push(Compared { candidate: place, losses: lost, without_network: None, share });
+        }
+        let least = |pure: bool| {
+            let family = |one: &&Compared| (self.candidates[one.candidate].family != Family::PlsAndKernelRidge) == pure;
+            let losses = compared.iter().filter(family);
+            losses.min_by(|a, b| a.losses.total().total_cmp(&b.losses.total())).cloned()
+        };
+        // The mean of two has a weight more to fit.
+        let best = match (least(true), least(false)) {
+            (Some(pure), Some(mean)) if pure.losses.clearly_more_than(&mean.losses) => mean,
+            (pure, mean) => match pure.or(mean) {
+                Some(best) => best,
+                None => return Ok(None),
+            },
+        };
+        let most = HeldOutLoss {
+            squared: best.losses.total().squared * (1.0 + WORTH_SIMPLICITY).powi(2),
+            ..best.losses.total()
+        };
+        let family = |one: &Compared| self.candidates[one.candidate].family;
+        let good_enough = |one: &&Compared| {
+            let total = one.losses.total();
+            total.wrong <= most.wrong && total.squared <= most.squared && !one.losses.clearly_more_than(&best.losses)
+        };
+        let simplest = compared
+            .iter()
+            .filter(good_enough)
+            .min_by(|a, b| family(a).cmp(&family(b)).then_with(|| a.losses.total().total_cmp(&b.losses.total())));
+        Ok(Some(simplest.cloned().unwrap_or(best)))
+    }
+
+    /// Predictions of a quickly fitted candidate, with the part kernel ridge has in them: `share`, or the best.
+    fn quick(
+        &self,
+        candidate: &Candidate,
+        tuned: &[Tuned],
+        parts: &[Fold],
+        share: Option<f64>,
+    ) -> Result<Option<(HeldOutPredictions, f64)>, TrainError> {
+        if candidate.family != Family::PlsAndKernelRidge {
+            return Ok(self.quick_predictions(candidate, tuned, parts)?.map(|predictions| (predictions, 1.0)));
+        }
+        let of = |family| self.quick_predictions(&Candidate { family, ..*candidate }, tuned, parts);
+        let (Some(pls), Some(kernel)) = (of(Family::Pls)?, of(Family::KernelRidge)?) else { return Ok(None) };
+        let truth = &self.preprocessings[candidate.preprocessing].truth;
+        let share = share.unwrap_or_else(|| pls.best_share(&kernel, truth));
+        Ok(Some((pls.towards(&kernel, share), share)))
+    }
+
+    /// Compares networks with the best of what is quickly fitted, `quick`: the network that loses least, where that is clearly
+    /// less; otherwise `quick`. A network that is not ahead after a fold is not trained on the next.
+    fn compare_networks(
+        &self,
+        quick: Option<Compared>,
+        tuned: &[Tuned],
+        members: &[usize],
+        random: &mut ChaCha8Rng,
+        losses: &mut [Option<CandidateLoss>],
+    ) -> Result<Compared, TrainError> {
+        let networks: Vec<usize> =
+            (0..self.candidates.len()).filter(|&place| self.candidates[place].family.has_network()).collect();
+        let parts = partition(&self.preprocessings[0], members, NETWORK_FOLDS, random);
+        // The same for every candidate, so that they differ by nothing else.
+        let seeds: Vec<u64> = parts.iter().map(|_| random.random()).collect();
+        let mut bar = None;
+        if let Some(quick) = quick.as_ref().filter(|_| !networks.is_empty()) {
+            let candidate = &self.candidates[quick.candidate];
+            bar = self.quick(candidate, tuned, &parts, Some(quick.share))?.map(|(predictions, _)| predictions);
+        }
+        let mut best: Option<Compared> = None;
+        for place in networks {
+            let compared = self.race(place, tuned, &parts, &seeds, bar.as_ref())?;
+            losses[place] = Some(compared.losses.counted());
+            let whole = compared.losses.spectra() == members.len();
+            if whole && best.as_ref().is_none_or(|best| compared.losses.total() < best.losses.total()) {
+                best = Some(compared);
+            }
+        }
+        let bar = bar.map(|bar| bar.losses(&self.preprocessings[0]));
+        // The gain must be the network's own, not that of another number of components.
+        let gains = |best: &Compared| {
+            bar.iter().chain(&best.without_network).all(|simpler| simpler.clearly_more_than(&best.losses))
+        };
+        Ok(match (quick, best) {
+            (Some(quick), Some(best)) if !gains(&best) => quick,
+            (Some(quick), None) => quick,
+            (_, Some(best)) => best,
+            (None, None) => {
+                Compared { candidate: 0, losses: SampleLosses::default(), without_network: None, share: 1.0 }
+            }
+        })
+    }
+
+    /// Trains a candidate with a network fold by fold for as long as it loses less than `bar` does on the same spectra; without
+    /// `bar`, on all folds.
+    fn race(
+        &self,
+        place: usize,
+        tuned: &[Tuned],
+        parts: &[Fold],
+        seeds: &[u64],
+        bar: Option<&HeldOutPredictions>,
+    ) -> Result<Compared, TrainError> {
+        let candidate = &self.candidates[place];
+        let data = &self.preprocessings[candidate.preprocessing];
+        let (mut without, mut with) = (HeldOutPredictions::default(), HeldOutPredictions::default());
+        let mut left = parts.len();
+        loop {
+            let fold = parts.len() - left;
+            let Fold { training, held_out } = &parts[fold];
+            let mut rngs = [ChaCha8Rng::seed_from_u64(seeds[fold])];
+            let Some(Estimator::Network(fit)) = self.fit(candidate, tuned, training, &mut rngs, 1.0)? else {
+                unreachable!("a family with a network")
+            };
+            for &spectrum in held_out {
+                let preprocessed = data.preprocessed(spectrum);
+                let wide = |row: Vec<f32>| row.into_iter().map(f64::from).collect();
+                without.push(spectrum, wide(fit.without_networks(preprocessed)));
+                with.push(spectrum, wide(mean_output(&fit.predict_each(preprocessed))));
+            }
+            left -= 1;
+            let share = match candidate.family {
+                Family::PlsAndNetwork => without.best_share(&with, &data.truth),
+                _ => 1.0,
+            };
+            let losses = without.towards(&with, share).losses(data);
+            let behind = bar.is_some_and(|bar| losses.total() >= bar.first(losses.spectra()).losses(data).total());
+            if left == 0 || behind {
+                self.progress.skip((left * self.steps) as u64)?;
+                let without_network = (candidate.family == Family::PlsAndNetwork).then(|| without.losses(data));
+                return Ok(Compared { candidate: place, losses, without_network, share });
+            }
         }
     }
 }

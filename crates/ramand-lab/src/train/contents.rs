@@ -6,8 +6,8 @@ use onnx_gradient::geometry::Reach;
 use ramand_core::npy::Table;
 use ramand_core::preprocess::Pipeline;
 use ramand_model::manifest::{
-    AxisRecord, BandRecord, FORMAT, GateRecord, Manifest, MetricsRecord, NetworkRecord, OutputRecord, ReferenceRecord,
-    TargetRecord, Task, TrainingRecord,
+    AbscissaRecord, AxisRecord, BandRecord, FORMAT, GateRecord, Manifest, MetricsRecord, NetworkRecord, OutputRecord,
+    ReferenceRecord, TargetRecord, Task, TrainingRecord,
 };
 use ramand_model::records;
 
@@ -75,6 +75,7 @@ pub(super) fn training(data: &Dataset<'_>, provenance: &Provenance, group: Optio
         data: provenance.data.clone(),
         data_sha256: provenance.data_sha256.clone(),
         measured: provenance.measured,
+        abscissa: AbscissaRecord::PerCm,
         samples: data.samples(),
         spectra: data.len(),
         group: group.unwrap_or("none: every row is a sample").to_owned(),
@@ -99,6 +100,8 @@ pub(super) struct DescribedLayer<'a> {
     pub(super) reach: Reach,
     pub(super) whole_axis: bool,
     pub(super) linear: bool,
+    /// Whether the gradient is the mean along the line from the reference.
+    pub(super) integrated: bool,
 }
 
 impl DescribedLayer<'_> {
@@ -115,6 +118,7 @@ impl DescribedLayer<'_> {
             receptive_field: self.reach.receptive_field(),
             whole_axis: self.whole_axis,
             linear: self.linear,
+            integrated: self.integrated,
             reference,
             reference_sha256: String::new(),
         }

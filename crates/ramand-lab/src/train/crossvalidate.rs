@@ -4,7 +4,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
-use super::choose::{BestKernel, Choices, Nested};
+use super::choose::{Choices, Nested};
 use super::dataset::{Dataset, Truth};
 use super::error::TrainError;
 use super::out_of_fold::{HeldOutSpectrum, OutOfFold};
@@ -145,12 +145,8 @@ pub(super) fn crossvalidate(choices: &Choices<'_>, plan: &ValidationPlan) -> Res
         Job::Fold { repeat, fold, index, part } => {
             let mut random = random(plan.seed, Purpose::Fold { index: *index });
             let nested = Nested::new(choices, &part.training, &mut random)?;
-            let kernel = BestKernel::choose(choices, &part.training, &mut random)?;
-            let predict = |&spectrum: &usize| {
-                let place = HeldOutSpectrum { spectrum, repeat: *repeat, fold: *fold };
-                let by_kernel = kernel.as_ref().map(|kernel| kernel.predict(choices.preprocessings, spectrum));
-                OutOfFold { kernel: by_kernel, ..nested.predict(choices, place) }
-            };
+            let predict =
+                |&spectrum: &usize| nested.predict(choices, HeldOutSpectrum { spectrum, repeat: *repeat, fold: *fold });
             Ok(Done::Fold(part.held_out.iter().map(predict).collect()))
         }
         Job::Permuted { permutation, fold, index, part } => {

@@ -123,6 +123,11 @@ impl<'a> Dataset<'a> {
         &self.preprocessed[spectrum * self.features..][..self.features]
     }
 
+    /// One spectrum before its normalisation, on the model's axis.
+    pub(super) fn before_normalise(&self, spectrum: usize) -> &[f64] {
+        &self.rows[spectrum]
+    }
+
     /// Input channels of the network.
     pub(super) fn channels(&self) -> usize {
         self.pipeline.channels()

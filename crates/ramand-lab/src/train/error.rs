@@ -116,6 +116,19 @@ pub enum TrainError {
         /// Header of the column.
         column: String,
     },
+    /// Methods of explanation are compared on networks and PLS.
+    #[error("kernel ridge has no layers that methods of explanation could be compared on")]
+    NoNetwork,
+    /// Kernel ridge cannot be fitted.
+    #[error(
+        "kernel ridge takes at most {most} spectra, and cannot be solved for these {spectra}: leave it out of --family"
+    )]
+    TooManyForKernel {
+        /// Of the training set.
+        spectra: usize,
+        /// The limit.
+        most: usize,
+    },
     /// No row belongs to the reference population.
     #[error("no row has '{value}' in column '{column}', so there is no reference population")]
     NoReference {

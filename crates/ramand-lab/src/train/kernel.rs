@@ -1,12 +1,15 @@
 //! Kernel ridge regression with a Gaussian kernel: the honest non-linear baseline that needs no network.
 //!
-//! ŷ(x) = ȳ + Σ_i α_i k(x, x_i) with k(a, b) = exp(−γ |a − b|²) and (K + λ I) α = y − ȳ (C. Saunders, A. Gammerman,
+//! ŷ(x) = ȳ + Σ_i α_i k(x, x_i), of classes for each one against the others, with k(a, b) = exp(−γ |a − b|²) and (K + λ I) α = y − ȳ (C. Saunders, A. Gammerman,
 //! V. Vovk, ICML 1998). γ counts in units of one over the mean squared distance of the training spectra.
 
-use nalgebra::{Cholesky, DMatrix, DVector};
+use std::cmp::Ordering;
 
-use super::dataset::{Dataset, Truth};
+use nalgebra::{Cholesky, DMatrix, RowDVector};
+
+use super::dataset::Dataset;
 use super::error::TrainError;
+use super::loss::HeldOutLoss;
 use super::partition::Fold;
 use super::progress::Progress;
 
@@ -22,21 +25,25 @@ pub(super) const SPECTRA_MAX: usize = 2000;
 pub(super) struct KernelChoice {
     width: f64,
     ridge: f64,
-    /// Sum of squared errors over all held-out spectra.
-    pub(super) squared: f64,
+    /// What is lost on all held-out spectra.
+    pub(super) loss: HeldOutLoss,
 }
 
 /// A fit.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct KernelRidge {
-    members: Vec<usize>,
-    gamma: f64,
-    weights: DVector<f64>,
-    mean: f64,
+    /// x_i, `[n × channels · points]`.
+    pub(super) spectra: DMatrix<f64>,
+    /// γ, over the squared distance of preprocessed spectra.
+    pub(super) gamma: f64,
+    /// α, `[n × outputs]`.
+    pub(super) weights: DMatrix<f64>,
+    /// ȳ, one per output.
+    pub(super) mean: RowDVector<f64>,
 }
 
 impl KernelRidge {
-    /// The γ and λ with the least squared error on held-out samples; `None` for classes, or where no kernel could be solved.
+    /// The γ and λ that lose least on held-out samples; `None` where no kernel could be solved.
     ///
     /// # Errors
     /// Only when interrupted.
@@ -45,56 +52,60 @@ impl KernelRidge {
         parts: &[Fold],
         progress: &Progress,
     ) -> Result<Option<KernelChoice>, TrainError> {
-        let Truth::Values(truth) = &data.truth else { return Ok(None) };
-        let mut squared = [[0.0; RIDGES.len()]; WIDTHS.len()];
+        let mut losses = [[Some(HeldOutLoss::default()); RIDGES.len()]; WIDTHS.len()];
         for Fold { training, held_out } in parts {
-            let among = distances(data, training, training);
-            let across = distances(data, held_out, training);
+            let spectra = data.spectra(training);
+            let among = distances(&spectra, &spectra);
+            let across = distances(&data.spectra(held_out), &spectra);
             let unit = 1.0 / among.mean();
-            let (mean, centred) = centred(truth, training);
-            for (&width, row) in WIDTHS.iter().zip(&mut squared) {
+            let (mean, centred) = centred(&data.targets(training));
+            for (&width, row) in WIDTHS.iter().zip(&mut losses) {
                 progress.check()?;
                 let kernel = among.map(|distance| (-width * unit * distance).exp());
                 let held_out_kernel = across.map(|distance| (-width * unit * distance).exp());
-                for (&ridge, sum) in RIDGES.iter().zip(row) {
+                for (&ridge, loss) in RIDGES.iter().zip(row) {
                     let Some(weights) = solve(&kernel, ridge, &centred) else {
-                        *sum = f64::INFINITY;
+                        *loss = None;
                         continue;
                     };
                     let predicted = &held_out_kernel * weights;
-                    let errors = predicted.iter().zip(held_out).map(|(value, &row)| mean + value - truth[row]);
-                    *sum += errors.map(|error| error * error).sum::<f64>();
+                    for (row, &spectrum) in predicted.row_iter().zip(held_out) {
+                        let values: Vec<f64> = row.iter().zip(mean.iter()).map(|(value, mean)| mean + value).collect();
+                        loss.iter_mut().for_each(|loss| loss.add(&data.truth, spectrum, &values));
+                    }
                 }
             }
         }
-        let each = WIDTHS.iter().zip(&squared).flat_map(|(&width, row)| {
-            RIDGES.iter().zip(row).map(move |(&ridge, &squared)| KernelChoice { width, ridge, squared })
+        let each = WIDTHS.iter().zip(&losses).flat_map(|(&width, row)| {
+            RIDGES.iter().zip(row).filter_map(move |(&ridge, &loss)| Some(KernelChoice { width, ridge, loss: loss? }))
         });
-        Ok(each.filter(|choice| choice.squared.is_finite()).min_by(|a, b| a.squared.total_cmp(&b.squared)))
+        let finite = each.filter(|choice| choice.loss.squared.is_finite());
+        Ok(finite.min_by(|a, b| a.loss.partial_cmp(&b.loss).unwrap_or(Ordering::Equal)))
     }
 
-    /// Fits to the spectra `members`; `None` as [`Self::choose`].
+    /// Fits to the spectra `members`; `None` where the kernel cannot be solved.
     pub(super) fn fit(data: &Dataset<'_>, members: &[usize], choice: &KernelChoice) -> Option<Self> {
-        let Truth::Values(truth) = &data.truth else { return None };
-        let among = distances(data, members, members);
+        let spectra = data.spectra(members);
+        let among = distances(&spectra, &spectra);
         let gamma = choice.width / among.mean();
-        let (mean, centred) = centred(truth, members);
+        let (mean, centred) = centred(&data.targets(members));
         let weights = solve(&among.map(|distance| (-gamma * distance).exp()), choice.ridge, &centred)?;
-        Some(Self { members: members.to_vec(), gamma, weights, mean })
+        Some(Self { spectra, gamma, weights, mean })
     }
 
-    /// What it says about one spectrum of the set it was fitted to a part of.
-    pub(super) fn predict(&self, data: &Dataset<'_>, spectrum: usize) -> f64 {
-        let kernel = distances(data, &[spectrum], &self.members).map(|distance| (-self.gamma * distance).exp());
-        self.mean + (kernel * &self.weights)[0]
+    /// What it says about preprocessed spectra, `[rows × outputs]`.
+    pub(super) fn predict(&self, spectra: &DMatrix<f64>) -> DMatrix<f64> {
+        let kernel = distances(spectra, &self.spectra).map(|distance| (-self.gamma * distance).exp());
+        let mut predicted = kernel * &self.weights;
+        predicted.row_iter_mut().for_each(|mut row| row += &self.mean);
+        predicted
     }
 }
 
-/// Squared distances between preprocessed spectra, `[rows × columns]`.
-fn distances(data: &Dataset<'_>, rows: &[usize], columns: &[usize]) -> DMatrix<f64> {
-    let (a, b) = (data.spectra(rows), data.spectra(columns));
+/// Squared distances between the rows of two matrices, `[rows of a × rows of b]`.
+fn distances(a: &DMatrix<f64>, b: &DMatrix<f64>) -> DMatrix<f64> {
     let squares = |matrix: &DMatrix<f64>| matrix.row_iter().map(|row| row.norm_squared()).collect::<Vec<_>>();
-    let (of_a, of_b) = (squares(&a), squares(&b));
+    let (of_a, of_b) = (squares(a), squares(b));
     let mut products = a * b.transpose();
     for (j, mut column) in products.column_iter_mut().enumerate() {
         for (i, value) in column.iter_mut().enumerate() {
@@ -105,12 +116,15 @@ fn distances(data: &Dataset<'_>, rows: &[usize], columns: &[usize]) -> DMatrix<f
     products
 }
 
-fn centred(truth: &[f64], members: &[usize]) -> (f64, DVector<f64>) {
-    let mean = members.iter().map(|&row| truth[row]).sum::<f64>() / members.len() as f64;
-    (mean, DVector::from_iterator(members.len(), members.iter().map(|&row| truth[row] - mean)))
+/// The mean of each column, and the columns less it.
+fn centred(targets: &DMatrix<f64>) -> (RowDVector<f64>, DMatrix<f64>) {
+    let mean = targets.row_mean();
+    let mut centred = targets.clone();
+    centred.row_iter_mut().for_each(|mut row| row -= &mean);
+    (mean, centred)
 }
 
-fn solve(kernel: &DMatrix<f64>, ridge: f64, targets: &DVector<f64>) -> Option<DVector<f64>> {
+fn solve(kernel: &DMatrix<f64>, ridge: f64, targets: &DMatrix<f64>) -> Option<DMatrix<f64>> {
     let mut regular = kernel.clone();
     for i in 0..regular.nrows() {
         regular[(i, i)] += ridge;
@@ -126,13 +140,13 @@ mod tests {
     fn two_points_have_a_closed_form() {
         // (1 + λ, k; k, 1 + λ) (a, −a) = (1, −1): a = 1 / (1 + λ − k).
         let kernel = DMatrix::from_row_slice(2, 2, &[1.0, 0.25, 0.25, 1.0]);
-        let weights = solve(&kernel, 0.5, &DVector::from_vec(vec![1.0, -1.0])).expect("positive definite");
+        let weights = solve(&kernel, 0.5, &DMatrix::from_column_slice(2, 1, &[1.0, -1.0])).expect("positive definite");
         assert!((weights[0] - 0.8).abs() < 1e-12 && (weights[1] + 0.8).abs() < 1e-12, "{weights}");
     }
 
     #[test]
     fn what_is_no_kernel_is_not_solved() {
         let kernel = DMatrix::from_row_slice(2, 2, &[1.0, 2.0, 2.0, 1.0]);
-        assert_eq!(solve(&kernel, 0.1, &DVector::from_vec(vec![1.0, -1.0])), None);
+        assert_eq!(solve(&kernel, 0.1, &DMatrix::from_column_slice(2, 1, &[1.0, -1.0])), None);
     }
 }

@@ -86,7 +86,7 @@ fn quantity(
     draws: &Draws,
 ) -> MetricsRecord {
     let tally = Tally::new(data, held_out, |sums: &mut [RegressionSums; PREDICTORS], row| {
-        let predicted = [row.prediction[0], row.pls[0], row.kernel.unwrap_or(f32::NAN)];
+        let predicted = [row.prediction[0], row.pls[0], row.kernel.as_ref().map_or(f32::NAN, |kernel| kernel[0])];
         sums.iter_mut().zip(predicted).for_each(|(sums, value)| sums.add(values[row.spectrum], f64::from(value)));
     });
     let mut evaluation = Evaluation::new(data.samples(), draws);
@@ -169,6 +169,7 @@ struct ClassSums {
     spectra: f64,
     right: f64,
     right_pls: f64,
+    right_kernel: f64,
 }
 
 /// The labels, and the index of each spectrum's among them.
@@ -192,6 +193,7 @@ fn classes(
         sums.spectra += 1.0;
         sums.right += is_right(&row.prediction, row);
         sums.right_pls += is_right(&row.pls, row);
+        sums.right_kernel += row.kernel.as_ref().map_or(0.0, |kernel| is_right(kernel, row));
     });
     let mut evaluation = Evaluation::new(data.samples(), draws);
     let mut share = |key: &str, counts_in: &dyn Fn(&ClassSums) -> bool, right: fn(&ClassSums) -> f64| {
@@ -210,6 +212,9 @@ fn classes(
     let every = |_: &ClassSums| true;
     let accuracy = share("accuracy", &every, |sample| sample.right);
     let accuracy_pls = share("accuracy_pls", &every, |sample| sample.right_pls);
+    let has_kernel = held_out.iter().all(|row| row.kernel.is_some());
+    let accuracy_kernel_ridge =
+        if has_kernel { share("accuracy_kernel_ridge", &every, |sample| sample.right_kernel) } else { None };
     let accuracy_gain = share("accuracy_gain", &every, |sample| sample.right - sample.right_pls);
     let recall = labels.iter().enumerate();
     let recall = recall.filter_map(|(class, label)| {
@@ -238,6 +243,7 @@ fn classes(
     MetricsRecord {
         accuracy,
         accuracy_pls,
+        accuracy_kernel_ridge,
         accuracy_gain,
         accuracy_permuted: (!by_permutation.is_empty()).then(|| median(&mut by_permutation)),
         accuracy_majority: Some(most as f64 / indices.len() as f64),
@@ -251,10 +257,15 @@ fn classes(
     }
 }
 
-/// The median over repeats of a figure of each network; empty where there is one only.
+/// The median over repeats of a figure of each network; empty where there are not several in every fold.
 fn networks(held_out: &[OutOfFold], figure: impl Fn(usize, usize) -> f64) -> Vec<f64> {
-    let count = held_out.first().map_or(0, |row| row.each.len());
+    let count = networks_everywhere(held_out);
     let repeats = held_out.iter().map(|row| row.repeat + 1).max().unwrap_or(0);
     let of = |network| median(&mut (0..repeats).map(|repeat| figure(network, repeat)).collect::<Vec<_>>());
     if count > 1 { (0..count).map(of).collect() } else { Vec::new() }
+}
+
+/// Networks of the models of all folds; 1 where one of them has none, or has fewer.
+pub(super) fn networks_everywhere(held_out: &[OutOfFold]) -> usize {
+    held_out.iter().map(|row| row.each.len()).min().unwrap_or(0)
 }

@@ -6,7 +6,8 @@
 //!                                  └─ one fit to everything ─> ONNX with gradients ─> reference maps
 //!                                                                            all together ─> bundle
 //! ```
-//! The model is y = PLS(x) + network(x): the network starts at zero and learns what the linear part leaves over.
+//! The model is PLS, kernel ridge, the mean of both, a network, or PLS + s · network, where the network learns what PLS leaves over:
+//! what loses least on held-out training samples, the simplest of equals.
 
 mod adopt;
 mod alone;
@@ -16,17 +17,22 @@ mod bundle;
 mod candidate;
 mod choose;
 mod classes;
+mod components;
 mod conformal;
 mod contents;
 mod coverage;
 mod crossvalidate;
 mod dataset;
+mod described;
 mod error;
+mod estimator;
 pub(crate) mod figures;
 mod fit;
 mod gate;
 mod kernel;
+mod kernel_graph;
 mod layers;
+mod loss;
 mod matrix;
 mod merit;
 mod network;
@@ -48,7 +54,7 @@ pub(crate) mod tests;
 pub use adopt::{AdoptError, Adoption, Calibrating, adopt, calibrate};
 pub(crate) use alone::{Fitted, fit};
 pub use bundle::{Trained, train};
-pub use candidate::{Preprocessing, Skip};
+pub use candidate::{Family, Preprocessing};
 pub use error::TrainError;
 pub(crate) use fit::Head;
 pub(crate) use parallel::in_parallel;

@@ -1,9 +1,9 @@
-//! A fitted model as an ONNX graph: standardisation, network and skip in one, predicting in the target's units.
+//! A fitted model as an ONNX graph: standardisation, network and PLS in one, predicting in the target's units.
 
-use onnx_gradient::onnx::{GraphProto, ModelProto, NodeProto, TensorProto};
+use onnx_gradient::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 use onnx_gradient::proto;
 
-use super::candidate::Skip;
+use super::candidate::Family;
 use super::fit::{Fit, Standard};
 use super::layers::{Affine, Convolution, Linear};
 use super::network::{Parameters, ResidualNetwork};
@@ -14,85 +14,118 @@ pub(super) const INPUT: &str = "spectrum";
 pub(super) const OUTPUT: &str = "y";
 /// The residual networks' last activations, after their rectifiers: f32 [1, networks · maps, cells].
 pub(super) const NETWORK_ACTIVATION: &str = "A0";
-/// The centred, scaled input that the skip multiplies: f32 [1, channels, points].
+/// The centred, scaled input that PLS multiplies: f32 [1, channels, points].
 pub(super) const SKIP_ACTIVATION: &str = "A1";
 /// The weights behind the residual networks: f32 [outputs, networks · maps · cells].
 pub(super) const HEAD_WEIGHT: &str = "head.weight";
-/// The weights of the skip: f32 [outputs, channels · points].
+/// The weights of PLS: f32 [outputs, channels · points].
 pub(super) const SKIP_WEIGHT: &str = "skip.weight";
 
-/// The forward graph.
+/// The forward graph of PLS, networks or both.
 ///
 /// The standardisation of the targets is folded into the linear layers, so that `y` is in their units; the target's mean is
 /// the bias of the last one. Several networks lie beside each other, their last maps joined, and one head holds the mean of
 /// theirs: still one run, and one activation behind which all is linear.
 pub(super) fn forward_graph(fit: &Fit) -> ModelProto {
-    let network = &fit.network;
-    let (channels, points) = (network.stem.maps_in, network.stem.positions_in);
     let mut graph = Writer::default();
-    graph.constant("mean", &[1, channels, points], &fit.standard.mean);
-    graph.constant("scale", &[1], &[fit.standard.inverse_scale]);
-    graph.then("Sub", &[INPUT, "mean"], "centred");
-    graph.then("Mul", &["centred", "scale"], SKIP_ACTIVATION);
-
-    if let [trunk] = &fit.trunks[..] {
-        graph.trunk(network, trunk, "", NETWORK_ACTIVATION);
-    } else {
-        let ends: Vec<String> = (0..fit.trunks.len()).map(|index| format!("network{index}.block")).collect();
-        for (index, (trunk, end)) in fit.trunks.iter().zip(&ends).enumerate() {
-            graph.trunk(network, trunk, &format!("network{index}."), end);
-        }
-        let ends: Vec<&str> = ends.iter().map(String::as_str).collect();
-        graph.nodes.push(proto::node("Concat", &ends, NETWORK_ACTIVATION, vec![proto::int("axis", 1)]));
-    }
-
-    let Standard { target_mean, target_scale, .. } = &fit.standard;
-    let in_units = |values: &[f32]| values.iter().map(|value| value * target_scale).collect::<Vec<_>>();
-    let head = fit.head();
-    let mut head = Affine { weights: in_units(&head.weights), bias: in_units(&head.bias) };
-    let outputs = network.head.outputs;
-    let all = Linear { features: network.head.features * fit.trunks.len(), outputs };
-    match fit.skip {
-        Skip::Pls => {
-            graph.multiply(&head, all, NETWORK_ACTIVATION, "head", "head");
-            let skip = Affine { weights: in_units(&fit.linear.weights), bias: target_mean.clone() };
-            graph.multiply(&skip, network.skip, SKIP_ACTIVATION, "skip", "skip");
+    graph.scaled(fit);
+    match (fit.family.has_network(), fit.family.has_pls()) {
+        (false, _) => graph.linear(fit, 1.0, OUTPUT),
+        (true, true) => {
+            graph.networks(fit, vec![0.0; fit.network.head.outputs], "head");
+            graph.linear(fit, 1.0, "skip");
             graph.then("Add", &["head", "skip"], OUTPUT);
         }
-        Skip::None => {
-            head.bias.iter_mut().zip(target_mean).for_each(|(bias, mean)| *bias += mean);
-            graph.multiply(&head, all, NETWORK_ACTIVATION, "head", OUTPUT);
-        }
+        (true, false) => graph.networks(fit, fit.standard.target_mean.clone(), OUTPUT),
     }
-
-    let name = match fit.skip {
-        Skip::Pls => "residual network beside PLS",
-        Skip::None => "residual network",
+    let name = match fit.family {
+        Family::PlsAndNetwork => "residual network beside PLS",
+        family => family.in_words(),
     };
-    let model = proto::model(GraphProto {
-        name: name.into(),
-        node: graph.nodes,
-        initializer: graph.constants,
-        input: vec![proto::value(INPUT, &[1, channels, points])],
-        output: vec![proto::value(OUTPUT, &[1, outputs])],
-        ..GraphProto::default()
-    });
-    ModelProto { producer_name: "ramand".into(), producer_version: env!("CARGO_PKG_VERSION").into(), ..model }
+    graph.model(name, [1, fit.network.stem.maps_in, fit.network.stem.positions_in], fit.network.head.outputs)
 }
 
 /// Nodes and constants, in the order they are written.
 #[derive(Default)]
-struct Writer {
+pub(super) struct Writer {
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
 }
 
 impl Writer {
-    fn constant(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+    /// A graph from the spectrum, of this shape, to `outputs` numbers.
+    pub(super) fn model(self, name: &str, spectrum: [usize; 3], outputs: usize) -> ModelProto {
+        let model = proto::model(GraphProto {
+            name: name.into(),
+            node: self.nodes,
+            initializer: self.constants,
+            input: vec![proto::value(INPUT, &spectrum)],
+            output: vec![proto::value(OUTPUT, &[1, outputs])],
+            ..GraphProto::default()
+        });
+        ModelProto { producer_name: "ramand".into(), producer_version: env!("CARGO_PKG_VERSION").into(), ..model }
+    }
+
+    /// The centred, scaled spectrum.
+    pub(super) fn scaled(&mut self, fit: &Fit) {
+        let (channels, points) = (fit.network.stem.maps_in, fit.network.stem.positions_in);
+        self.constant("mean", &[1, channels, points], &fit.standard.mean);
+        self.constant("scale", &[1], &[fit.standard.inverse_scale]);
+        self.then("Sub", &[INPUT, "mean"], "centred");
+        self.then("Mul", &["centred", "scale"], SKIP_ACTIVATION);
+    }
+
+    /// `share` of what PLS says, in the targets' units.
+    pub(super) fn linear(&mut self, fit: &Fit, share: f32, output: &str) {
+        let Standard { target_mean, target_scale, .. } = &fit.standard;
+        let skip = Affine {
+            weights: fit.linear.weights.iter().map(|value| value * target_scale * share).collect(),
+            bias: target_mean.iter().map(|value| value * share).collect(),
+        };
+        self.multiply(&skip, fit.network.skip, SKIP_ACTIVATION, "skip", output);
+    }
+
+    /// The mean of all networks in the targets' units, with `bias` added.
+    fn networks(&mut self, fit: &Fit, bias: Vec<f32>, output: &str) {
+        let network = &fit.network;
+        if let [trunk] = &fit.trunks[..] {
+            self.trunk(network, trunk, "", NETWORK_ACTIVATION);
+        } else {
+            let ends: Vec<String> = (0..fit.trunks.len()).map(|index| format!("network{index}.block")).collect();
+            for (index, (trunk, end)) in fit.trunks.iter().zip(&ends).enumerate() {
+                self.trunk(network, trunk, &format!("network{index}."), end);
+            }
+            let ends: Vec<&str> = ends.iter().map(String::as_str).collect();
+            self.nodes.push(proto::node("Concat", &ends, NETWORK_ACTIVATION, vec![proto::int("axis", 1)]));
+        }
+        let in_units =
+            |values: &[f32]| values.iter().map(|value| value * fit.standard.target_scale).collect::<Vec<_>>();
+        let head = fit.head();
+        let mut head = Affine { weights: in_units(&head.weights), bias: in_units(&head.bias) };
+        head.bias.iter_mut().zip(bias).for_each(|(own, bias)| *own += bias);
+        let all = Linear { features: network.head.features * fit.trunks.len(), outputs: network.head.outputs };
+        self.multiply(&head, all, NETWORK_ACTIVATION, "head", output);
+    }
+
+    /// An f64 constant.
+    pub(super) fn doubles(&mut self, name: &str, shape: &[usize], values: &[f64]) {
+        self.constants.push(proto::doubles(name, shape, values));
+    }
+
+    /// A node with attributes.
+    pub(super) fn node(&mut self, op: &str, inputs: &[&str], output: &str, attributes: Vec<AttributeProto>) {
+        self.nodes.push(proto::node(op, inputs, output, attributes));
+    }
+
+    pub(super) fn integers(&mut self, name: &str, values: &[i64]) {
+        self.constants.push(proto::integers(name, values));
+    }
+
+    pub(super) fn constant(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         self.constants.push(proto::floats(name, shape, values));
     }
 
-    fn then(&mut self, op: &str, inputs: &[&str], output: &str) {
+    pub(super) fn then(&mut self, op: &str, inputs: &[&str], output: &str) {
         self.nodes.push(proto::node(op, inputs, output, Vec::new()));
     }
 

@@ -28,6 +28,6 @@ pub(super) struct OutOfFold {
     pub(super) each: Vec<Vec<f32>>,
     /// The same from PLS alone, chosen and fitted on the same spectra.
     pub(super) pls: Vec<f32>,
-    /// The same from kernel ridge, for quantities.
-    pub(super) kernel: Option<f32>,
+    /// The same from kernel ridge; none where there are too many spectra.
+    pub(super) kernel: Option<Vec<f32>>,
 }

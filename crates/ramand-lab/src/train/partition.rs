@@ -6,6 +6,7 @@ use rand::seq::SliceRandom;
 use super::dataset::{Dataset, Truth};
 
 /// One split of spectra by sample.
+#[derive(Debug, Clone)]
 pub(super) struct Fold {
     /// Spectra to fit to.
     pub(super) training: Vec<usize>,

@@ -33,6 +33,15 @@ impl Progress {
         self.check()
     }
 
+    /// So many steps turned out not to be needed.
+    ///
+    /// # Errors
+    /// When the computation shall end.
+    pub(super) fn skip(&self, steps: u64) -> Result<(), Interrupted> {
+        self.steps.fetch_add(steps, Ordering::Relaxed);
+        self.check()
+    }
+
     pub(super) fn check(&self) -> Result<(), Interrupted> {
         if self.interrupted.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
     }

@@ -1,25 +1,51 @@
-//! What the difference map subtracts: the mean maps and outputs of the reference population.
+//! What the difference map subtracts: the map and the output of the reference population's mean spectrum, or its mean maps and
+//! outputs.
 
+use ramand_model::manifest::ReferenceMap;
 use ramand_model::{Network, NetworkError};
 use ramand_recording::Recording;
 
 use super::error::TrainError;
 
-/// Means over the population.
-pub(super) struct Means {
-    /// Of M\[o, i\] = Σ_k ∂y_o/∂A\[k, i\] · A\[k, i\], for each cut: `[outputs, cells]`.
+/// What is subtracted.
+pub(super) struct Subtracted {
+    /// M\[o, i\] = Σ_k ∂y_o/∂A\[k, i\] · A\[k, i\], for each cut: `[outputs, cells]`.
     pub(super) maps: Vec<Vec<f32>>,
-    /// Of y, one per output.
+    /// y, one per output.
     pub(super) output: Vec<f64>,
 }
 
-/// Runs the exported model, as inference will, on preprocessed spectra; `cuts` are the maps and cells of each.
-pub(super) fn means(
+/// Runs the exported model, as inference will, on the preprocessed spectra of the population, or on their mean; `cuts` are the
+/// maps and cells of each.
+pub(super) fn subtracted(
+    map: ReferenceMap,
     network: &Network,
     cuts: &[(usize, usize)],
     outputs: usize,
     spectra: &[&[f32]],
-) -> Result<Means, NetworkError> {
+) -> Result<Subtracted, NetworkError> {
+    match map {
+        ReferenceMap::MeanSpectrum => means(network, cuts, outputs, &[&mean(spectra)]),
+        ReferenceMap::MeanOfMaps => means(network, cuts, outputs, spectra),
+    }
+}
+
+/// The mean spectrum; sums in f64.
+pub(super) fn mean(spectra: &[&[f32]]) -> Vec<f32> {
+    let mut sums = vec![0.0_f64; spectra.first().map_or(0, |spectrum| spectrum.len())];
+    for spectrum in spectra {
+        sums.iter_mut().zip(*spectrum).for_each(|(sum, &value)| *sum += f64::from(value));
+    }
+    sums.iter().map(|sum| (sum / spectra.len() as f64) as f32).collect()
+}
+
+/// The mean over `spectra` of maps and outputs.
+fn means(
+    network: &Network,
+    cuts: &[(usize, usize)],
+    outputs: usize,
+    spectra: &[&[f32]],
+) -> Result<Subtracted, NetworkError> {
     let mut session = network.session()?;
     let mut maps: Vec<Vec<f64>> = cuts.iter().map(|&(_, cells)| vec![0.0; outputs * cells]).collect();
     let mut output = vec![0.0; outputs];
@@ -42,7 +68,7 @@ pub(super) fn means(
         }
     }
     let maps = maps.into_iter().map(|map| map.into_iter().map(|value| value as f32).collect()).collect();
-    Ok(Means { maps, output })
+    Ok(Subtracted { maps, output })
 }
 
 /// The reference population.

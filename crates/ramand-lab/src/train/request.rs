@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use ramand_model::manifest::{BandRecord, CardRecord, Task};
+use ramand_model::manifest::{BandRecord, CardRecord, ReferenceMap, Task};
 use ramand_recording::Recording;
 
 use super::augment::Augmentation;
-use super::candidate::{Candidate, Preprocessing, Skip};
-use super::choose::CANDIDATE_FOLDS;
-use super::dataset::Truth;
+use super::candidate::{Candidate, Family, Preprocessing};
+use super::choose::{NETWORK_FOLDS, chooses};
+use super::dataset::{Dataset, Truth};
 use super::error::{SAMPLES_PER_CLASS_MIN, TrainError};
 use super::fit::{Head, Mixing, Recipe};
 use super::reference::Reference;
@@ -40,14 +40,16 @@ pub struct TrainingRequest {
     /// From raw spectrum to network input, at least one way, all onto the same axis: the best is chosen on held-out
     /// training samples.
     pub preprocessings: Vec<Preprocessing>,
-    /// With a linear part, without, or what is better on held-out training samples; at least one.
-    pub skips: Vec<Skip>,
+    /// What the model may be made of, at least one: the best is chosen on held-out training samples, the simplest of equals.
+    pub families: Vec<Family>,
     /// Networks whose mean is the model, at least one.
     pub networks: usize,
     /// Named stretches of the axis; those that reach beyond the model's axis are left out.
     pub bands: Vec<BandRecord>,
-    /// Whose mean the difference map subtracts.
+    /// Which spectra the difference map compares with.
     pub reference: Reference,
+    /// What of theirs it subtracts.
+    pub reference_map: ReferenceMap,
     /// How samples are held out.
     pub split: Split,
     /// How often all is done again with labels permuted among the samples, as a control.
@@ -100,30 +102,37 @@ impl TrainingRequest {
         (self.networks_altogether() * self.steps) as u64
     }
 
-    /// Networks that [`super::train`] trains altogether.
+    /// Networks that [`super::train`] trains altogether, at most: it gives up those that are behind PLS and kernel ridge.
     pub fn networks_altogether(&self) -> usize {
-        let candidates = self.candidates().len();
-        let to_choose = if candidates > 1 { candidates * CANDIDATE_FOLDS } else { 0 };
+        let candidates = self.candidates();
+        let with_network = candidates.iter().filter(|candidate| candidate.family.has_network()).count();
+        if with_network == 0 {
+            return 0;
+        }
+        let to_choose = if chooses(&candidates) { with_network * NETWORK_FOLDS } else { 0 };
         (self.split.folds * self.split.repeats + 1) * (to_choose + self.networks)
             + self.split.folds * self.permutations * (to_choose + 1)
     }
 
     pub(super) fn candidates(&self) -> Vec<Candidate> {
-        Candidate::all(self.preprocessings.len(), &self.skips)
+        Candidate::all(self.preprocessings.len(), &self.families)
     }
 
-    pub(super) fn recipe(&self, skip: Skip) -> Recipe {
+    /// How the network of a family is trained on the spectra `members`, whose replicates say how large the disturbances are.
+    pub(super) fn recipe(&self, family: Family, data: &Dataset<'_>, members: &[usize]) -> Recipe {
         let step_per_cm = self.preprocessings[0].pipeline.axis().mean_step();
         let augmentation = match self.task {
             Task::Regression => Augmentation::regression(step_per_cm),
             Task::Classification => Augmentation::classification(step_per_cm),
         };
+        let augmentation =
+            augmentation.sized(members.iter().map(|&row| (data.groups[row], data.before_normalise(row))));
         // PLS has learned most of what there is to learn; without it the network has further to go, and nothing tells it
         // that spectra of blends are about blends of spectra.
-        let (rate, mixing) = match (skip, self.task) {
-            (Skip::Pls, _) => (RATE, Mixing::Never),
-            (Skip::None, Task::Regression) => (RATE_ALONE, Mixing::Some),
-            (Skip::None, Task::Classification) => (RATE_ALONE, Mixing::Never),
+        let (rate, mixing) = match (family.has_pls(), self.task) {
+            (true, _) => (RATE, Mixing::Never),
+            (false, Task::Regression) => (RATE_ALONE, Mixing::Some),
+            (false, Task::Classification) => (RATE_ALONE, Mixing::Never),
         };
         Recipe { steps: self.steps, batch: BATCH, rate, augmentation, mixing, head: Head::Flat }
     }

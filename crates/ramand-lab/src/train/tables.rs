@@ -5,6 +5,7 @@ use ramand_recording::Recording;
 use super::crossvalidate::Permuted;
 use super::dataset::{Dataset, Truth};
 use super::figures::best;
+use super::merit::networks_everywhere;
 use super::out_of_fold::OutOfFold;
 
 /// Names of what rows refer to by number.
@@ -26,7 +27,7 @@ pub(super) fn folds(names: &Names<'_>, data: &Dataset<'_>, rows: &[OutOfFold]) -
     let mut header: Vec<String> =
         ["id", "group", "repeat", "fold", "truth", "prediction", "pls"].map(ToOwned::to_owned).to_vec();
     let has_kernel = rows.iter().all(|row| row.kernel.is_some());
-    let networks = rows.first().map_or(0, |row| row.each.len());
+    let networks = networks_everywhere(rows);
     header.extend(has_kernel.then(|| "kernel_ridge".to_owned()));
     header.extend((names.candidates.len() > 1).then(|| "candidate".to_owned()));
     header.extend((0..networks).filter(|_| networks > 1).map(|network| format!("network {network}")));
@@ -44,9 +45,9 @@ pub(super) fn folds(names: &Names<'_>, data: &Dataset<'_>, rows: &[OutOfFold]) -
             said(&data.truth, &row.prediction),
             said(&data.truth, &row.pls),
         ];
-        record.extend(row.kernel.filter(|_| has_kernel).map(|value| value.to_string()));
+        record.extend(row.kernel.as_ref().filter(|_| has_kernel).map(|kernel| said(&data.truth, kernel)));
         record.extend((names.candidates.len() > 1).then(|| names.candidates[row.candidate].clone()));
-        record.extend(row.each.iter().filter(|_| networks > 1).map(|one| said(&data.truth, one)));
+        record.extend(row.each.iter().take(networks).filter(|_| networks > 1).map(|one| said(&data.truth, one)));
         if let Truth::Classes { .. } = &data.truth {
             record.extend(row.prediction.iter().map(ToString::to_string));
         }

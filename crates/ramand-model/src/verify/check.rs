@@ -6,6 +6,9 @@ use ramand_core::failure::chain;
 /// Largest difference of the gradient from the finite difference, relative to the largest gradient.
 pub(super) const GRADIENT_ERROR_MAX: f64 = 1e-5;
 
+/// The same of a mean gradient along a line, whose quadrature has an error too.
+pub(super) const PATH_ERROR_MAX: f64 = 1e-4;
+
 /// One thing that was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {

@@ -6,6 +6,7 @@ mod check;
 mod differences;
 mod impulse;
 mod mutation;
+mod path;
 mod subject;
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use onnx_gradient::{GradientError, Graph, Tensor};
 use ramand_core::spectrum::PreprocessedSpectrum;
 
 pub use self::check::Check;
-use self::check::{GRADIENT_ERROR_MAX, failed, judged, passed};
+use self::check::{GRADIENT_ERROR_MAX, PATH_ERROR_MAX, failed, judged, passed};
 use self::differences::Differences;
 use self::subject::{Holds, VerifiedGraph, VerifiedLayer};
 use super::bundle::Bundle;
@@ -124,6 +125,18 @@ pub fn verify_file(model: ModelProto, output: &str, layer: &str) -> Result<Optio
 
 /// What is checked of each layer.
 fn layer_checks(subject: &VerifiedGraph, index: usize, cut: &VerifiedLayer, checks: &mut Vec<Check>) {
+    if cut.integrated {
+        let name = format!("mean gradient of target {index} ({}) against finite differences along the line", cut.name);
+        checks.push(match path::error(subject, cut) {
+            Ok((error, probed)) => {
+                let figure = format!("relative error {error:.1e}, allowed {PATH_ERROR_MAX:.0e}; {probed} elements");
+                Check { name, outcome: if error <= PATH_ERROR_MAX { Ok(figure) } else { Err(figure) } }
+            }
+            Err(error) => failed(&name, &error),
+        });
+        checks.push(cells(subject, index, cut));
+        return;
+    }
     let differences = Differences::new(subject, cut).and_then(|differences| {
         let said = differences.said_by(&subject.graph, cut)?;
         let shape = subject.graph.shape(&cut.activation)?;
@@ -157,12 +170,16 @@ fn layer_checks(subject: &VerifiedGraph, index: usize, cut: &VerifiedLayer, chec
             if sound { mutation::controls(subject, cut, &differences) } else { Vec::new() }
         }
     };
+    checks.push(cells(subject, index, cut));
+    checks.extend(controls);
+}
+
+fn cells(subject: &VerifiedGraph, index: usize, cut: &VerifiedLayer) -> Check {
     let name = format!("cells of target {index} ({}) against impulses", cut.name);
-    checks.push(match impulse::aligned(subject, cut) {
+    match impulse::aligned(subject, cut) {
         Ok(outcome) => Check { name, outcome },
         Err(error) => failed(&name, &error),
-    });
-    checks.extend(controls);
+    }
 }
 
 fn file_engine(subject: &VerifiedGraph) -> Check {

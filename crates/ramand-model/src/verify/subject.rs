@@ -53,6 +53,8 @@ pub(super) struct VerifiedLayer {
     pub(super) positions: Positions,
     /// `None` where position is lost.
     pub(super) look: Option<Look>,
+    /// Whether the gradient is the mean along the line from zero.
+    pub(super) integrated: bool,
     /// Whether a cell also depends on points its receptive field does not hold.
     pub(super) whole_axis: bool,
 }
@@ -101,6 +103,7 @@ impl VerifiedGraph {
                     stride: target.stride,
                     receptive_field: target.receptive_field,
                 }),
+                integrated: target.integrated,
                 whole_axis: target.whole_axis,
             });
         }
@@ -169,6 +172,7 @@ impl VerifiedGraph {
                 stride: reach.stride() as f64,
                 receptive_field: reach.receptive_field(),
             }),
+            integrated: false,
             whole_axis: has_global_receptive_field(&graph, &input, &tensor, &looks),
             tensor,
         };

@@ -15,9 +15,9 @@ use ramand_core::outcome::ModelIdentity;
 use ramand_core::spectrum::{Origin, RamanShift, RawSpectrum, ShiftAxis};
 
 use ramand_model::manifest::{
-    AxisRecord, BandRecord, CompletenessRecord, ConformalRecord, FORMAT, GateRecord, Manifest, MetricsRecord,
-    NetworkRecord, NormaliseMethod, OutputRecord, ReferenceRecord, ScoresRecord, StepRecord, TargetRecord, Task,
-    TrainingRecord,
+    AbscissaRecord, AxisRecord, BandRecord, CompletenessRecord, ConformalRecord, FORMAT, GateRecord, Manifest,
+    MetricsRecord, NetworkRecord, NormaliseMethod, OutputRecord, ReferenceMap, ReferenceRecord, ScoresRecord,
+    StepRecord, TargetRecord, Task, TrainingRecord,
 };
 use ramand_model::{Bundle, Network};
 
@@ -81,6 +81,7 @@ pub(crate) fn draft(outputs: usize) -> Draft {
             receptive_field: reach.receptive_field(),
             whole_axis: false,
             linear: index == 1,
+            integrated: false,
             reference,
             reference_sha256: String::new(),
         });
@@ -126,7 +127,11 @@ pub(crate) fn draft(outputs: usize) -> Draft {
             completeness_error: None,
             targets,
         },
-        reference: ReferenceRecord { population: "five random spectra".into(), output: mean },
+        reference: ReferenceRecord {
+            population: "five random spectra".into(),
+            map: ReferenceMap::MeanOfMaps,
+            output: mean,
+        },
         gate: Some(GateRecord {
             file: "gate.npy".into(),
             sha256: String::new(),
@@ -162,6 +167,7 @@ pub(crate) fn draft(outputs: usize) -> Draft {
             data: "none".into(),
             data_sha256: "0".repeat(64),
             measured: false,
+            abscissa: AbscissaRecord::PerCm,
             samples: 5,
             spectra: 5,
             group: "id".into(),

@@ -22,7 +22,7 @@ pub struct Material {
     pub training: Recording,
     /// Other samples, which are explained.
     pub explained: Recording,
-    /// How networks are trained; its seed and its skips are replaced.
+    /// How networks are trained; its seed and its families are replaced.
     pub request: TrainingRequest,
     /// Of simulated spectra: each class, or both ends of a blend, without noise.
     pub noise_free: Option<Recording>,

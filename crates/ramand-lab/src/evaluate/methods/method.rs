@@ -16,11 +16,11 @@ pub(super) enum Method {
     LayerCam,
     /// M\[i\] = Σ_k g\[k, i\] A\[k, i\] (G.-Y. Shi et al., Anal. Chem. 95 (2023) 9959; as HiResCAM, arXiv 2011.08891).
     GradCam1d,
-    /// D\[i\] = M\[i\] less its mean over the reference population.
+    /// D\[i\] = M\[i\](x) − M\[i\](r), r the mean spectrum of the reference population.
     Difference,
-    /// M\[i\](x) − M\[i\](r), r the mean spectrum of the reference population. It is not the difference map, as the mean of maps is not
-    /// the map of the mean where rectifiers lie before the layer.
-    DifferenceFromSpectrum,
+    /// M\[i\] less its mean over the reference population. It is not the difference map where rectifiers lie before the layer: there
+    /// the mean of maps is not the map of the mean.
+    DifferenceFromMeanMap,
     /// (x − r) ∫ ∂y/∂x along the straight way from the reference spectrum r to x (M. Sundararajan et al., ICML 2017).
     IntegratedGradients,
     /// y(x) − y(x with one band replaced by the reference spectrum).
@@ -36,7 +36,7 @@ pub(super) enum Claim {
     FromOffset,
     /// y less its mean over the reference population.
     FromPopulation,
-    /// y less that of the reference spectrum.
+    /// y less that of the population's mean spectrum.
     FromReference,
 }
 
@@ -59,7 +59,7 @@ impl Method {
         Self::LayerCam,
         Self::GradCam1d,
         Self::Difference,
-        Self::DifferenceFromSpectrum,
+        Self::DifferenceFromMeanMap,
         Self::IntegratedGradients,
         Self::Occlusion,
     ];
@@ -74,7 +74,7 @@ impl Method {
             Self::LayerCam => "LayerCAM",
             Self::GradCam1d => "1D Grad-CAM",
             Self::Difference => "difference map",
-            Self::DifferenceFromSpectrum => "difference from the mean spectrum's map",
+            Self::DifferenceFromMeanMap => "difference from the mean map",
             Self::IntegratedGradients => "integrated gradients",
             Self::Occlusion => "occlusion",
         }
@@ -84,8 +84,8 @@ impl Method {
     pub(super) const fn claim(self) -> Claim {
         match self {
             Self::Random => Claim::Nothing,
-            Self::Difference => Claim::FromPopulation,
-            Self::DifferenceFromSpectrum | Self::IntegratedGradients | Self::Occlusion => Claim::FromReference,
+            Self::DifferenceFromMeanMap => Claim::FromPopulation,
+            Self::Difference | Self::IntegratedGradients | Self::Occlusion => Claim::FromReference,
             _ => Claim::FromOffset,
         }
     }
@@ -124,7 +124,7 @@ pub(super) fn by_cell(method: Method, activation: &[f32], gradient: &[f32], cell
             }
         }
         Method::LayerCam => add(&|gradient, cell| f64::from(gradient[cell].max(0.0))),
-        Method::GradCam1d | Method::Difference | Method::DifferenceFromSpectrum => {
+        Method::GradCam1d | Method::DifferenceFromMeanMap | Method::Difference => {
             add(&|gradient, cell| f64::from(gradient[cell]))
         }
         Method::Random | Method::IntegratedGradients | Method::Occlusion => return None,
@@ -152,7 +152,7 @@ mod tests {
             (Method::GradCam, [1.5, 0.5, 0.0]),
             (Method::LayerCam, [2.0, 0.5, 0.0]),
             (Method::GradCam1d, [-1.0, 0.5, -6.0]),
-            (Method::Difference, [-1.0, 0.5, -6.0]),
+            (Method::DifferenceFromMeanMap, [-1.0, 0.5, -6.0]),
         ];
         for (method, expected) in cases {
             assert_eq!(by_cell(method, &ACTIVATION, &GRADIENT, 3).as_deref(), Some(&expected[..]), "{}", method.name());

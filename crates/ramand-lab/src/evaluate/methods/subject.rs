@@ -267,8 +267,8 @@ impl Asking<'_> {
             let Some(map) = by_cell(method, layer.activation, &gradient, cells) else { continue };
             let mut map: Vec<f32> = map.into_iter().map(|value| value as f32).collect();
             let subtracted = match method {
-                Method::Difference => Some(&part.population),
-                Method::DifferenceFromSpectrum => Some(&part.reference),
+                Method::DifferenceFromMeanMap => Some(&part.population),
+                Method::Difference => Some(&part.reference),
                 _ => None,
             };
             if let Some(subtracted) = subtracted {
@@ -342,7 +342,7 @@ mod tests {
     use super::super::measures::rank_correlation;
     use super::super::tests::{fitted, quantity};
     use super::*;
-    use crate::train::{Head, Skip};
+    use crate::train::{Family, Head};
     use onnx_gradient::{Graph, Tensor};
 
     /// Sums of a few hundred products in f32, relative to the largest value.
@@ -361,7 +361,7 @@ mod tests {
     fn where_the_network_is_linear_all_that_compare_with_a_reference_agree() {
         // A network that was not trained yet is its PLS.
         let material = quantity();
-        let (fitted, preprocessed) = fitted(&material, Skip::Pls, Head::Flat, 0);
+        let (fitted, preprocessed) = fitted(&material, Family::PlsAndNetwork, Head::Flat, 0);
         let population: Vec<&[f32]> = preprocessed.population.iter().map(Vec::as_slice).collect();
         let axis = material.request.preprocessings[0].pipeline.axis();
         let subject = Subject::new(&fitted, (1, axis.len()), &population).expect("it runs");
@@ -372,7 +372,7 @@ mod tests {
             let mut say =
                 |method| asking.explain(method, explained, spectrum, &segments, &mut random).expect("it runs");
             let gradients = say(Method::IntegratedGradients);
-            for method in [Method::Difference, Method::DifferenceFromSpectrum] {
+            for method in [Method::DifferenceFromMeanMap, Method::Difference] {
                 close(&say(method).points, &gradients.points, method.name());
             }
             close(&say(Method::Occlusion).segments, &gradients.segments, "occlusion");
@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn integrated_gradients_of_the_layer_itself_are_the_difference_map() {
         let material = quantity();
-        let (fitted, preprocessed) = fitted(&material, Skip::None, Head::Flat, 20);
+        let (fitted, preprocessed) = fitted(&material, Family::Network, Head::Flat, 20);
         let points = material.request.preprocessings[0].pipeline.axis().len();
         // One spectrum as the population: its map and its activation are the reference.
         let (reference, spectrum) = (&preprocessed.spectra[0], &preprocessed.spectra[3]);
@@ -440,7 +440,7 @@ mod tests {
     #[test]
     fn another_head_changes_what_depends_on_it_and_nothing_else() {
         let material = quantity();
-        let (fitted, preprocessed) = fitted(&material, Skip::None, Head::Flat, 20);
+        let (fitted, preprocessed) = fitted(&material, Family::Network, Head::Flat, 20);
         let points = material.request.preprocessings[0].pipeline.axis().len();
         let population: Vec<&[f32]> = preprocessed.population.iter().map(Vec::as_slice).collect();
         let mut random = ChaCha8Rng::seed_from_u64(1);

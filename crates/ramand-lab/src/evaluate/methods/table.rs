@@ -86,8 +86,8 @@ fn definitions() -> Section {
         (
             "completeness error",
             "√(Σ (sum of the map − claim)² / Σ claim²) over the explained spectra; the claim is y less the \
-          model's offset, for the difference map y less its mean over the reference population, for integrated gradients and \
-          occlusion y less that of the reference spectrum",
+          model's offset, for the difference map, integrated gradients and occlusion y less that of the reference spectrum, for the \
+          difference from the mean map y less its mean over the reference population",
             "0",
             "Sundararajan 2017",
         ),
@@ -155,10 +155,10 @@ fn definitions() -> Section {
              spectra are of samples no network was trained on. Rank correlations are Spearman's over bands; integrated \
              gradients take {STEPS} steps. CAM takes the weights of the head; where the head sees every cell by itself, their \
              means over the cells, and then CAM is Grad-CAM without ReLU by definition. Beside PLS every formula is applied to \
-             both the network's last layer and the linear part, and the maps are added. The difference map subtracts the mean \
-             of the reference population's maps. Where rectifiers lie before the layer, that is not the map of its mean spectrum, \
-             which the row below it subtracts, and about which the replaced bands ask: docs/method.md compares both with what \
-             was expected."
+             both the network's last layer and the linear part, and the maps are added. The difference map subtracts the map \
+             of the reference population's mean spectrum, about which the replaced bands ask. Another row subtracts the \
+             mean of the population's maps. Where rectifiers lie before the layer, the two differ by an offset that is the same for \
+             every spectrum."
         ),
         content: Ok(Content { tables: vec![table], ..Content::default() }),
     }

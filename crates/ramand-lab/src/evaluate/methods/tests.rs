@@ -2,7 +2,7 @@
 
 use ramand_core::preprocess::{Baseline, Normalise, Pipeline, PipelineStep, Whittaker};
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
-use ramand_model::manifest::Task;
+use ramand_model::manifest::{ReferenceMap, Task};
 use ramand_sim::dataset::Recipe;
 
 use super::material::Preprocessed;
@@ -11,8 +11,8 @@ use super::trial::{Effort, NetworkKind, Trial, trial};
 use super::*;
 use crate::evaluate::document::{Cell, Document};
 use crate::train::{
-    CONFIDENCE, Fitted, Head, Preprocessing, Progress, Provenance, Reference, Skip, Split, TrainError, TrainingRequest,
-    fit,
+    CONFIDENCE, Family, Fitted, Head, Preprocessing, Progress, Provenance, Reference, Split, TrainError,
+    TrainingRequest, fit,
 };
 
 /// Steps that are enough to leave zero.
@@ -37,10 +37,11 @@ fn request(task: Task, target: &str, normalise: Normalise, reference: Reference)
         target: target.into(),
         unit: "%".into(),
         preprocessings: vec![Preprocessing { name: "test".into(), pipeline }],
-        skips: vec![Skip::None],
+        families: vec![Family::Network],
         networks: 1,
         bands: Vec::new(),
         reference,
+        reference_map: ReferenceMap::MeanSpectrum,
         split: Split { group: Some("sample".into()), folds: 2, repeats: 1 },
         permutations: 0,
         confidence: CONFIDENCE,
@@ -76,8 +77,8 @@ fn kinds() -> Material {
 }
 
 /// A network after so many steps, and the spectra to explain.
-pub(super) fn fitted(material: &Material, skip: Skip, head: Head, steps: usize) -> (Fitted, Preprocessed) {
-    let request = TrainingRequest { skips: vec![skip], steps, ..material.request.clone() };
+pub(super) fn fitted(material: &Material, family: Family, head: Head, steps: usize) -> (Fitted, Preprocessed) {
+    let request = TrainingRequest { families: vec![family], steps, ..material.request.clone() };
     let fitted = fit(&material.training, &request, head, &Progress::default()).expect("it trains");
     let preprocessed = material.preprocess(&fitted.labels, &fitted.reference_rows).expect("it prepares");
     (fitted, preprocessed)
@@ -113,7 +114,7 @@ fn what_the_maps_must_be_they_are() {
             let trial = tried(&material, kind);
             let what = format!("{}, {}", material.title, kind.name);
             let of = |method| figures(&trial, method);
-            for exact in [Method::GradCam1d, Method::Difference, Method::DifferenceFromSpectrum] {
+            for exact in [Method::GradCam1d, Method::DifferenceFromMeanMap, Method::Difference] {
                 let error = of(exact).completeness.expect("y changes");
                 assert!(error < 1e-4, "{what}, {}: {error}", exact.name());
             }

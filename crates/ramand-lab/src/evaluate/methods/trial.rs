@@ -15,7 +15,7 @@ use super::measures::{area, completeness_error, mean, order, rank_correlation, r
 use super::method::Method;
 use super::segments::Segments;
 use super::subject::{Asking, Explanation, Subject};
-use crate::train::{Head, Progress, Skip, TrainingRequest, fit};
+use crate::train::{Family, Head, Progress, TrainingRequest, fit};
 
 /// Sizes of the sets of sensitivity-n, evenly between one band and [`SET_MAX`] of all.
 const SET_SIZES: usize = 5;
@@ -32,15 +32,15 @@ pub struct NetworkKind {
     /// Whether the head sees every cell by itself.
     pub(crate) head: Head,
     /// Whether PLS is part of the model.
-    pub skip: Skip,
+    pub family: Family,
 }
 
 impl NetworkKind {
     /// In the order of the tables.
     pub const ALL: [Self; 3] = [
-        Self { key: "alone", name: "network alone", head: Head::Flat, skip: Skip::None },
-        Self { key: "beside_pls", name: "network beside PLS", head: Head::Flat, skip: Skip::Pls },
-        Self { key: "pooled", name: "network with a head over means", head: Head::Pooled, skip: Skip::None },
+        Self { key: "alone", name: "network alone", head: Head::Flat, family: Family::Network },
+        Self { key: "beside_pls", name: "network beside PLS", head: Head::Flat, family: Family::PlsAndNetwork },
+        Self { key: "pooled", name: "network with a head over means", head: Head::Pooled, family: Family::Network },
     ];
 }
 
@@ -105,7 +105,7 @@ pub(super) fn trial(
     effort: Effort,
     progress: &Progress,
 ) -> Result<Trial, MethodsError> {
-    let request = TrainingRequest { seed, skips: vec![kind.skip], ..material.request.clone() };
+    let request = TrainingRequest { seed, families: vec![kind.family], ..material.request.clone() };
     let fitted = fit(&material.training, &request, kind.head, progress)?;
     let pipeline = &request.preprocessings[0].pipeline;
     let shape = (pipeline.channels(), pipeline.axis().len());

@@ -1,7 +1,7 @@
 //! What is to be made of a network that was trained elsewhere.
 
 use ramand_core::preprocess::Pipeline;
-use ramand_model::manifest::{BandRecord, OutputRecord, Task};
+use ramand_model::manifest::{BandRecord, OutputRecord, ReferenceMap, Task};
 use ramand_recording::Recording;
 
 use super::super::error::TrainError;
@@ -36,8 +36,10 @@ pub struct Adoption {
     pub pipeline: Pipeline,
     /// Named stretches of the axis; those that reach beyond the model's axis are left out.
     pub bands: Vec<BandRecord>,
-    /// Whose mean the difference map subtracts.
+    /// Which spectra the difference map compares with.
     pub reference: Reference,
+    /// What of theirs it subtracts.
+    pub reference_map: ReferenceMap,
     /// Column of the reference spectra that tells independent samples apart; without one, every row is a sample.
     pub group: Option<String>,
     /// What to write about data and model.

@@ -39,13 +39,13 @@ pub fn adopt(bytes: &[u8], recording: &Recording, adoption: &Adoption) -> Result
     let data = unlabelled(recording, adoption)?;
     let spectra: Vec<&[f32]> = rows.iter().map(|&row| data.preprocessed(row)).collect();
     let network = response::load(&cut, data.shape())?;
-    let means = response::means(&network, &cut, &spectra)?;
+    let reference = response::reference(adoption.reference_map, &network, &cut, &spectra)?;
     let graph = Graph::new(&cut.formed.model)?;
     let offset = response::offset(&graph, &cut, &spectra)?;
     let error = response::worst_completeness(&network, &cut.cuts, &offset, &spectra)?;
 
     let mut files = Files::from([(NETWORK_FILE.to_owned(), proto::encode(&cut.formed.model))]);
-    let targets = targets(&graph, &cut, means.maps, &mut files)?;
+    let targets = targets(&graph, &cut, reference.maps, &mut files)?;
     let (gate, gate_words) = gate(&data, &mut files);
     let of_both = format!("of the network: not known here; of gate and reference maps: {}", adoption.provenance.data);
     let contents = Contents {
@@ -65,7 +65,11 @@ pub fn adopt(bytes: &[u8], recording: &Recording, adoption: &Adoption) -> Result
             completeness_error: (cut.completeness == CompletenessRecord::Reported).then_some(error),
             targets,
         },
-        reference: ReferenceRecord { population: population(labelled), output: means.output },
+        reference: ReferenceRecord {
+            population: population(labelled),
+            map: adoption.reference_map,
+            output: reference.output,
+        },
         gate,
         bands: &adoption.bands,
         training: TrainingRecord {
@@ -120,6 +124,7 @@ fn targets(
             reach: cut.facts.reach.ok_or_else(|| AdoptError::NoPlace { layer: cut.tensor.clone() })?,
             whole_axis: has_global_receptive_field(graph, input, &cut.tensor, &looks),
             linear,
+            integrated: false,
         };
         Ok(layer.record(index, map, files))
     };

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use onnx_gradient::{Graph, Tensor};
 use ramand_core::cam::maps_by_cell;
+use ramand_model::manifest::ReferenceMap;
 use ramand_model::{Network, NetworkError};
 
-use super::super::reference::{self, Means};
+use super::super::reference::{Subtracted, mean, subtracted};
 use super::error::AdoptError;
 use super::form::LayerCut;
 use super::network::CutNetwork;
@@ -18,18 +19,23 @@ pub(super) fn load(cut: &CutNetwork, shape: (usize, usize)) -> Result<Network, N
     Network::load(&cut.formed.model, shape, &cut.formed.output, &names)
 }
 
-/// The means over `spectra`.
+/// What the difference map subtracts, `spectra` being the reference population.
 ///
 /// # Errors
 /// When the network fails, or gives what is not a finite number.
-pub(super) fn means(network: &Network, cut: &CutNetwork, spectra: &[&[f32]]) -> Result<Means, AdoptError> {
+pub(super) fn reference(
+    map: ReferenceMap,
+    network: &Network,
+    cut: &CutNetwork,
+    spectra: &[&[f32]],
+) -> Result<Subtracted, AdoptError> {
     let sizes: Vec<(usize, usize)> = cut.cuts.iter().map(|cut| (cut.facts.maps, cut.facts.cells)).collect();
-    let means = reference::means(network, &sizes, cut.outputs, spectra)?;
-    let finite = means.maps.iter().flatten().all(|value| value.is_finite());
-    if !finite || !means.output.iter().all(|value| value.is_finite()) {
+    let reference = subtracted(map, network, &sizes, cut.outputs, spectra)?;
+    let finite = reference.maps.iter().flatten().all(|value| value.is_finite());
+    if !finite || !reference.output.iter().all(|value| value.is_finite()) {
         return Err(AdoptError::NotFinite { what: "the reference spectra".into() });
     }
-    Ok(means)
+    Ok(reference)
 }
 
 /// b: the output where every cut is zero; what still comes past the cuts is that of the mean reference spectrum.
@@ -38,7 +44,7 @@ pub(super) fn means(network: &Network, cut: &CutNetwork, spectra: &[&[f32]]) -> 
 /// When the graph cannot be evaluated, or gives what is not a finite number.
 pub(super) fn offset(graph: &Graph, cut: &CutNetwork, spectra: &[&[f32]]) -> Result<Vec<f64>, AdoptError> {
     let (input, output) = (&cut.formed.input, &cut.formed.output);
-    let spectrum = Tensor::new(graph.shape(input)?.to_vec(), mean(spectra));
+    let spectrum = Tensor::new(graph.shape(input)?.to_vec(), mean(spectra).into_iter().map(f64::from).collect());
     let mut given = HashMap::from([(input.clone(), spectrum)]);
     for cut in &cut.cuts {
         given.insert(cut.tensor.clone(), Tensor::zeros(graph.shape(&cut.tensor)?.to_vec()));
@@ -75,14 +81,4 @@ pub(super) fn worst_completeness(
         }
     }
     Ok(worst)
-}
-
-fn mean(spectra: &[&[f32]]) -> Vec<f64> {
-    let mut mean = vec![0.0; spectra.first().map_or(0, |spectrum| spectrum.len())];
-    for spectrum in spectra {
-        for (mean, &value) in mean.iter_mut().zip(*spectrum) {
-            *mean += f64::from(value) / spectra.len() as f64;
-        }
-    }
-    mean
 }

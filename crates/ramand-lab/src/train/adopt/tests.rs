@@ -10,7 +10,7 @@ use ramand_core::outcome::{Completeness, Prediction};
 use ramand_core::preprocess::{Normalise, Pipeline, PipelineStep, Workspace};
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use ramand_model::Model;
-use ramand_model::manifest::{CompletenessRecord, Task};
+use ramand_model::manifest::{CompletenessRecord, ReferenceMap, Task};
 use ramand_model::verify::verify;
 use ramand_recording::Recording;
 
@@ -65,6 +65,7 @@ fn adoption(labels: &[&str], points: usize, channels: usize) -> Adoption {
         pipeline: Pipeline::new(Arc::new(axis.expect("even")), common, each).expect("a pipeline"),
         bands: Vec::new(),
         reference: Reference::All,
+        reference_map: ReferenceMap::MeanSpectrum,
         group: None,
         provenance: Provenance {
             claim: "a test".into(),
