@@ -35,7 +35,10 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), CommandError> {
     let request = request::request(arguments, &recording)?;
     let progress = Arc::new(Progress::default());
     interrupt_on_request(&progress);
-    eprintln!("training at most {} networks; Ctrl-C ends it and leaves nothing", request.networks_altogether());
+    match request.networks_altogether() {
+        0 => eprintln!("fitting; Ctrl-C ends it and leaves nothing"),
+        most => eprintln!("training at most {most} networks; Ctrl-C ends it and leaves nothing"),
+    }
     let mut trained =
         watched(&progress, "training", request.steps_altogether(), || train(&recording, &request, &progress))?;
     trained.manifest.training.abscissa = arguments.abscissa.into();

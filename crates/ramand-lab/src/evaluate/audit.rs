@@ -67,18 +67,16 @@ impl Occlusion {
         };
         let mut session = model.session()?;
         let points = axis.len();
-        let (_, maps) = model.output_maps(&mut session, &reference)?;
-        let of_reference: Vec<f64> =
-            maps.map.chunks(points).flat_map(|row| partition.sums(row.iter().copied())).collect();
+        let (_, of_reference) = model.output_maps(&mut session, &reference)?;
         let (mut spectra, mut each) = (Vec::new(), Vec::new());
         for row in looked_at(observations.rows.len()) {
             progress.step()?;
             let observed = &observations.rows[row];
             let explained = observed.explained;
-            let base = explained.row_of(&of_reference, all.len());
-            let apart = super::contribution::difference(&observed.contributions(explained), &base);
-            let said = probes.iter().map(|(_, members)| members.iter().map(|&place| apart[place]).sum());
-            let said = said.collect();
+            let (_, own) = model.output_maps(&mut session, &observations.preprocessed[row])?;
+            let map = explained.row_of(&own.map, points);
+            let base = explained.row_of(&of_reference.map, points);
+            let said = windows.iter().map(|window| weighed(&map, &base, window)).collect();
             // What occlusion takes away from every output: any contrast follows from it.
             let mut taken = Vec::new();
             for window in &windows {
@@ -136,6 +134,13 @@ fn effect_share(
     (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
 }
 
+/// Σ w\[i\] (M\[i\](x) − M\[i\](reference)): what the map says of exactly what was replaced, tapered edges and all. The sum over the
+/// band alone would leave out its flanks, which belong to stronger neighbours.
+fn weighed(map: &[f32], base: &[f32], window: &[f32]) -> f64 {
+    let each = map.iter().zip(base).zip(window);
+    each.map(|((own, base), weight)| f64::from(*weight) * (f64::from(*own) - f64::from(*base))).sum()
+}
+
 fn mean(spectra: &[Vec<f32>]) -> Vec<f32> {
     let mut sums = vec![0.0_f64; spectra.first().map_or(0, Vec::len)];
     for spectrum in spectra {
@@ -187,7 +192,8 @@ pub(super) fn section(observations: &Observations, found: &Result<Occlusion, Str
         title: "Occlusion audit (D9)",
         explains: format!(
             "O_B = y(x) - y(x with the band replaced by a reference spectrum), replaced in the preprocessed spectrum, fading out \
-             over {TAPER_CM} cm-1 on either side. D_B here is compared with the same reference spectrum. A map that is right about \
+             over {TAPER_CM} cm-1 on either side. D_B here is compared with the same reference spectrum and weighed by the same \
+             window. A map that is right about \
              the network has a correlation near 1. The last column is the part of the slope of y on the truth, or of the \
              distance between classes, that goes with the place (mean over pairs of classes)."
         ),

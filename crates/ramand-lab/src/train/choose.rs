@@ -120,7 +120,7 @@ impl Nested {
         let mut rngs: Vec<ChaCha8Rng> =
             (0..choices.networks).map(|_| ChaCha8Rng::seed_from_u64(random.random())).collect();
         let candidate = &choices.candidates[chosen.candidate];
-        let estimator = choices.fitted(candidate, &tuned, members, &mut rngs, chosen.share)?;
+        let estimator = choices.fit(candidate, &tuned, members, &mut rngs, chosen.share)?;
         let networks = choices.candidates.iter().any(|candidate| candidate.family.has_network());
         if networks && !candidate.family.has_network() {
             choices.progress.skip((choices.networks * choices.steps) as u64)?;
@@ -164,21 +164,7 @@ impl Choices<'_> {
         let tuned = self.tuned(members, &parts, random)?;
         let mut rngs: Vec<ChaCha8Rng> =
             (0..self.networks).map(|_| ChaCha8Rng::seed_from_u64(random.random())).collect();
-        self.fitted(&self.candidates[0], &tuned, members, &mut rngs, 1.0)
-    }
-
-    /// As [`Choices::fit`], where a missing kernel is an error.
-    fn fitted(
-        &self,
-        candidate: &Candidate,
-        tuned: &[Tuned],
-        members: &[usize],
-        rngs: &mut [ChaCha8Rng],
-        share: f64,
-    ) -> Result<Estimator, TrainError> {
-        let spectra = members.len();
-        let fit = self.fit(candidate, tuned, members, rngs, share)?;
-        fit.ok_or(TrainError::TooManyForKernel { spectra, most: kernel::SPECTRA_MAX })
+        self.fit(&self.candidates[0], &tuned, members, &mut rngs, 1.0)
     }
 
     /// Components and kernels of every preprocessing, chosen by predicting each sample of `members` from others.
@@ -226,7 +212,10 @@ impl Choices<'_> {
         Baselines { pls, kernel }
     }
 
-    /// Fits one candidate; `share` is the part of the second of two models. `None` where a kernel is wanted and there is none.
+    /// Fits one candidate; `share` is the part of the second of two models.
+    ///
+    /// # Errors
+    /// The first failure of a fit; that a kernel is wanted and there is none.
     fn fit(
         &self,
         candidate: &Candidate,
@@ -234,7 +223,7 @@ impl Choices<'_> {
         members: &[usize],
         rngs: &mut [ChaCha8Rng],
         share: f64,
-    ) -> Result<Option<Estimator>, TrainError> {
+    ) -> Result<Estimator, TrainError> {
         let Candidate { preprocessing, family } = *candidate;
         let data = &self.preprocessings[preprocessing];
         let Tuned { components, kernel } = &tuned[preprocessing];
@@ -246,22 +235,24 @@ impl Choices<'_> {
             recipe: (self.recipe)(family, data, members),
             progress: self.progress,
         };
-        let kernel = || kernel.and_then(|choice| KernelRidge::fit(data, members, &choice));
+        let kernel = || {
+            let fit = kernel.and_then(|choice| KernelRidge::fit(data, members, &choice));
+            fit.ok_or(TrainError::TooManyForKernel { spectra: members.len(), most: kernel::SPECTRA_MAX })
+        };
         Ok(match family {
-            Family::Pls => Some(Estimator::Network(Fit::new(&lesson(family), &mut [])?)),
+            Family::Pls | Family::Network => Estimator::Network(Fit::new(&lesson(family), rngs)?),
             Family::KernelRidge => {
-                kernel().map(|kernel| Estimator::Kernel(KernelEstimator { kernel, share: 1.0, linear: None }))
+                Estimator::Kernel(KernelEstimator { kernel: kernel()?, share: 1.0, linear: None })
             }
             Family::PlsAndKernelRidge => {
                 let linear = Some(Fit::new(&lesson(Family::Pls), &mut [])?);
-                kernel().map(|kernel| Estimator::Kernel(KernelEstimator { kernel, share, linear }))
+                Estimator::Kernel(KernelEstimator { kernel: kernel()?, share, linear })
             }
             Family::PlsAndNetwork => {
                 let mut fit = Fit::new(&lesson(family), rngs)?;
                 fit.shrink(share);
-                Some(Estimator::Network(fit))
+                Estimator::Network(fit)
             }
-            Family::Network => Some(Estimator::Network(Fit::new(&lesson(family), rngs)?)),
         })
     }
 
@@ -389,9 +380,10 @@ impl Choices<'_> {
             }
         }
         let bar = bar.map(|bar| bar.losses(&self.preprocessings[0]));
-        // The gain must be the network's own, not that of another number of components.
+        // The gain must be the network's own, not that of another number of components. What could not be compared shows none.
         let gains = |best: &Compared| {
-            bar.iter().chain(&best.without_network).all(|simpler| simpler.clearly_more_than(&best.losses))
+            let over = |simpler: &SampleLosses| simpler.clearly_more_than(&best.losses);
+            bar.as_ref().is_some_and(over) && best.without_network.as_ref().is_none_or(over)
         };
         Ok(match (quick, best) {
             (Some(quick), Some(best)) if !gains(&best) => quick,
@@ -421,7 +413,7 @@ impl Choices<'_> {
             let fold = parts.len() - left;
             let Fold { training, held_out } = &parts[fold];
             let mut rngs = [ChaCha8Rng::seed_from_u64(seeds[fold])];
-            let Some(Estimator::Network(fit)) = self.fit(candidate, tuned, training, &mut rngs, 1.0)? else {
+            let Estimator::Network(fit) = self.fit(candidate, tuned, training, &mut rngs, 1.0)? else {
                 unreachable!("a family with a network")
             };
             for &spectrum in held_out {
