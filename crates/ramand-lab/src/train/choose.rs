@@ -241,9 +241,7 @@ impl Choices<'_> {
         };
         Ok(match family {
             Family::Pls | Family::Network => Estimator::Network(Fit::new(&lesson(family), rngs)?),
-            Family::KernelRidge => {
-                Estimator::Kernel(KernelEstimator { kernel: kernel()?, share: 1.0, linear: None })
-            }
+            Family::KernelRidge => Estimator::Kernel(KernelEstimator { kernel: kernel()?, share: 1.0, linear: None }),
             Family::PlsAndKernelRidge => {
                 let linear = Some(Fit::new(&lesson(Family::Pls), &mut [])?);
                 Estimator::Kernel(KernelEstimator { kernel: kernel()?, share, linear })
