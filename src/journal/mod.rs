@@ -13,7 +13,7 @@ mod reserve;
 mod schema;
 mod settings;
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -21,6 +21,8 @@ use std::time::SystemTime;
 use ramand_core::record::{Clock, Entry, PartKey, Seq};
 use reserve::Reserve;
 use rusqlite::Connection;
+
+use crate::supervise::ProcessLock;
 
 pub use error::JournalError;
 pub use reader::{HISTORY_RECORDS_MAX, HistoryPart, HistoryQuery, HistoryRecord, JournalReader, Statistics, Window};
@@ -37,7 +39,7 @@ pub struct Journal {
     /// Behind the connections, to be dropped when both are closed.
     reserve: Arc<Reserve>,
     /// Held until the end: one writing process per file.
-    _lock: File,
+    _lock: ProcessLock,
 }
 
 impl Journal {
@@ -161,7 +163,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The lock is a file of its own: closing any second handle on the journal itself would drop SQLite's locks on it.
-fn lock_beside(path: &Path) -> Result<File, JournalError> {
+fn lock_beside(path: &Path) -> Result<ProcessLock, JournalError> {
     let failed = |source| JournalError::Place { path: path.to_owned(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(failed)?;
@@ -169,11 +171,10 @@ fn lock_beside(path: &Path) -> Result<File, JournalError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock = File::options().create(true).truncate(false).write(true).open(PathBuf::from(name)).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(JournalError::InUse { path: path.to_owned() }),
-        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
-    }
+    ProcessLock::take(lock).map_err(|error| match error {
+        TryLockError::WouldBlock => JournalError::InUse { path: path.to_owned() },
+        TryLockError::Error(source) => failed(source),
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! [`Supervisor::shutdown`] then ends the others in order and says who did not.
 
 mod ending;
+mod lock;
 mod pulse;
 mod signals;
 mod stop;
@@ -23,6 +24,7 @@ use self::pulse::Pulses;
 use self::signals::first_signal;
 
 pub use self::ending::{End, Ending, IntoEnding, Shutdown, SuperviseError};
+pub use self::lock::ProcessLock;
 pub use self::pulse::{Clock, Pulse, Silence};
 pub use self::signals::stop_on_signals;
 pub use self::stop::{Stop, StopSignal};

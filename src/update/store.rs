@@ -25,6 +25,7 @@ use ramand_model::manifest::MANIFEST_BYTES_MAX;
 use super::keyring::read_limited;
 use super::package::{MANIFEST, Package, SIGNATURE};
 use super::{UpdateError, audit, sha256};
+use crate::supervise::ProcessLock;
 
 /// The link to the version that runs.
 pub(super) const CURRENT: &str = "current";
@@ -77,7 +78,7 @@ pub struct Store {
     /// Told of every step.
     told: fn(StoreStep),
     /// Held until the end: one changing process per store.
-    _lock: File,
+    _lock: ProcessLock,
 }
 
 /// A version in the store.
@@ -106,11 +107,11 @@ impl Store {
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true).mode(FILE_MODE).custom_flags(libc::O_NOFOLLOW);
         let lock = options.open(&path).map_err(write_failed(&path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { root: root.to_owned(), told, _lock: lock }),
-            Err(fs::TryLockError::WouldBlock) => Err(UpdateError::Busy { root: root.to_owned() }),
-            Err(fs::TryLockError::Error(source)) => Err(write_failed(&path)(source)),
-        }
+        let lock = ProcessLock::take(lock).map_err(|error| match error {
+            fs::TryLockError::WouldBlock => UpdateError::Busy { root: root.to_owned() },
+            fs::TryLockError::Error(source) => write_failed(&path)(source),
+        })?;
+        Ok(Self { root: root.to_owned(), told, _lock: lock })
     }
 
     pub fn root(&self) -> &Path {
