@@ -1,7 +1,7 @@
 //! Every choice that is made on training samples alone: PLS components, settings of kernel ridge, the candidate.
 //!
 //! What is quickly fitted (PLS, kernel ridge, the mean of both) is compared on many inner folds. A network is compared with the
-//! best of these on few, and taken only where it is better by more than one standard error: the simpler model otherwise.
+//! best of these on few, and taken only where it is better by more than two standard errors: the simpler model otherwise.
 
 use nalgebra::DMatrix;
 use rand::rngs::ChaCha8Rng;
@@ -31,7 +31,11 @@ const SMALL: usize = 300;
 const KERNEL_CHOICE_MAX: usize = 500;
 /// A simpler one of the quickly fitted models may be worse by this share of the root mean square error, where that is within one
 /// standard error.
-const WORTH_SIMPLICITY: f64 = 0.02;
+const WORTH_SIMPLICITY: f64 = 0.01;
+/// Standard errors by which a network, or the mean of two models, must lose less than what is simpler. One was not enough: of
+/// several that do about equally well the luckiest is chosen, and it is the worst where the sample that speaks against it is held
+/// out.
+const EVIDENCE: f64 = 2.0;
 
 /// PLS and kernel ridge, of one preprocessing, with what was chosen on held-out samples.
 struct Tuned {
@@ -308,7 +312,7 @@ impl Choices<'_> {
         };
         // The mean of two has a weight more to fit.
         let best = match (least(true), least(false)) {
-            (Some(pure), Some(mean)) if pure.losses.clearly_more_than(&mean.losses) => mean,
+            (Some(pure), Some(mean)) if pure.losses.more_than(&mean.losses, EVIDENCE) => mean,
             (pure, mean) => match pure.or(mean) {
                 Some(best) => best,
                 None => return Ok(None),
@@ -321,7 +325,7 @@ impl Choices<'_> {
         let family = |one: &Compared| self.candidates[one.candidate].family;
         let good_enough = |one: &&Compared| {
             let total = one.losses.total();
-            total.wrong <= most.wrong && total.squared <= most.squared && !one.losses.clearly_more_than(&best.losses)
+            total.wrong <= most.wrong && total.squared <= most.squared && !one.losses.more_than(&best.losses, 1.0)
         };
         let simplest = compared
             .iter()
@@ -380,7 +384,7 @@ impl Choices<'_> {
         let bar = bar.map(|bar| bar.losses(&self.preprocessings[0]));
         // The gain must be the network's own, not that of another number of components. What could not be compared shows none.
         let gains = |best: &Compared| {
-            let over = |simpler: &SampleLosses| simpler.clearly_more_than(&best.losses);
+            let over = |simpler: &SampleLosses| simpler.more_than(&best.losses, EVIDENCE);
             bar.as_ref().is_some_and(over) && best.without_network.as_ref().is_none_or(over)
         };
         Ok(match (quick, best) {

@@ -127,23 +127,23 @@ impl SampleLosses {
         self.spectra
     }
 
-    /// Whether `other`, on the same samples, loses less by more than one standard error of the difference, sample by sample: of
-    /// wrong labels where these differ, of squared errors otherwise.
-    pub(super) fn clearly_more_than(&self, other: &Self) -> bool {
+    /// Whether `other`, on the same samples, loses less by more than so many standard errors of the difference, sample by sample:
+    /// of wrong labels where these differ, of squared errors otherwise.
+    pub(super) fn more_than(&self, other: &Self, standard_errors: f64) -> bool {
         let pairs = || self.samples.iter().zip(&other.samples);
         if self.total().wrong != other.total().wrong {
-            return by_one_standard_error(pairs().map(|(own, other)| own.wrong as f64 - other.wrong as f64));
+            return above_zero(pairs().map(|(own, other)| own.wrong as f64 - other.wrong as f64), standard_errors);
         }
-        by_one_standard_error(pairs().map(|(own, other)| own.squared - other.squared))
+        above_zero(pairs().map(|(own, other)| own.squared - other.squared), standard_errors)
     }
 }
 
-/// Whether the sum of `differences` is above zero by more than its standard error.
-fn by_one_standard_error(differences: impl Iterator<Item = f64> + Clone) -> bool {
+/// Whether the sum of `differences` is above zero by more than so many of its standard errors.
+fn above_zero(differences: impl Iterator<Item = f64> + Clone, standard_errors: f64) -> bool {
     let count = differences.clone().count() as f64;
     let sum: f64 = differences.clone().sum();
     let variance = differences.map(|difference| (difference - sum / count).powi(2)).sum::<f64>() / count;
-    sum > (count * variance).sqrt()
+    sum > standard_errors * (count * variance).sqrt()
 }
 
 #[cfg(test)]
@@ -151,11 +151,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_standard_error_of_the_sum() {
+    fn so_many_standard_errors_of_the_sum() {
         // Sum 4, variance 1, standard error 2; sum 1, variance 1.1875, standard error 2.18.
-        assert!(by_one_standard_error([2.0, 0.0, 2.0, 0.0].into_iter()));
-        assert!(!by_one_standard_error([2.0, -1.0, 0.5, -0.5].into_iter()));
-        assert!(!by_one_standard_error([0.0; 4].into_iter()));
+        assert!(above_zero([2.0, 0.0, 2.0, 0.0].into_iter(), 1.9));
+        assert!(!above_zero([2.0, 0.0, 2.0, 0.0].into_iter(), 2.1));
+        assert!(!above_zero([2.0, -1.0, 0.5, -0.5].into_iter(), 1.0));
+        assert!(!above_zero([0.0; 4].into_iter(), 1.0));
     }
 
     #[test]
