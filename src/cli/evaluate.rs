@@ -59,6 +59,10 @@ struct EvaluateArgs {
     /// With --shift: spectra of something the model was never shown, in a file like the first
     #[arg(long, value_name = "SPECTRA.csv", requires = "shift")]
     unknown: Option<PathBuf>,
+    /// With --shift: spectra of what may get into the product, in a file like the first; each is added to every spectrum in rising
+    /// amounts
+    #[arg(long, value_name = "SPECTRA.csv", requires = "shift")]
+    contaminant: Option<PathBuf>,
     /// Also write every figure to this folder as SVG
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
@@ -100,10 +104,10 @@ fn evaluate_model(args: &EvaluateArgs) -> Result<(), CommandError> {
     eprintln!("testing on {} spectra; Ctrl-C ends it and leaves nothing", recording.spectra.len());
     let document = if args.shift {
         let unknown = args.unknown.as_deref().map(read).transpose()?;
-        let steps = shift::steps(&recording, unknown.as_ref(), &model);
-        watched(&progress, "evaluating", steps, || {
-            shift::shift(&recording, unknown.as_ref(), &model, &request, &progress)
-        })?
+        let contaminants = args.contaminant.as_deref().map(read).transpose()?;
+        let foreign = shift::Foreign { unknown: unknown.as_ref(), contaminants: contaminants.as_ref() };
+        let steps = shift::steps(&recording, foreign, &model);
+        watched(&progress, "evaluating", steps, || shift::shift(&recording, foreign, &model, &request, &progress))?
     } else {
         watched(&progress, "evaluating", steps(&recording), || evaluate(&recording, &model, &request, &progress))?
     };

@@ -31,6 +31,12 @@ pub struct GateRecord {
     pub t2_limit: f64,
     /// Limit of the residual Q.
     pub q_limit: f64,
+    /// Where the limit of T² comes from; earlier versions did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub t2_limit_from: Option<LimitRecord>,
+    /// The same of Q.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q_limit_from: Option<LimitRecord>,
     /// The p-values' part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scores: Option<ScoresRecord>,
@@ -40,6 +46,29 @@ pub struct GateRecord {
     /// What earlier versions wrote in the place of `variates`.
     #[serde(default, skip_serializing)]
     pub kinds: Option<FormerClassesRecord>,
+}
+
+/// `gate.t2_limit_from`, `gate.q_limit_from`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LimitRecord {
+    /// A quantile of held-out samples.
+    HeldOut,
+    /// The F distribution, for so many samples and components.
+    F,
+    /// A chi-square distribution with the median and the quartiles of held-out samples.
+    ChiSquare,
+}
+
+impl LimitRecord {
+    /// For the card.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::HeldOut => "held-out samples",
+            Self::F => "the F distribution",
+            Self::ChiSquare => "a chi-square distribution fitted to held-out samples",
+        }
+    }
 }
 
 /// `[gate.scores]`

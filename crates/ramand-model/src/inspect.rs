@@ -177,6 +177,8 @@ impl Seat {
         };
         let started = Instant::now();
         let applicability = self.model.gate().map(|gate| gate.assess(preprocessed));
+        let mut reasons = reasons;
+        reasons.extend(self.model.extrapolated(&judgement.prediction));
         let completeness = (judgement.attribution.completeness, judgement.attribution.completeness_error);
         let verdict = verdict(reasons, applicability.as_ref(), &judgement.prediction, completeness, &self.rules);
         timings.decide += started.elapsed();

@@ -8,7 +8,9 @@ use ramand_core::outcome::Band;
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use serde::{Deserialize, Serialize};
 
-pub use super::applicability::{ConformalRecord, FormerClassesRecord, GateRecord, ScoresRecord, VariatesRecord};
+pub use super::applicability::{
+    ConformalRecord, FormerClassesRecord, GateRecord, LimitRecord, ScoresRecord, VariatesRecord,
+};
 pub use super::evidence::{AdoptedRecord, CandidateRecord, CardRecord, MetricsRecord};
 pub use super::targets::{CompletenessRecord, FORMED, NetworkRecord, TargetRecord};
 
@@ -22,6 +24,8 @@ pub const OUTPUTS_MAX: usize = 256;
 pub const TARGETS_MAX: usize = 8;
 /// Rows of the band table.
 pub const BANDS_MAX: usize = 256;
+/// Of PLS: more describe noise in every set of spectra this was tried on.
+pub const PLS_COMPONENTS_MAX: usize = 20;
 /// Files of a bundle that no other field names.
 pub const FILES_MAX: usize = 64;
 
@@ -292,6 +296,9 @@ pub struct TrainingRecord {
     pub samples: usize,
     /// Spectra, replicates included.
     pub spectra: usize,
+    /// The least and the largest true value of a quantity, in the output's unit; earlier versions did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<[f64; 2]>,
     /// Column that told samples apart.
     pub group: String,
     /// Of the cross-validation, in words.
@@ -438,6 +445,7 @@ pub(super) mod tests {
             ("stride = 4", "stride = 0", "network.target[0].stride: expected"),
             ("first_cell = 0.0", "first_cell = nan", "network.target[0].first_cell: expected"),
             ("eigenvalues = [12.1, 3.2]", "eigenvalues = [12.1, 0]", "gate.eigenvalues: expected variances"),
+            ("range = [0.0, 30.0]", "range = [3.0, 3.0]", "training.range: expected two finite numbers"),
             ("from = 1640.0", "from = 1690.0", "band[0]: expected"),
             ("file = \"model.onnx\"", "file = \"/etc/passwd\"", "/etc/passwd: expected a file name"),
             ("\"reference-1.npy\"", "\"reference-0.npy\"", "reference-0.npy: expected a file is named once"),

@@ -7,7 +7,7 @@ use ramand_core::cam::{Branch, ExplainedLayer, Explainer, ExplainerSettings, Out
 use ramand_core::decide::conformal::{conforming, conforming_or_likeliest};
 use ramand_core::decide::{Gate, Output};
 use ramand_core::failure::{Failure, Kind};
-use ramand_core::outcome::{Attribution, Explained, Interval, LabelSet, ModelIdentity, Prediction};
+use ramand_core::outcome::{Attribution, Explained, Interval, LabelSet, ModelIdentity, Prediction, Reason};
 use ramand_core::preprocess::Pipeline;
 use ramand_core::spectrum::PreprocessedSpectrum;
 
@@ -172,6 +172,16 @@ impl Model {
     /// Whether a spectrum is like the training's; `None` where the bundle has no gate.
     pub fn gate(&self) -> Option<&Gate> {
         self.gate.as_ref()
+    }
+
+    /// A remark where a value is outside the range of the training's true values by more than RMSECV, the error it has within.
+    pub fn extrapolated(&self, prediction: &Prediction) -> Option<Reason> {
+        let Prediction::Value { value, unit, .. } = prediction else { return None };
+        let [low, high] = self.manifest.training.range?;
+        let allowed = self.manifest.metrics.rmsecv.unwrap_or(0.0);
+        let inside = (low - allowed..=high + allowed).contains(&f64::from(*value));
+        let unit = Arc::clone(unit);
+        (!inside).then(|| Reason::Extrapolated { value: *value, low: low as f32, high: high as f32, unit })
     }
 
     /// What the bundle lacks to say whether it may speak and how sure it is, in words; nothing where it lacks nothing.

@@ -97,6 +97,11 @@ impl Manifest {
             let given = conformal.half_width.is_some() || conformal.limits.is_some();
             require(given != conformal.without.is_some(), "conformal.without", "a reason where there are no limits")?;
         }
+        if let Some([least, largest]) = self.training.range {
+            require(self.task == Task::Regression, "training.range", "none of a classification")?;
+            let ordered = least.is_finite() && largest.is_finite() && least < largest;
+            require(ordered, "training.range", "two finite numbers, the smaller first")?;
+        }
         require(self.bands.len() <= BANDS_MAX, "band", format!("at most {BANDS_MAX} bands"))?;
         for (i, band) in self.bands.iter().enumerate() {
             let ordered = band.from.is_finite() && band.to.is_finite() && band.from <= band.to;

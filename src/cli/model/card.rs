@@ -4,9 +4,11 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
+use ramand_core::decide::SIGNIFICANCE;
+use ramand_core::decide::conformal::samples_needed;
 use ramand_core::outcome::ModelIdentity;
 use ramand_model::Bundle;
-use ramand_model::manifest::{Manifest, StepRecord, Task};
+use ramand_model::manifest::{GateRecord, Manifest, PLS_COMPONENTS_MAX, StepRecord, Task};
 
 use crate::cli::error::CommandError;
 
@@ -66,6 +68,7 @@ fn page(manifest: &Manifest, identity: &ModelIdentity) -> String {
         line(String::new());
     }
     better_ways(manifest).into_iter().for_each(&mut line);
+    warnings(manifest).into_iter().for_each(&mut line);
     confusion(manifest).into_iter().for_each(&mut line);
     line("docs/training.md defines the figures; docs/explanation.md says how to read the maps.".into());
     page
@@ -108,6 +111,14 @@ fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
         ("axis", format!("{} to {} cm⁻¹, {} points ({step:.1} cm⁻¹ each)", axis.first, axis.last, axis.points)),
         ("preprocessed by", steps.join(", ")),
     ];
+    for (index, channel) in manifest.channels.iter().enumerate() {
+        let steps: Vec<String> = channel.steps.iter().map(step_name).collect();
+        facts.push(("and then, of a channel", format!("{}: {}", index + 1, steps.join(", "))));
+    }
+    if let Some([least, largest]) = training.range {
+        let unit = manifest.output.unit.as_deref().unwrap_or_default();
+        facts.push(("calibrated range", format!("{least} to {largest} {unit}; beyond it, results say `extrapolated`")));
+    }
     for target in &manifest.network.targets {
         let width = target.receptive_field as f64 * step;
         let spacing = target.stride * step;
@@ -121,8 +132,9 @@ fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
         "refuses spectra unlike the training's",
         match &manifest.gate {
             Some(gate) => format!(
-                "by T² and Q of {} components and by the p-value{}",
+                "by T² and Q of {} components and by the p-value{}{}",
                 gate.components,
+                limits_from(gate),
                 if manifest.conformal.as_ref().is_some_and(|conformal| conformal.limits.is_some()) {
                     "; and where no class, or every class, is in the set"
                 } else {
@@ -139,6 +151,15 @@ fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
     facts.push(("made by", format!("{}, seed {}", training.made_by, training.seed)));
     facts.push(("licence", manifest.licence.clone()));
     facts
+}
+
+/// Where the gate's limits come from, where that is known.
+fn limits_from(gate: &GateRecord) -> String {
+    match gate.t2_limit_from.zip(gate.q_limit_from) {
+        None => String::new(),
+        Some((t2, q)) if t2 == q => format!(" (limits from {})", t2.in_words()),
+        Some((t2, q)) => format!(" (limit of T² from {}, of Q from {})", t2.in_words(), q.in_words()),
+    }
 }
 
 fn certainty(manifest: &Manifest) -> String {
@@ -233,7 +254,7 @@ const ROWS: [(&str, &str, Scale); 23] = [
     ("set_size", "mean number of classes in a set", Scale::Own),
     ("set_single", "sets that name one class", Scale::Own),
     ("set_empty", "sets that name none", Scale::Own),
-    ("refused", "good spectra that the p-value alone refuses (the other tests refuse more)", Scale::Own),
+    ("refused", "good spectra that the gate refuses, out of fold", Scale::Own),
 ];
 
 /// What does better on the same folds, said in words: nobody reads a table for the row that is not the model.
@@ -242,12 +263,38 @@ fn better_ways(manifest: &Manifest) -> Vec<String> {
     let ways = [
         ("PLS", metrics.rmsecv_pls.zip(metrics.rmsecv).map(|(pls, own)| pls < own)),
         ("Kernel ridge", metrics.rmsecv_kernel_ridge.zip(metrics.rmsecv).map(|(kernel, own)| kernel < own)),
+        ("Always saying the mean", metrics.rmsecv_mean.zip(metrics.rmsecv).map(|(mean, own)| mean < own)),
+        (
+            "Always naming the most frequent class",
+            metrics.accuracy_majority.zip(metrics.accuracy).map(|(most, own)| most > own),
+        ),
         ("PLS-DA", metrics.accuracy_pls.zip(metrics.accuracy).map(|(pls, own)| pls > own)),
     ];
     let better = ways.into_iter().filter(|(_, better)| *better == Some(true));
     better
         .flat_map(|(way, _)| [format!("{way} does better than this model on the same folds."), String::new()])
         .collect()
+}
+
+/// What whoever relies on the model has to know, beside the figures.
+fn warnings(manifest: &Manifest) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(scores) = manifest.gate.as_ref().and_then(|gate| gate.scores.as_ref()) {
+        let needed = samples_needed(1.0 - scores.significance.unwrap_or(SIGNIFICANCE.into()));
+        if scores.samples < needed {
+            warnings.push(format!(
+                "The gate is weak: it knows {} samples, and its p-value can refuse nothing below {needed}. T² and Q refuse alone. \
+                 `ramand evaluate --shift --contaminant` measures from which amount on it notices a contaminant.",
+                scores.samples
+            ));
+        }
+    }
+    if manifest.training.components == Some(PLS_COMPONENTS_MAX) {
+        warnings.push(format!(
+            "PLS took {PLS_COMPONENTS_MAX} components, the most it may: more might do better, or the preprocessing leaves too much to it."
+        ));
+    }
+    warnings.into_iter().flat_map(|warning| [warning, String::new()]).collect()
 }
 
 fn confusion(manifest: &Manifest) -> Vec<String> {

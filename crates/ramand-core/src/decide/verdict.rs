@@ -131,6 +131,8 @@ fn demands(reason: &Reason, rules: &Rules) -> Decision {
         Reason::Above { .. } | Reason::Below { .. } | Reason::WrongClass { .. } | Reason::Unsure { .. } => {
             Decision::Reject
         }
+        // A value far above an upper limit is no less above it.
+        Reason::Extrapolated { .. } => Decision::Accept,
         Reason::NotGated | Reason::NotCalibrated { .. } => match rules.ungated {
             Ungated::Invalid => Decision::Invalid,
             Ungated::Remarked => Decision::Accept,
@@ -190,6 +192,7 @@ fn rank(reason: &Reason) -> u8 {
         Reason::Unsure { .. } => 19,
         Reason::Ambiguous { .. } => 20,
         Reason::NearLimit { .. } => 21,
+        Reason::Extrapolated { .. } => 22,
     }
 }
 

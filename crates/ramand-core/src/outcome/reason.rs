@@ -86,6 +86,17 @@ pub enum Reason {
         /// Unit of all.
         unit: Arc<str>,
     },
+    /// The value is farther outside the range of the training's true values than the model usually errs.
+    Extrapolated {
+        /// The predicted value.
+        value: f32,
+        /// The least true value of the training.
+        low: f32,
+        /// The largest.
+        high: f32,
+        /// Unit of all.
+        unit: Arc<str>,
+    },
     /// The bundle has no gate, and the configuration allows that.
     NotGated,
     /// The bundle has no conformal scores, and the configuration allows that.
@@ -144,6 +155,7 @@ impl Reason {
             Self::UnknownClass { .. } => "unknown-kind",
             Self::Ambiguous { .. } => "ambiguous",
             Self::NearLimit { .. } => "near-limit",
+            Self::Extrapolated { .. } => "extrapolated",
             Self::NotGated => "not-gated",
             Self::NotCalibrated { .. } => "not-calibrated",
             Self::Above { .. } => "above",
@@ -200,6 +212,12 @@ impl std::fmt::Display for Reason {
                 let (lower, upper, limit, symbol) = (three(*lower), three(*upper), three(*limit), symbol(unit));
                 let interval = format!("the {} interval is {lower} to {upper} {symbol}", percent(*confidence));
                 write!(f, "cannot be told from the limit of {limit} {symbol}: {interval}")
+            }
+            Self::Extrapolated { value, low, high, unit } => {
+                let nearest = if value < low { low } else { high };
+                let (value, _) = told_apart(*value, *nearest);
+                let (low, high, symbol) = (significant(*low, 3), significant(*high, 3), symbol(unit));
+                write!(f, "extrapolated: {value} {unit} is outside the calibrated range of {low} to {high} {symbol}")
             }
             Self::NotGated => write!(f, "the model has no applicability gate"),
             Self::NotCalibrated { missing } => write!(f, "the model states no {missing}"),

@@ -4,6 +4,7 @@
 //! a spectrum counts as refused where its verdict is invalid under the rules of a line without limits.
 
 mod change;
+mod contaminant;
 mod drawn;
 mod group;
 mod judge;
@@ -45,24 +46,39 @@ fn changes(model: &Model) -> Vec<SpectrumChange> {
     changes
 }
 
-/// How many steps [`shift`] takes at most: the length of a progress bar.
-pub fn steps(recording: &Recording, unknown: Option<&Recording>, model: &Model) -> u64 {
-    let unknown = unknown.map_or(0, |unknown| unknown.spectra.len());
-    (recording.spectra.len() * changes(model).len() + unknown) as u64
+/// Spectra of other things than the model was made for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Foreign<'a> {
+    /// Of something the model was never shown.
+    pub unknown: Option<&'a Recording>,
+    /// Of what may get into the product.
+    pub contaminants: Option<&'a Recording>,
 }
 
-/// Shows `recording` again after each change, and `unknown`, spectra of something the model was never shown, as they are. Of a
+/// How many steps [`shift`] takes at most: the length of a progress bar.
+pub fn steps(recording: &Recording, foreign: Foreign<'_>, model: &Model) -> u64 {
+    let unknown = foreign.unknown.map_or(0, |unknown| unknown.spectra.len());
+    let contaminants = foreign.contaminants.map_or(0, |contaminants| contaminant::steps(recording, contaminants));
+    (recording.spectra.len() * changes(model).len() + unknown) as u64 + contaminants
+}
+
+/// Shows `recording` again after each change, and what is unknown as it is; and adds contaminants to every spectrum. Of a
 /// classification, spectra of `recording` whose class is none of the model's are unknown too.
 ///
 /// # Errors
 /// Names the column or row that cannot be used; [`EvaluateError::Interrupted`] when `progress` was told to stop.
 pub fn shift(
     recording: &Recording,
-    unknown: Option<&Recording>,
+    foreign: Foreign<'_>,
     model: &Model,
     request: &EvaluationRequest,
     progress: &Progress,
 ) -> Result<Document, EvaluateError> {
+    let mut sections = vec![section(recording, foreign.unknown, model, request, progress)?];
+    if let Some(contaminants) = foreign.contaminants {
+        let samples = recording.samples(request.group_column(recording, model))?;
+        sections.push(contaminant::section(recording, contaminants, &samples, model, progress)?);
+    }
     let identity = model.identity();
     let own = if request.seen_before(model) == SeenBefore::InTraining {
         "These are the spectra the bundle was trained on: its false alarms and errors here are not those of new samples."
@@ -72,7 +88,7 @@ pub fn shift(
     Ok(Document {
         title: format!("{} {} on {}", identity.name, identity.version, recording.path.display()),
         notes: vec![format!("The bundle says of itself: {}.", identity.claim), own.to_owned()],
-        sections: vec![section(recording, unknown, model, request, progress)?],
+        sections,
     })
 }
 
@@ -104,23 +120,22 @@ fn section(
         let mut seen = Vec::new();
         for (row, raw) in recording.raw_spectra().enumerate().filter(|(row, _)| !foreign(*row)) {
             progress.step()?;
-            seen.push((samples[row], judge.see(&raw, change, Shown::Known(&truths, row), &mut random)?));
+            seen.push((samples[row], judge.see(&raw, change.of(&raw, &mut random), Shown::Known(&truths, row))?));
         }
         groups.push(Group { words: change.in_words(), seen });
     }
-    let mut random = ChaCha8Rng::seed_from_u64(SEED);
     let mut strangers: BTreeMap<String, Vec<(usize, Seen)>> = BTreeMap::new();
     for (row, raw) in recording.raw_spectra().enumerate().filter(|(row, _)| foreign(*row)) {
         let Truths::Classes(found) = &truths else { continue };
         progress.step()?;
-        let seen = judge.see(&raw, SpectrumChange::None, Shown::Unknown, &mut random)?;
+        let seen = judge.see(&raw, raw.light().to_vec(), Shown::Unknown)?;
         strangers.entry(format!("not in the training: {}", found[row])).or_default().push((samples[row], seen));
     }
     if let Some(unknown) = unknown {
         let samples = unknown.samples(request.group_column(unknown, model))?;
         for (row, raw) in unknown.raw_spectra().enumerate() {
             progress.step()?;
-            let seen = judge.see(&raw, SpectrumChange::None, Shown::Unknown, &mut random)?;
+            let seen = judge.see(&raw, raw.light().to_vec(), Shown::Unknown)?;
             let label = request.label.as_ref().and_then(|column| unknown.spectra[row].labels.get(column));
             let words = match (labels, label) {
                 (Some(_), Some(label)) => format!("not in the training: {label}"),
@@ -256,7 +271,8 @@ mod tests {
         let mut mixed = recording.clone();
         mixed.spectra.extend(foreign.spectra.iter().take(20).cloned());
         let progress = Progress::default();
-        let document = shift(&mixed, Some(&foreign), &model, &asked(Some("kind")), &progress).expect("computed");
+        let unknown = Foreign { unknown: Some(&foreign), ..Foreign::default() };
+        let document = shift(&mixed, unknown, &model, &asked(Some("kind")), &progress).expect("computed");
         assert_eq!(progress.steps(), (200 * 6 + 20 + 200) as u64);
         let table = table(&document);
         let as_they_are = &table["as they are"];
@@ -269,6 +285,43 @@ mod tests {
         // Bands 16 cm-1 from their place are another spectrum.
         let laser = table.iter().find(|(change, _)| change.starts_with("laser +1 nm")).expect("a row").1;
         assert!(laser["refused"].is_some_and(|share| share > 0.9), "{laser:?}");
+    }
+
+    #[test]
+    fn a_contaminant_is_noticed_from_some_amount_on_and_the_product_itself_is_not() {
+        let recording = generated(40);
+        let trained = trained(&recording, &request(Task::Classification, "kind"));
+        let folder = tempfile::tempdir().expect("a folder");
+        trained.write(&folder.path().join("bundle")).expect("written");
+        let model = Model::open(&folder.path().join("bundle")).expect("a bundle");
+        let mut contaminants = recording.clone();
+        contaminants.spectra.truncate(2);
+        let points = contaminants.spectra[0].intensities.len() as f64;
+        let mean = |point: usize| {
+            let sum: f64 = recording.spectra.iter().map(|row| f64::from(row.intensities[point])).sum();
+            sum / recording.spectra.len() as f64
+        };
+        for point in 0..points as usize {
+            contaminants.spectra[0].intensities[point] = mean(point) as f32;
+            let foreign = (-0.5 * ((point as f64 / points - 0.3) / 0.01).powi(2)).exp();
+            contaminants.spectra[1].intensities[point] = foreign as f32;
+        }
+        contaminants.spectra[0].id = "the product".into();
+        contaminants.spectra[1].id = "a band".into();
+        let foreign = Foreign { contaminants: Some(&contaminants), ..Foreign::default() };
+        let progress = Progress::default();
+        let document = shift(&recording, foreign, &model, &asked(Some("kind")), &progress).expect("computed");
+        assert_eq!(progress.steps(), steps(&recording, foreign, &model));
+        let content = document.sections[1].content.as_ref().expect("computed");
+        let [product, band] = content.notes.as_slice() else { panic!("two contaminants") };
+        assert!(product.contains("the product: not noticed"), "{product}");
+        assert!(band.contains("a band: noticed from"), "{band}");
+        let refused = |row: usize| match &content.tables[0].rows[row][2] {
+            Cell::Number(share) => *share,
+            other => panic!("{other:?}"),
+        };
+        assert!(refused(9) < 0.3, "half a percent of the band: {}", refused(9));
+        assert_eq!(refused(17), 1.0, "twice the spectrum");
     }
 
     #[test]

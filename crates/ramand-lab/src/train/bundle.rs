@@ -171,10 +171,19 @@ fn training_record(request: &TrainingRequest, data: &Dataset<'_>, estimator: &Es
     TrainingRecord {
         split: split_in_words(request),
         seed: request.seed,
+        range: range(&data.truth),
         networks: Some(estimator.networks()),
         components: estimator.components(),
         ..training(data, &request.provenance, request.split.group.as_deref())
     }
+}
+
+/// The least and the largest true value of a quantity.
+fn range(truth: &Truth) -> Option<[f64; 2]> {
+    let Truth::Values(values) = truth else { return None };
+    let least = values.iter().copied().reduce(f64::min)?;
+    let largest = values.iter().copied().reduce(f64::max)?;
+    Some([least, largest])
 }
 
 /// What the model was chosen among; nothing where there was no choice.

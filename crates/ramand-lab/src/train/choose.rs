@@ -1,7 +1,8 @@
 //! Every choice that is made on training samples alone: PLS components, settings of kernel ridge, the candidate.
 //!
 //! What is quickly fitted (PLS, kernel ridge, the mean of both) is compared on many inner folds. A network is compared with the
-//! best of these on few, and taken only where it is better by more than two standard errors: the simpler model otherwise.
+//! best of these on few, and taken only where it is better by more than two standard errors, and also better than what is quickly
+//! fitted to the more spectra of the many folds: the simpler model otherwise.
 
 use nalgebra::DMatrix;
 use rand::rngs::ChaCha8Rng;
@@ -29,12 +30,11 @@ const SMALL: usize = 300;
 /// Spectra, a share of the samples, on which width and penalty of a kernel are chosen: each of the many pairs costs the third
 /// power of their number. The fit itself is to all of them.
 const KERNEL_CHOICE_MAX: usize = 500;
-/// A simpler one of the quickly fitted models may be worse by this share of the root mean square error, where that is within one
-/// standard error.
+/// A simpler one of the quickly fitted models may be worse by this share of the root mean square error. One standard error, as for
+/// PLS components, would be ten times as much where samples are few.
 const WORTH_SIMPLICITY: f64 = 0.01;
-/// Standard errors by which a network, or the mean of two models, must lose less than what is simpler. One was not enough: of
-/// several that do about equally well the luckiest is chosen, and it is the worst where the sample that speaks against it is held
-/// out.
+/// Standard errors by which a network must lose less than what is simpler. One is not enough: of several that do about equally well
+/// the luckiest is chosen, and it does worst where the sample that speaks against it is held out.
 const EVIDENCE: f64 = 2.0;
 
 /// PLS and kernel ridge, of one preprocessing, with what was chosen on held-out samples.
@@ -290,7 +290,7 @@ impl Choices<'_> {
         Ok(Some(predictions))
     }
 
-    /// Compares PLS, kernel ridge and both on `parts`: the simplest that is not worse than the best of them, if there is any.
+    /// Compares PLS, kernel ridge and both on `parts`: the simplest that hardly loses more than the best of them, if there is any.
     fn compare_quick(
         &self,
         tuned: &[Tuned],
@@ -305,33 +305,32 @@ impl Choices<'_> {
             losses[place] = Some(lost.counted());
             compared.push(Compared { candidate: place, losses: lost, without_network: None, share });
         }
-        let least = |pure: bool| {
-            let family = |one: &&Compared| (self.candidates[one.candidate].family != Family::PlsAndKernelRidge) == pure;
-            let losses = compared.iter().filter(family);
-            losses.min_by(|a, b| a.losses.total().total_cmp(&b.losses.total())).cloned()
-        };
-        // The mean of two has a weight more to fit.
-        let best = match (least(true), least(false)) {
-            (Some(pure), Some(mean)) if pure.losses.more_than(&mean.losses, EVIDENCE) => mean,
-            (pure, mean) => match pure.or(mean) {
-                Some(best) => best,
-                None => return Ok(None),
-            },
-        };
-        let most = HeldOutLoss {
-            squared: best.losses.total().squared * (1.0 + WORTH_SIMPLICITY).powi(2),
-            ..best.losses.total()
-        };
+        let total = |one: &Compared| one.losses.total();
         let family = |one: &Compared| self.candidates[one.candidate].family;
-        let good_enough = |one: &&Compared| {
-            let total = one.losses.total();
-            total.wrong <= most.wrong && total.squared <= most.squared && !one.losses.more_than(&best.losses, 1.0)
+        let least = |of: Family| {
+            let those = compared.iter().filter(|one| family(one) == of);
+            those.min_by(|a, b| total(a).total_cmp(&total(b))).map(|one| &one.losses)
         };
+        let pure = [least(Family::Pls), least(Family::KernelRidge)];
+        let clearly = |worse: Option<&SampleLosses>, better: Option<&SampleLosses>| {
+            worse.zip(better).is_none_or(|(worse, better)| worse.more_than(better, 1.0))
+        };
+        // The mean of two is for where it is not clear which is the better one, and has to gain: its weight is one more thing to fit.
+        let both = least(Family::PlsAndKernelRidge);
+        let one_is_better =
+            pure.iter().all(Option::is_some) && (clearly(pure[0], pure[1]) || clearly(pure[1], pure[0]));
+        let mean = !one_is_better && pure.iter().all(|&pure| clearly(pure, both));
+        if !mean {
+            compared.retain(|one| self.candidates[one.candidate].family != Family::PlsAndKernelRidge);
+        }
+        let Some(best) = compared.iter().min_by(|a, b| total(a).total_cmp(&total(b))) else { return Ok(None) };
+        let most = HeldOutLoss { squared: total(best).squared * (1.0 + WORTH_SIMPLICITY).powi(2), ..total(best) };
+        let good_enough = |one: &&Compared| total(one).wrong <= most.wrong && total(one).squared <= most.squared;
         let simplest = compared
             .iter()
             .filter(good_enough)
-            .min_by(|a, b| family(a).cmp(&family(b)).then_with(|| a.losses.total().total_cmp(&b.losses.total())));
-        Ok(Some(simplest.cloned().unwrap_or(best)))
+            .min_by(|a, b| family(a).cmp(&family(b)).then_with(|| total(a).total_cmp(&total(b))));
+        Ok(simplest.or(Some(best)).cloned())
     }
 
     /// Predictions of a quickly fitted candidate, with the part kernel ridge has in them: `share`, or the best.
@@ -383,12 +382,15 @@ impl Choices<'_> {
         }
         let bar = bar.map(|bar| bar.losses(&self.preprocessings[0]));
         // The gain must be the network's own, not that of another number of components. What could not be compared shows none.
+        // And a network that gains on few spectra may not gain on more, where the other model learns faster.
         let gains = |best: &Compared| {
             let over = |simpler: &SampleLosses| simpler.more_than(&best.losses, EVIDENCE);
-            bar.as_ref().is_some_and(over) && best.without_network.as_ref().is_none_or(over)
+            let with_more = quick.as_ref().is_none_or(|quick| best.losses.total() < quick.losses.total());
+            with_more && bar.as_ref().is_some_and(over) && best.without_network.as_ref().is_none_or(over)
         };
+        let gains = best.as_ref().is_some_and(gains);
         Ok(match (quick, best) {
-            (Some(quick), Some(best)) if !gains(&best) => quick,
+            (Some(quick), Some(_)) if !gains => quick,
             (Some(quick), None) => quick,
             (_, Some(best)) => best,
             (None, None) => {

@@ -1,14 +1,13 @@
 //! How many components PLS takes, chosen on held-out samples.
 
+use ramand_model::manifest::PLS_COMPONENTS_MAX as COMPONENTS_MAX;
+
 use super::dataset::Dataset;
 use super::error::TrainError;
 use super::loss::{HeldOutLoss, least};
 use super::partition::Fold;
 use super::pls::Pls;
 use super::progress::Progress;
-
-/// Components beyond this describe noise in every set of spectra this was tried on.
-pub(super) const COMPONENTS_MAX: usize = 20;
 
 /// Numbers of PLS components, chosen on held-out samples.
 #[derive(Debug, Clone, Copy, PartialEq)]

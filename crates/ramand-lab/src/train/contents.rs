@@ -78,6 +78,7 @@ pub(super) fn training(data: &Dataset<'_>, provenance: &Provenance, group: Optio
         abscissa: AbscissaRecord::PerCm,
         samples: data.samples(),
         spectra: data.len(),
+        range: None,
         group: group.unwrap_or("none: every row is a sample").to_owned(),
         split: String::new(),
         seed: 0,

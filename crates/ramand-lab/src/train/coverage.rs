@@ -72,8 +72,8 @@ fn means(samples: usize, values: &mut dyn Iterator<Item = (usize, f64)>) -> Vec<
     sums.into_iter().map(|(sum, count)| (count > 0).then(|| sum / count as f64)).collect()
 }
 
-/// Of each held-out spectrum its sample, and 1 where its p-value against the scores of the other folds is not above the
-/// significance. Nothing where the others are so few that no p-value can be that small.
+/// Of each held-out spectrum its sample, and 1 where T² or Q is above its limit, or where its p-value against the scores of the other
+/// folds is not above the significance.
 fn refused(gate: &GateFit) -> Vec<(usize, f64)> {
     let significance = gate.significance;
     let gate: &[HeldOutScore] = &gate.held_out;
@@ -84,11 +84,8 @@ fn refused(gate: &GateFit) -> Vec<(usize, f64)> {
         let Ok(calibration) = Calibration::new(others.map(|held_out| (held_out.score, held_out.sample))) else {
             continue;
         };
-        if calibration.p_value(f64::INFINITY) > significance {
-            continue;
-        }
         for held_out in gate.iter().filter(|held_out| held_out.fold == fold) {
-            let refused = calibration.p_value(held_out.score) <= significance;
+            let refused = held_out.beyond || calibration.p_value(held_out.score) <= significance;
             found.push((held_out.sample, f64::from(u8::from(refused))));
         }
     }

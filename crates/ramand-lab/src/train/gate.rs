@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 
 use nalgebra::DMatrix;
-use ramand_core::decide::conformal::Calibration;
 use ramand_core::decide::{Classes, SIGNIFICANCE, nonconformity};
 use ramand_core::npy::Table;
 use ramand_model::manifest::{GateRecord, ScoresRecord, VariatesRecord};
@@ -16,6 +15,7 @@ use rand::rngs::ChaCha8Rng;
 
 use super::classes::{self, Variates};
 use super::dataset::{Dataset, Truth};
+use super::limits::{self, Limit};
 use super::partition::{Fold, partition};
 use super::principal::Principal;
 
@@ -23,10 +23,13 @@ use super::principal::Principal;
 const COMPONENTS_MAX: usize = 15;
 /// A further component has to lower the residual of held-out samples by this share, or there are enough.
 const WORTHWHILE: f64 = 0.05;
+/// Samples for each component: of fewer, its variance is a guess.
+const SAMPLES_PER_COMPONENT: usize = 5;
+/// Mean of t² / λ over held-out samples above which a component describes the samples it was fitted to. It is about 1 where both
+/// vary alike.
+const INFLATION_MAX: f64 = 2.0;
 /// Folds in which samples are held out for the limits.
 const FOLDS: usize = 10;
-/// Share of held-out spectra within a limit.
-const WITHIN: f64 = 0.99;
 /// Share of good spectra that a p-value may refuse where the gate knows the classes. An unknown class is not farther from the known ones than
 /// they are from each other: to refuse it takes more false alarms than to refuse a spectrum that went wrong.
 const SIGNIFICANCE_OF_CLASSES: f64 = 0.05;
@@ -43,8 +46,8 @@ pub(super) struct GateFit {
     pub(super) rows: Vec<f32>,
     /// Variance of each score.
     pub(super) eigenvalues: Vec<f64>,
-    pub(super) t2_limit: f64,
-    pub(super) q_limit: f64,
+    pub(super) t2_limit: Limit,
+    pub(super) q_limit: Limit,
     /// Where the classes lie; of a classification with enough samples.
     pub(super) classes: Option<Classes>,
     /// Held-out spectra, in the order of the folds.
@@ -58,6 +61,8 @@ pub(super) struct GateFit {
 pub(super) struct HeldOutScore {
     /// Its [`nonconformity`].
     pub(super) score: f64,
+    /// Whether T² or Q is above its limit.
+    pub(super) beyond: bool,
     pub(super) sample: usize,
     pub(super) fold: usize,
 }
@@ -86,13 +91,15 @@ impl GateFit {
             .collect();
         let all = Principal::fit(&data.spectra(&everything), most);
         let available = parts.iter().map(|(principal, ..)| principal.components()).min()?.min(all.components());
-        let available = available.min(COMPONENTS_MAX);
+        let available = available.min(COMPONENTS_MAX).min((data.samples() / SAMPLES_PER_COMPONENT).max(1));
         let components = (1..=available).find(|&components| {
             let left = |components| -> f64 {
                 parts.iter().map(|(part, held_out, _)| part.statistics(held_out, components).1.sum()).sum()
             };
             let (now, next) = (left(components), left(components + 1));
-            components == available || next > (1.0 - WORTHWHILE) * now
+            components == available
+                || next > (1.0 - WORTHWHILE) * now
+                || inflation(data, &parts, components) > INFLATION_MAX
         })?;
         let mut found = Vec::new();
         for (fold, (principal, spectra, part)) in parts.iter().enumerate() {
@@ -111,12 +118,11 @@ impl GateFit {
                 });
             }
         }
-        let limit = |of: &dyn Fn(&HeldOutStatistics) -> f64| {
-            Some(
-                Calibration::new(found.iter().map(|found| (of(found), found.sample))).ok()?.quantile_or_largest(WITHIN),
-            )
+        let of = |statistic: fn(&HeldOutStatistics) -> f64| -> Vec<(f64, usize)> {
+            found.iter().map(|found| (statistic(found), found.sample)).collect()
         };
-        let (t2_limit, q_limit) = (limit(&|found| found.t2)?, limit(&|found| found.q)?);
+        let t2_limit = limits::of_t2(&of(|found| found.t2), components)?;
+        let q_limit = limits::of_q(&of(|found| found.q))?;
         let classes = wanted.and_then(|wanted| {
             let limits = limits_of_classes(data, &found)?;
             Some(Variates::fit(data, &everything, &all, wanted)?.with_limits(limits))
@@ -126,11 +132,16 @@ impl GateFit {
                 let distances = found.distances.iter().flatten();
                 distances.zip(limits).map(|(distance, limit)| distance / limit).fold(f64::INFINITY, f64::min)
             };
-            nonconformity(classes.as_ref().map(shares), found.t2 / t2_limit, found.q / q_limit)
+            nonconformity(classes.as_ref().map(shares), found.t2 / t2_limit.value, found.q / q_limit.value)
         };
         let held_out = found
             .iter()
-            .map(|found| HeldOutScore { score: f64::from(score(found) as f32), sample: found.sample, fold: found.fold })
+            .map(|found| HeldOutScore {
+                score: f64::from(score(found) as f32),
+                beyond: found.t2 > t2_limit.value || found.q > q_limit.value,
+                sample: found.sample,
+                fold: found.fold,
+            })
             .collect();
         let significance = if classes.is_some() { SIGNIFICANCE_OF_CLASSES } else { SIGNIFICANCE.into() };
         let loadings = all.loadings.columns(0, components);
@@ -163,13 +174,30 @@ impl GateFit {
             sha256: String::new(),
             components: self.eigenvalues.len(),
             eigenvalues: self.eigenvalues.clone(),
-            t2_limit: self.t2_limit,
-            q_limit: self.q_limit,
+            t2_limit: self.t2_limit.value,
+            q_limit: self.q_limit.value,
+            t2_limit_from: Some(self.t2_limit.from),
+            q_limit_from: Some(self.q_limit.from),
             scores: Some(ScoresRecord { file: SCORES_FILE.into(), sha256: String::new(), samples, significance }),
             variates,
             kinds: None,
         }
     }
+}
+
+/// The mean of t² / λ of the component after the first `components`, over held-out samples, each with the mean over its spectra.
+fn inflation(data: &Dataset<'_>, parts: &[(Principal, DMatrix<f64>, &Fold)], components: usize) -> f64 {
+    let mut by_sample: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+    for (principal, spectra, part) in parts {
+        let scores = principal.scores(spectra, components + 1);
+        for (row, &spectrum) in part.held_out.iter().enumerate() {
+            let (sum, count) = by_sample.entry(data.groups[spectrum]).or_default();
+            *sum += scores[(row, components)].powi(2) / principal.eigenvalues[components];
+            *count += 1.0;
+        }
+    }
+    let samples = by_sample.len() as f64;
+    by_sample.into_values().map(|(sum, count)| sum / count).sum::<f64>() / samples
 }
 
 /// What held-out samples of each class reach; `None` where a fold was too small to know its classes.

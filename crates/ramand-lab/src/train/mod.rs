@@ -32,6 +32,7 @@ mod gate;
 mod kernel;
 mod kernel_graph;
 mod layers;
+mod limits;
 mod loss;
 mod matrix;
 mod merit;

@@ -139,6 +139,8 @@ pub(crate) fn draft(outputs: usize) -> Draft {
             eigenvalues: vec![1.0],
             t2_limit: 20.0,
             q_limit: 1000.0,
+            t2_limit_from: None,
+            q_limit_from: None,
             scores: Some(ScoresRecord {
                 file: "gate-scores.npy".into(),
                 sha256: String::new(),
@@ -164,6 +166,7 @@ pub(crate) fn draft(outputs: usize) -> Draft {
             BandRecord { name: "=C-H".into(), from: 960.0, to: 980.0 },
         ],
         training: TrainingRecord {
+            range: None,
             data: "none".into(),
             data_sha256: "0".repeat(64),
             measured: false,

@@ -116,7 +116,7 @@ fn bands(spectrum: &RawSpectrum) -> Vec<f64> {
 }
 
 /// The line through the neighbours, level outside; `points` ascend and are not empty.
-fn interpolated(points: &[(f64, f64)], at: f64) -> f64 {
+pub(super) fn interpolated(points: &[(f64, f64)], at: f64) -> f64 {
     let after = points.partition_point(|&(x, _)| x < at);
     match (after.checked_sub(1).and_then(|before| points.get(before)), points.get(after)) {
         (Some(&(x0, y0)), Some(&(x1, y1))) => y0 + (y1 - y0) * (at - x0) / (x1 - x0),

@@ -5,10 +5,8 @@ use ramand_core::outcome::{Conclusion, Decision, Finding, Prediction, Reason, Ve
 use ramand_core::preprocess::Workspace;
 use ramand_core::spectrum::RawSpectrum;
 use ramand_model::{Model, Session};
-use rand::rngs::ChaCha8Rng;
 
 use super::super::error::EvaluateError;
-use super::change::SpectrumChange;
 
 /// What a line without limits concludes from one spectrum, against the truth.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -61,15 +59,8 @@ impl<'a> Judge<'a> {
         Ok(Self { model, session: model.session()?, workspace: Workspace::default(), rules })
     }
 
-    /// Changes a spectrum, and asks the model about it.
-    pub(super) fn see(
-        &mut self,
-        raw: &RawSpectrum,
-        change: SpectrumChange,
-        shown: Shown<'_>,
-        random: &mut ChaCha8Rng,
-    ) -> Result<Seen, EvaluateError> {
-        let light = change.of(raw, random);
+    /// Asks the model about the spectrum `raw` with other intensities, `light`.
+    pub(super) fn see(&mut self, raw: &RawSpectrum, light: Vec<f32>, shown: Shown<'_>) -> Result<Seen, EvaluateError> {
         let changed =
             RawSpectrum::new(raw.axis().clone(), light, raw.dark().map(<[f32]>::to_vec), raw.origin().clone());
         let preprocessed =
