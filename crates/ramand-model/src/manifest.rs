@@ -246,6 +246,11 @@ pub struct ReferenceRecord {
 }
 
 impl ReferenceRecord {
+    /// Whether the population is all the spectra that the gate was made of: then the gate's mean is their mean spectrum.
+    pub fn is_of_all(&self) -> bool {
+        self.population.starts_with("all ")
+    }
+
     /// What a difference map is compared with, as in "the mean of all training spectra".
     pub fn in_words(&self) -> String {
         match self.map {

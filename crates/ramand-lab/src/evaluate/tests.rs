@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ramand_core::npy::Table;
 use ramand_core::preprocess::{Normalise, Pipeline, PipelineStep};
 use ramand_core::spectrum::{RamanShift, ShiftAxis};
 use ramand_model::manifest::{BandRecord, ReferenceMap, Task};
@@ -10,7 +11,7 @@ use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use serde_json::Value;
 
 use super::*;
-use crate::train::{Family, Preprocessing, Provenance, Reference, Split, train};
+use crate::train::{Family, Preprocessing, Provenance, Reference, Split, Trained, train};
 
 /// Slopes are sums of f64, of maps that were rounded to f32.
 const IDENTITY_ERROR_MAX: f64 = 1e-6;
@@ -78,7 +79,7 @@ fn generated(task: Task, planted: Planted, samples: usize) -> Recording {
 }
 
 /// A model trained on `recording` in a second or two.
-fn model(recording: &Recording, task: Task) -> Model {
+fn trained(recording: &Recording, task: Task) -> Trained {
     let axis = ShiftAxis::even(RamanShift::from_per_cm(1000.0), RamanShift::from_per_cm(1236.0), 60);
     let steps = vec![PipelineStep::Dark, PipelineStep::Resample, PipelineStep::Normalise(Normalise::Snv)];
     let pipeline = Pipeline::new(Arc::new(axis.expect("increasing")), steps, Vec::new()).expect("valid");
@@ -114,10 +115,17 @@ fn model(recording: &Recording, task: Task) -> Model {
             measured: false,
         },
     };
-    let trained = train(recording, &request, &Progress::default()).expect("trains");
+    train(recording, &request, &Progress::default()).expect("trains")
+}
+
+fn opened(trained: &Trained) -> Model {
     let folder = tempfile::tempdir().expect("a folder");
     trained.write(&folder.path().join("bundle")).expect("written");
     Model::open(&folder.path().join("bundle")).expect("a bundle")
+}
+
+fn model(recording: &Recording, task: Task) -> Model {
+    opened(&trained(recording, task))
 }
 
 fn asked(label: Option<&str>) -> EvaluationRequest {
@@ -224,6 +232,30 @@ fn identities_hold_and_formats_agree() {
             shares_are_those_of_the_confusion(&report);
         }
     }
+}
+
+#[test]
+fn a_constant_in_the_shown_map_raises_the_occlusion_audit() {
+    let recording = generated(Task::Regression, Planted::Nothing, 20);
+    let trained = trained(&recording, Task::Regression);
+    let notes = |planted: f32| {
+        let mut trained = trained.clone();
+        for target in &trained.manifest.network.targets {
+            let file = trained.files.get_mut(&target.reference).expect("a reference map");
+            let table = Table::read(file).expect("a table");
+            // Added to one half of the axis and taken from the other: the sum is as before.
+            let mut values = table.values().to_vec();
+            let (half, count) = (values.len() / 2, values.len() as f32);
+            let mean = values.iter().map(|value| value.abs()).sum::<f32>() / count;
+            values[..half].iter_mut().for_each(|value| *value += planted * mean.max(1e-3));
+            values[half..2 * half].iter_mut().for_each(|value| *value -= planted * mean.max(1e-3));
+            *file = Table::new(table.columns(), values).to_bytes();
+        }
+        let report = render::json(&document(&recording, &opened(&trained), &asked(Some("fraction"))));
+        report["sections"]["occlusion"]["notes"].to_string()
+    };
+    assert!(!notes(0.0).contains("ALARM"), "{}", notes(0.0));
+    assert!(notes(20.0).contains("ALARM"), "{}", notes(20.0));
 }
 
 /// Accuracy and recall, which are counted by sample, against the table of what each class was named.
