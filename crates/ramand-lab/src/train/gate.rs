@@ -3,7 +3,8 @@
 //! Hotelling's T² = Σ_a t_a² / λ_a says how unusual a spectrum is within the directions training varied in, Q = ‖x − P Pᵀ x‖²
 //! how much of it lies outside them (J. E. Jackson and G. S. Mudholkar, Technometrics 21 (1979) 341-349). Textbook limits
 //! assume normal scores; here both limits are the 99 % quantile of samples that the components were not fitted to. The same
-//! samples' [`nonconformity`] is kept for p-values; of a classification, the distance to the nearest class is part of it. In all of these a sample counts once, however many spectra it has.
+//! samples' [`nonconformity`] is kept for p-values; of a classification, the distance to the nearest class is part of it. In all of these a sample (a block, where samples are
+//! held out by block) counts once, however many spectra it has.
 
 use std::collections::BTreeMap;
 
@@ -103,7 +104,7 @@ impl GateFit {
                 let distances = variates.as_ref().map(|of| of.distances(&centred.row(row).into_owned()));
                 found.push(HeldOutStatistics {
                     spectrum,
-                    sample: data.groups[spectrum],
+                    sample: data.units[spectrum],
                     fold,
                     t2: t2[row],
                     q: q[row],
