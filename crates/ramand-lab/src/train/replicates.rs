@@ -5,9 +5,9 @@
 //! explains is taken out of the spectra, and for each of the first principal components of the rest the variance within groups is
 //! divided by that between them. The latter is that of the pseudo-residuals of neighbouring values (T. Gasser, L. Sroka, C. Jennen-Steinmetz,
 //! Biometrika 73 (1986) 625-633), t − w t₋ − (1 − w) t₊ over √(1 + w² + (1 − w)²): what is smooth in the value is not in it. Of
-//! classes, it is the variance within the class. Independent rows give 1 but for chance, however few different values there are: so
-//! spectra decide, and not equal values alone. Two components must say the same, as one may hold what the curve through the values
-//! leaves over.
+//! classes, it is the variance within the class, or for rows that only stand one after the other, that of the step to the next ones.
+//! Independent rows give 1 but for chance, however few different values there are: so spectra decide, and not equal values alone. Two
+//! components must say the same, as one may hold what the curve through the values leaves over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,11 +35,9 @@ const REPLICATES_SHARE_MAX: f64 = 1.0 / 8.0;
 const LEVELS_MIN: usize = 12;
 /// Degree of the polynomials in value and in rank that take out what the target explains.
 const DEGREE: usize = 4;
-/// Ratio of variances, of the second of the components, at and above which rows may be samples; ...
+/// Ratio of variances, of the second of the components, at and above which rows may be samples, ...
 const RATIO_MAX: f64 = 0.4;
-/// ... of rows that only stand one after the other, which a drift makes alike, too; and ...
-const RATIO_OF_RUNS_MAX: f64 = 0.15;
-/// ... how likely it may be by chance.
+/// ... and how likely it may be by chance.
 const CHANCE: f64 = 0.02;
 /// Spectra of a sample, one after the other, that are tried.
 const RUNS: std::ops::RangeInclusive<usize> = 2..=6;
@@ -82,7 +80,15 @@ struct Key {
     words: String,
     /// What to do where it is this.
     advice: Option<String>,
-    ratio_max: f64,
+    place: Place,
+}
+
+/// Where rows with something in common stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Anywhere,
+    /// One after the other, which is all they have in common.
+    InARow,
 }
 
 /// How much less rows with something in common differ.
@@ -116,6 +122,7 @@ fn evidence(data: &Dataset<'_>, scores: &DMatrix<f64>, key: &Key) -> Option<Evid
         |component: usize| several.iter().map(|rows| squares(scores, component, rows)).sum::<f64>() / freedom as f64;
     let (between, freedom_between): (Vec<f64>, f64) = match &data.truth {
         Truth::Values(values) => pseudo_residuals(scores, values, groups.clone())?,
+        Truth::Classes { indices, .. } if key.place == Place::InARow => between_runs(scores, indices, &key.of)?,
         Truth::Classes { labels, indices } => within_classes(scores, labels.len(), &indices[..key.of.len()])?,
     };
     let ratios = between.iter().enumerate().map(|(component, between)| within(component) / between);
@@ -123,7 +130,7 @@ fn evidence(data: &Dataset<'_>, scores: &DMatrix<f64>, key: &Key) -> Option<Evid
     ratios.sort_by(f64::total_cmp);
     let ratio = *ratios.get(1)?;
     let chance = FisherSnedecor::new(freedom as f64, freedom_between).ok()?.cdf(ratio);
-    (ratio < key.ratio_max && chance < CHANCE).then_some(Evidence { rows, ratio, pair })
+    (ratio < RATIO_MAX && chance < CHANCE).then_some(Evidence { rows, ratio, pair })
 }
 
 /// Σ (t − t̄)² of some rows.
@@ -155,6 +162,17 @@ fn pseudo_residuals(scores: &DMatrix<f64>, values: &[f64], mut groups: Vec<Vec<u
     (count > 0.0).then_some((sums, 0.5 * count))
 }
 
+/// Half the mean square of the step from one run of rows to the next of the same class, by component, and its degrees of freedom:
+/// what drifts makes this step no larger than those within runs.
+fn between_runs(scores: &DMatrix<f64>, indices: &[usize], runs: &[usize]) -> Option<(Vec<f64>, f64)> {
+    let steps = (1..runs.len()).filter(|&row| runs[row] != runs[row - 1] && indices[row] == indices[row - 1]);
+    let steps: Vec<usize> = steps.collect();
+    let freedom = steps.len() as f64;
+    let square = |component, row| (scores[(row, component)] - scores[(row - 1, component)]).powi(2);
+    let of = |component| 0.5 * steps.iter().map(|&row| square(component, row)).sum::<f64>() / freedom;
+    (!steps.is_empty()).then(|| ((0..scores.ncols()).map(of).collect(), freedom))
+}
+
 /// The variance within classes, by component, and its degrees of freedom.
 fn within_classes(scores: &DMatrix<f64>, classes: usize, indices: &[usize]) -> Option<(Vec<f64>, f64)> {
     let mut members = vec![Vec::new(); classes];
@@ -169,6 +187,9 @@ fn within_classes(scores: &DMatrix<f64>, classes: usize, indices: &[usize]) -> O
 /// values, Chebyshev's: what is left is what samples of one value need not have in common.
 fn without_target(spectra: DMatrix<f64>, values: &[f64]) -> DMatrix<f64> {
     let levels = levels(values);
+    if levels.len() < 2 {
+        return spectra;
+    }
     let rank = |value: &f64| levels.partition_point(|level| level < value) as f64;
     let ranks: Vec<f64> = values.iter().map(rank).collect();
     let [values, ranks] = [values, &ranks].map(|of| {
@@ -207,7 +228,7 @@ fn keys(recording: &Recording, data: &Dataset<'_>, target: &str, rows: usize) ->
         Truth::Classes { .. } => true,
     };
     let mut keys = Vec::new();
-    let mut add = |of: Vec<usize>, words: String, advice: Option<String>| {
+    let mut add = |of: Vec<usize>, words: String, advice: Option<String>, place: Place| {
         // Replicates are of one thing: what differs within it is a block.
         let one_truth = of.iter().zip(&by_truth).collect::<BTreeMap<_, _>>();
         if of.iter().zip(&by_truth).any(|(own, truth)| one_truth[own] != truth) {
@@ -217,7 +238,7 @@ fn keys(recording: &Recording, data: &Dataset<'_>, target: &str, rows: usize) ->
         if as_target && !enough_levels {
             return;
         }
-        keys.push(Key { of, words, advice, ratio_max: RATIO_MAX });
+        keys.push(Key { of, words, advice, place });
     };
     let column_of =
         |column: &String| numbered(spectra.iter().map(|row| row.labels.get(column).cloned().unwrap_or_default()));
@@ -228,26 +249,29 @@ fn keys(recording: &Recording, data: &Dataset<'_>, target: &str, rows: usize) ->
     let (quantities, names): (Vec<&String>, Vec<&String>) = columns.partition(|column| is_quantity(column));
     for column in names {
         let advice = format!("Name the column of samples (--group): '{column}' would fit");
-        add(column_of(column), format!("with the same '{column}'"), Some(advice));
+        add(column_of(column), format!("with the same '{column}'"), Some(advice), Place::Anywhere);
     }
     let stems: Vec<&str> = spectra.iter().map(|row| stem(&row.id)).collect();
     let (id, first) = (&spectra[0].id, stems[0]);
     let advice =
         format!("Name a column of samples (--group): ids have the sample's name in them, as '{first}' in '{id}'");
-    add(numbered(stems.iter()), "whose id begins alike".to_owned(), Some(advice));
+    add(numbered(stems.iter()), "whose id begins alike".to_owned(), Some(advice), Place::Anywhere);
     // Samples of a class may share a quantity that makes their spectra alike.
     for column in quantities.into_iter().filter(|_| matches!(data.truth, Truth::Values(_))) {
-        add(column_of(column), format!("with the same '{column}'"), None);
+        add(column_of(column), format!("with the same '{column}'"), None, Place::Anywhere);
     }
     match data.truth {
-        Truth::Values(_) => add(by_truth.clone(), format!("with the same '{target}'"), None),
+        Truth::Values(_) => add(by_truth.clone(), format!("with the same '{target}'"), None, Place::Anywhere),
         // Quantities in the order of their values would be alike one after the other, too.
         Truth::Classes { .. } => {
             for length in RUNS.filter(|length| rows % length == 0) {
-                add((0..rows).map(|row| row / length).collect(), format!("in each {length} lines in a row"), None);
+                add(
+                    (0..rows).map(|row| row / length).collect(),
+                    format!("in each {length} lines in a row"),
+                    None,
+                    Place::InARow,
+                );
             }
-            let runs = keys.iter_mut().filter(|key| key.words.starts_with("in each"));
-            runs.for_each(|key| key.ratio_max = RATIO_OF_RUNS_MAX);
         }
     }
     keys

@@ -106,6 +106,22 @@ fn independent_rows_pass_however_few_different_values_they_have() {
 }
 
 #[test]
+fn a_drift_makes_no_replicates_of_rows_in_a_row() {
+    let mut recording = without_column(blends(42, 3, 1), "bottle");
+    let rows = recording.spectra.len() as f32;
+    for (row, spectrum) in recording.spectra.iter_mut().enumerate() {
+        let kind = if row < 63 { "left" } else { "right" };
+        spectrum.labels.insert("kind".into(), kind.into());
+        let along = row as f32 / rows;
+        let drift = |point: usize| {
+            80.0 * along * (point as f32 / 20.0).sin() + 80.0 * along * along * (point as f32 / 9.0).cos()
+        };
+        spectrum.intensities.iter_mut().enumerate().for_each(|(point, value)| *value += drift(point));
+    }
+    assert_eq!(refused(&recording, &request(Task::Classification, "kind")), None);
+}
+
+#[test]
 fn what_is_said_to_be_independent_is_trained_on() {
     let recording = blends(20, 1, 2);
     let mut request = request(Task::Regression, "fraction");
