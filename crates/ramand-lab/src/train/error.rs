@@ -117,7 +117,7 @@ pub enum TrainError {
     LikelyReplicates {
         /// Spectra that have others in common with them.
         rows: usize,
-        /// Variance within over variance between, in percent.
+        /// Variance within over variance between, in percent: the geometric mean of the two smallest of components.
         percent: f64,
         /// What they have in common, in words.
         key: String,

@@ -7,7 +7,7 @@
 //! Biometrika 73 (1986) 625-633), t − w t₋ − (1 − w) t₊ over √(1 + w² + (1 − w)²): what is smooth in the value is not in it. Of
 //! classes, it is the variance within the class, or for rows that only stand one after the other, that of the step to the next ones.
 //! Independent rows give 1 but for chance, however few different values there are: so spectra decide, and not equal values alone. Two
-//! components must say the same, as one may hold what the curve through the values leaves over.
+//! components must say so, as one may hold what the curve through the values leaves over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,9 +35,11 @@ const REPLICATES_SHARE_MAX: f64 = 1.0 / 8.0;
 const LEVELS_MIN: usize = 12;
 /// Degree of the polynomials in value and in rank that take out what the target explains.
 const DEGREE: usize = 4;
-/// Ratio of variances, of the second of the components, at and above which rows may be samples, ...
-const RATIO_MAX: f64 = 0.4;
-/// ... and how likely it may be by chance.
+/// Ratio of variances, the geometric mean of the two smallest, at and above which rows may be samples, ...
+const RATIO_MAX: f64 = 0.25;
+/// ... and the larger of the two, ...
+const SECOND_RATIO_MAX: f64 = 0.5;
+/// ... and how likely that one may be by chance.
 const CHANCE: f64 = 0.02;
 /// Spectra of a sample, one after the other, that are tried.
 const RUNS: std::ops::RangeInclusive<usize> = 2..=6;
@@ -95,7 +97,7 @@ enum Place {
 struct Evidence {
     /// So many rows have others in common with them.
     rows: usize,
-    /// Variance within over variance between, of the component with the second smallest.
+    /// Variance within over variance between, the geometric mean of the two smallest.
     ratio: f64,
     /// Two of them.
     pair: [usize; 2],
@@ -128,9 +130,10 @@ fn evidence(data: &Dataset<'_>, scores: &DMatrix<f64>, key: &Key) -> Option<Evid
     let ratios = between.iter().enumerate().map(|(component, between)| within(component) / between);
     let mut ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite()).collect();
     ratios.sort_by(f64::total_cmp);
-    let ratio = *ratios.get(1)?;
-    let chance = FisherSnedecor::new(freedom as f64, freedom_between).ok()?.cdf(ratio);
-    (ratio < RATIO_MAX && chance < CHANCE).then_some(Evidence { rows, ratio, pair })
+    let [first, second, ..] = ratios[..] else { return None };
+    let ratio = (first * second).sqrt();
+    let chance = FisherSnedecor::new(freedom as f64, freedom_between).ok()?.cdf(second);
+    (ratio < RATIO_MAX && second < SECOND_RATIO_MAX && chance < CHANCE).then_some(Evidence { rows, ratio, pair })
 }
 
 /// Σ (t − t̄)² of some rows.
@@ -162,14 +165,17 @@ fn pseudo_residuals(scores: &DMatrix<f64>, values: &[f64], mut groups: Vec<Vec<u
     (count > 0.0).then_some((sums, 0.5 * count))
 }
 
-/// Half the mean square of the step from one run of rows to the next of the same class, by component, and its degrees of freedom:
+/// Half the mean square of the step from the last row of a run to the next row of its class, by component, and its degrees of freedom:
 /// what drifts makes this step no larger than those within runs.
 fn between_runs(scores: &DMatrix<f64>, indices: &[usize], runs: &[usize]) -> Option<(Vec<f64>, f64)> {
-    let steps = (1..runs.len()).filter(|&row| runs[row] != runs[row - 1] && indices[row] == indices[row - 1]);
-    let steps: Vec<usize> = steps.collect();
+    let mut last_of_class = BTreeMap::new();
+    let before = |row: usize| last_of_class.insert(indices[row], row).map(|before| [before, row]);
+    let steps: Vec<[usize; 2]> =
+        (0..runs.len()).filter_map(before).filter(|&[before, row]| runs[before] != runs[row]).collect();
     let freedom = steps.len() as f64;
-    let square = |component, row| (scores[(row, component)] - scores[(row - 1, component)]).powi(2);
-    let of = |component| 0.5 * steps.iter().map(|&row| square(component, row)).sum::<f64>() / freedom;
+    let square =
+        |component, [before, row]: [usize; 2]| (scores[(row, component)] - scores[(before, component)]).powi(2);
+    let of = |component| 0.5 * steps.iter().map(|&step| square(component, step)).sum::<f64>() / freedom;
     (!steps.is_empty()).then(|| ((0..scores.ncols()).map(of).collect(), freedom))
 }
 
