@@ -67,6 +67,7 @@ impl DescriptionArgs {
             data: self.data.clone().or_else(|| file_name(spectra)).unwrap_or_default(),
             data_sha256: data_sha256(recording)?,
             measured: self.measured,
+            left_out: Vec::new(),
         })
     }
 }

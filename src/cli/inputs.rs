@@ -95,7 +95,7 @@ pub(super) fn read_toml<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, 
     parse_toml(&read_text(path)?, path)
 }
 
-fn read_text(path: &Path) -> Result<String, CommandError> {
+pub(super) fn read_text(path: &Path) -> Result<String, CommandError> {
     std::fs::read_to_string(path)
         .map_err(|error| CommandError::operator(format!("failed to read {}: {error}", path.display())))
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ramand_lab::train::{Progress, train};
 use ramand_model::manifest::Manifest;
+use ramand_recording::Recording;
 
 use super::error::CommandError;
 use super::progress::{interrupt_on_request, watched};
@@ -24,15 +25,16 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), CommandError> {
         let out = arguments.out.display();
         return Err(CommandError::operator(format!("{out} exists: a bundle never changes, name another folder")));
     }
-    let recording = request::recording(arguments)?;
+    let left_out = request::left_out(arguments)?;
+    let recording = request::recording(arguments)?.without(&left_out)?;
     if let Some(network) = &arguments.init {
-        let mut trained = init::calibrated(arguments, &recording, network)?;
+        let mut trained = init::calibrated(arguments, &recording, &left_out, network)?;
         trained.manifest.training.abscissa = arguments.abscissa.into();
         trained.write(&arguments.out)?;
         init::check(&arguments.out)?;
-        return told(arguments, &trained.manifest);
+        return told(arguments, &recording, &trained.manifest);
     }
-    let request = request::request(arguments, &recording)?;
+    let request = request::request(arguments, &recording, &left_out)?;
     let progress = Arc::new(Progress::default());
     interrupt_on_request(&progress);
     match request.networks_altogether() {
@@ -43,10 +45,19 @@ pub(super) fn run(arguments: &TrainArgs) -> Result<(), CommandError> {
         watched(&progress, "training", request.steps_altogether(), || train(&recording, &request, &progress))?;
     trained.manifest.training.abscissa = arguments.abscissa.into();
     trained.write(&arguments.out)?;
-    told(arguments, &trained.manifest)
+    told(arguments, &recording, &trained.manifest)
 }
 
-fn told(arguments: &TrainArgs, manifest: &Manifest) -> Result<(), CommandError> {
+fn told(arguments: &TrainArgs, recording: &Recording, manifest: &Manifest) -> Result<(), CommandError> {
+    let suspects = &manifest.training.suspects;
+    for suspect in suspects {
+        eprintln!("{}: {}", recording.path.display(), suspect.in_words());
+    }
+    if !suspects.is_empty() {
+        eprintln!(
+            "these are unlike the others and were not left out: check labels and spectra; --leave-out leaves spectra out"
+        );
+    }
     if arguments.json {
         report::print_json(manifest)?;
     } else {

@@ -92,3 +92,81 @@ fn a_fault_in_a_file_names_the_file_and_the_line() {
     let said = training.diagnostics();
     assert!(said.contains("s2-1.jdx") && said.contains("line 30") && said.contains("a value is missing"), "{said}");
 }
+
+/// The folder's labels, each row with an animal of its own for every four samples.
+fn with_animals(root: &Path) {
+    let path = root.join("labels.csv");
+    let text = std::fs::read_to_string(&path).expect("written above");
+    let row = |(place, line): (usize, &str)| match place {
+        0 => format!("{line},animal\n"),
+        _ => format!("{line},a{}\n", (place - 1) / 8),
+    };
+    std::fs::write(path, text.lines().enumerate().map(row).collect::<String>()).expect("written");
+}
+
+#[test]
+fn blocks_and_what_is_left_out_are_in_the_json_and_on_the_card() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    folder(root.path(), 24);
+    with_animals(root.path());
+    let mut training = Process::ramand({
+        let path = |name: &str| root.path().join(name).into_os_string();
+        let mut arguments: Vec<OsString> =
+            ["train".into(), path("spectra"), "--labels".into(), path("labels.csv")].into();
+        arguments.extend(["--out".into(), path("bundle"), "--json".into()]);
+        let rest = "--task regression --target fraction --unit % --axis 1000:1236:60 --family pls --group sample --block animal \
+                    --folds block --leave-out s3-0.jdx,s3-1.jdx";
+        arguments.extend(rest.split_whitespace().map(OsString::from));
+        arguments
+    });
+    let line = training.line();
+    assert!(training.wait().0.success(), "{line}");
+    let summary: Value = serde_json::from_str(&line).expect("one line of JSON");
+    assert_eq!(summary["split"], "leave one block of column 'animal' out, 6 blocks, 1 repeat", "{summary}");
+    assert_eq!((&summary["samples"], &summary["block"]), (&23.into(), &"animal".into()), "{summary}");
+    assert_eq!(summary["left_out"], serde_json::json!(["s3-0.jdx", "s3-1.jdx"]), "{summary}");
+    assert!(summary["suspects"].is_array(), "{summary}");
+    let mut card = Process::ramand(["model".into(), "card".into(), root.path().join("bundle").into_os_string()]);
+    let mut page = String::new();
+    while !page.contains("left out on request") {
+        page += &(card.line() + "\n");
+    }
+    assert!(page.contains("| held out together | samples of one 'animal' |"), "{page}");
+    assert!(page.contains("| left out on request | s3-0.jdx, s3-1.jdx |"), "{page}");
+}
+
+#[test]
+fn a_mistyped_label_is_named_with_its_line() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    folder(root.path(), 24);
+    let path = root.path().join("labels.csv");
+    let text = std::fs::read_to_string(&path).expect("written above");
+    std::fs::write(&path, text.replace("s18,75", "s18,750")).expect("written");
+    let mut training = train(root.path(), &["--group", "sample", "--family", "pls", "--permutations", "0"]);
+    let line = training.line();
+    assert!(training.wait().0.success(), "{line}");
+    let summary: Value = serde_json::from_str(&line).expect("one line of JSON");
+    let suspect = summary["suspects"].as_array().and_then(|all| all.iter().find(|one| one["label"] == "750"));
+    let suspect = suspect.unwrap_or_else(|| panic!("{summary}"));
+    assert_eq!(suspect["lines"], serde_json::json!([38, 39]), "{summary}");
+    let said = training.diagnostics();
+    assert!(said.contains("labels.csv: line 38, id 's18-0.jdx'; line 39"), "{said}");
+    assert!(said.contains("were not left out"), "{said}");
+}
+
+#[test]
+fn rows_that_look_like_replicates_are_refused_before_anything_is_fitted() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    folder(root.path(), 24);
+    for sample in 0..24 {
+        // The second spectrum is the first one again, with a little more offset at the end.
+        let file = |replicate: usize| root.path().join(format!("spectra/s{sample}-{replicate}.jdx"));
+        let text = std::fs::read_to_string(file(0)).expect("written above");
+        std::fs::write(file(1), text.replace("1236, ", "1236, 0.001\n1240, ")).expect("written");
+    }
+    let mut training = train(root.path(), &["--family", "pls"]);
+    assert_eq!(training.wait().0.code(), Some(78));
+    let said = training.diagnostics();
+    assert!(said.contains("'sample' would fit") && said.contains("--independent"), "{said}");
+    assert!(!root.path().join("bundle").exists());
+}

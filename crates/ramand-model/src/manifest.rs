@@ -306,6 +306,12 @@ pub struct TrainingRecord {
     pub range: Option<[f64; 2]>,
     /// Column that told samples apart.
     pub group: String,
+    /// Column whose samples were held out together; none where each sample was held out for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<String>,
+    /// Identifiers of spectra in the file that were left out on request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// Of the cross-validation, in words.
     pub split: String,
     /// Of every random choice.
@@ -321,6 +327,37 @@ pub struct TrainingRecord {
     /// What the model was chosen among; empty where there was no choice.
     #[serde(rename = "candidate", default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<CandidateRecord>,
+    /// Spectra or labels unlike the others; nothing was left out because of it.
+    #[serde(rename = "suspect", default, skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<SuspectRecord>,
+}
+
+/// One of `[[training.suspect]]`: spectra of one sample, or one of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuspectRecord {
+    /// Lines in the file, from 1.
+    pub lines: Vec<u64>,
+    /// Identifiers in these lines.
+    pub ids: Vec<String>,
+    /// The label.
+    pub label: String,
+    /// What models that saw none of these spectra say, where that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<String>,
+    /// Statistics beyond their limits, each with its value and the limit.
+    pub beyond: BTreeMap<String, [f64; 2]>,
+}
+
+impl SuspectRecord {
+    /// In one line: where, what it is said to be and what it looks like, and which statistic says so.
+    pub fn in_words(&self) -> String {
+        let Self { lines, ids, label, prediction, beyond } = self;
+        let places: Vec<String> = lines.iter().zip(ids).map(|(line, id)| format!("line {line}, id '{id}'")).collect();
+        let prediction = prediction.as_ref().map(|value| format!(", predicted {value}")).unwrap_or_default();
+        let beyond: Vec<String> =
+            beyond.iter().map(|(what, [value, limit])| format!("{what} {value:.2} (limit {limit:.2})")).collect();
+        format!("{}: label {label}{prediction}; {}", places.join("; "), beyond.join(", "))
+    }
 }
 
 /// `training.abscissa`

@@ -53,6 +53,12 @@ pub enum RecordingError {
         /// The label columns there are.
         available: String,
     },
+    /// An identifier that no row has.
+    #[error("{}: no row has the identifier '{id}'", path.display())]
+    NoSuchId { path: PathBuf, id: String },
+    /// Every row was left out.
+    #[error("{}: no spectrum is left", path.display())]
+    NothingLeft { path: PathBuf },
     /// A header that stands there twice.
     #[error("{}: column '{column}' is there twice", path.display())]
     ColumnTwice { path: PathBuf, column: String },

@@ -44,6 +44,21 @@ impl Recording {
         })
     }
 
+    /// The same without the rows of these identifiers.
+    ///
+    /// # Errors
+    /// When no row has one of them, or no row is left.
+    pub fn without(mut self, ids: &[String]) -> Result<Self, RecordingError> {
+        if let Some(id) = ids.iter().find(|id| self.spectra.iter().all(|row| row.id != **id)) {
+            return Err(RecordingError::NoSuchId { path: self.path, id: id.clone() });
+        }
+        self.spectra.retain(|row| !ids.contains(&row.id));
+        if self.spectra.is_empty() {
+            return Err(RecordingError::NothingLeft { path: self.path });
+        }
+        Ok(self)
+    }
+
     /// One label of every row.
     ///
     /// # Errors

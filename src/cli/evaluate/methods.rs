@@ -9,7 +9,7 @@ use ramand_core::spectrum::ShiftAxis;
 use ramand_lab::evaluate::methods::{Compared, ComparisonPlan, Effort, Material, NetworkKind, compare};
 use ramand_lab::evaluate::render;
 use ramand_lab::train::{
-    CONFIDENCE, Family, Preprocessing, Progress, Provenance, Reference, STEPS, Split, TrainingRequest,
+    CONFIDENCE, Family, Preprocessing, Progress, Provenance, Reference, Rows, STEPS, Split, TrainingRequest,
 };
 use ramand_model::manifest::{ReferenceMap, Task};
 use ramand_recording::Recording;
@@ -233,7 +233,7 @@ fn request(title: &str, task: Task, target: &str, unit: &str, preprocessing: Pre
         bands: Vec::new(),
         reference: Reference::All,
         reference_map: ReferenceMap::MeanSpectrum,
-        split: Split { group: None, folds: 2, repeats: 1 },
+        split: Split { group: None, block: None, rows: Rows::Unknown, folds: 2, repeats: 1 },
         permutations: 0,
         confidence: CONFIDENCE,
         steps: STEPS as usize,
@@ -246,6 +246,7 @@ fn request(title: &str, task: Task, target: &str, unit: &str, preprocessing: Pre
             laser_nm: 0.0,
             data: String::new(),
             data_sha256: String::new(),
+            left_out: Vec::new(),
             measured: false,
         },
     }

@@ -70,6 +70,14 @@ fn page(manifest: &Manifest, identity: &ModelIdentity) -> String {
     better_ways(manifest).into_iter().for_each(&mut line);
     warnings(manifest).into_iter().for_each(&mut line);
     confusion(manifest).into_iter().for_each(&mut line);
+    if !manifest.training.suspects.is_empty() {
+        line("## Labels and spectra unlike the others".into());
+        line(String::new());
+        line("Named by the training, and not left out.".into());
+        line(String::new());
+        manifest.training.suspects.iter().for_each(|suspect| line(format!("- {}", suspect.in_words())));
+        line(String::new());
+    }
     line("docs/training.md defines the figures; docs/explanation.md says how to read the maps.".into());
     page
 }
@@ -148,6 +156,12 @@ fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
     if let Some(adopted) = &manifest.adopted {
         facts.push(("network from", format!("`{}` ({}), {}", adopted.file, adopted.producer, adopted.layer)));
     }
+    if let Some(block) = &training.block {
+        facts.push(("held out together", format!("samples of one '{block}'")));
+    }
+    if !training.left_out.is_empty() {
+        facts.push(("left out on request", training.left_out.join(", ")));
+    }
     facts.push(("made by", format!("{}, seed {}", training.made_by, training.seed)));
     facts.push(("licence", manifest.licence.clone()));
     facts
@@ -197,8 +211,9 @@ fn evaluation(manifest: &Manifest) -> String {
         None => {
             let kind = if manifest.training.measured { "measured" } else { "not stated to be measured" };
             format!(
-                "Out of fold ({}): every spectrum was predicted by a model that saw no spectrum of its sample. The spectra are {kind}.",
-                manifest.training.split
+                "Out of fold ({}): every spectrum was predicted by a model that saw no spectrum of its {}. The spectra are {kind}.",
+                manifest.training.split,
+                if manifest.training.block.is_some() { "block" } else { "sample" }
             )
         }
     }

@@ -10,6 +10,9 @@ use ramand_model::manifest::AbscissaRecord;
 use crate::cli::description::DescriptionArgs;
 use crate::cli::inputs::{ReferenceMapName, TaskName, parse_axis, parse_reference, parse_share};
 
+/// More folds take longer than anybody waits.
+pub(super) const FOLDS_MAX: u16 = 1000;
+
 /// Train a model on labelled spectra and write it as a bundle
 #[derive(Debug, Args)]
 #[command(disable_version_flag = true)]
@@ -33,9 +36,19 @@ pub(in crate::cli) struct TrainArgs {
     /// Label column to predict
     #[arg(long, value_name = "COLUMN")]
     pub(super) target: String,
-    /// Label column that tells independent samples apart; without it every row counts as a sample of its own
+    /// Label column that tells independent samples apart: rows with the same text are replicates of one sample. Without it, every
+    /// row counts as a sample, and rows that look like replicates are refused
     #[arg(long, value_name = "COLUMN")]
     pub(super) group: Option<String>,
+    /// Every row is an independent sample, however like another one it is
+    #[arg(long, conflicts_with = "group")]
+    pub(super) independent: bool,
+    /// Label column of animals, batches or days: the samples of one are held out together, and are no replicates of each other
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) block: Option<String>,
+    /// Spectra to leave out, by identifier; @FILE names a file with an identifier a line. The manifest records them
+    #[arg(long, value_name = "ID,...|@FILE", value_delimiter = ',')]
+    pub(super) leave_out: Vec<String>,
     /// The model's axis: first and last Raman shift in cm-1 and number of points, as in 800:1800:251
     #[arg(long, value_name = "A:B:N", value_parser = parse_axis)]
     pub(super) axis: ShiftAxis,
@@ -87,9 +100,10 @@ pub(in crate::cli) struct TrainArgs {
     pub(super) unit: String,
     #[command(flatten)]
     pub(super) description: DescriptionArgs,
-    /// Parts the samples are split into for cross-validation
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=1000))]
-    pub(super) folds: u16,
+    /// Parts the samples, or blocks, are split into for cross-validation; block leaves one block out at a time [default: 10, or one
+    /// for each block where there are fewer]
+    #[arg(long, value_name = "N|block", value_parser = parse_folds)]
+    pub(super) folds: Option<Folds>,
     /// How often to cross-validate, each time split anew
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) repeats: u16,
@@ -105,6 +119,21 @@ pub(in crate::cli) struct TrainArgs {
     /// Print the figures as JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// `--folds`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Folds {
+    /// So many.
+    Parts(u16),
+    /// One for each block.
+    EachBlock,
+}
+
+fn parse_folds(text: &str) -> Result<Folds, String> {
+    let parts = text.parse().ok().filter(|parts| (2..=FOLDS_MAX).contains(parts)).map(Folds::Parts);
+    let each_block = (text == "block").then_some(Folds::EachBlock);
+    parts.or(each_block).ok_or_else(|| format!("expected a number from 2 to {FOLDS_MAX}, or block"))
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

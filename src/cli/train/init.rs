@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ramand_lab::train::{Adoption, Calibrating, STEPS, Trained, calibrate};
+use ramand_lab::train::{Adoption, Calibrating, Provenance, STEPS, Trained, calibrate};
 use ramand_model::manifest::Task;
 use ramand_model::verify::verify;
 use ramand_recording::Recording;
 
 use super::args::{ChannelsName, FamilyName, TrainArgs};
+use super::request::rows;
 use crate::cli::description::file_name;
 use crate::cli::error::CommandError;
 use crate::cli::inputs::{BandsFile, pipeline, read_pipeline, read_toml};
@@ -23,17 +24,23 @@ fn only_for_fitting(arguments: &TrainArgs) -> Option<&'static str> {
         (arguments.family != [FamilyName::Auto], "--family"),
         (arguments.channels != ChannelsName::Identity, "--channels"),
         (arguments.seeds != 1, "--seeds"),
+        (arguments.block.is_some(), "--block"),
         (arguments.repeats != 1, "--repeats"),
         (arguments.steps != STEPS, "--steps"),
     ];
     given.into_iter().find(|(is_given, _)| *is_given).map(|(_, name)| name)
 }
 
-/// Judges the network in `file` on the spectra.
+/// Judges the network in `file` on the spectra of `recording`, in which those `left_out` are not any more.
 ///
 /// # Errors
 /// When an argument or row cannot be used, or the network cannot be differentiated.
-pub(super) fn calibrated(arguments: &TrainArgs, recording: &Recording, file: &Path) -> Result<Trained, CommandError> {
+pub(super) fn calibrated(
+    arguments: &TrainArgs,
+    recording: &Recording,
+    left_out: &[String],
+    file: &Path,
+) -> Result<Trained, CommandError> {
     if let Some(name) = only_for_fitting(arguments) {
         return Err(CommandError::operator(format!(
             "{name} does not go with --init: nothing is fitted to the network"
@@ -71,10 +78,14 @@ pub(super) fn calibrated(arguments: &TrainArgs, recording: &Recording, file: &Pa
         reference: arguments.reference.clone(),
         reference_map: arguments.reference_map.into(),
         group: arguments.group.clone(),
-        provenance: arguments.description.provenance(JUDGED, &arguments.spectra, recording)?,
+        provenance: Provenance {
+            left_out: left_out.to_vec(),
+            ..arguments.description.provenance(JUDGED, &arguments.spectra, recording)?
+        },
     };
     let bytes = load(file)?.into_one_file();
-    let calibrating = Calibrating { target: arguments.target.clone(), confidence: arguments.confidence };
+    let calibrating =
+        Calibrating { target: arguments.target.clone(), confidence: arguments.confidence, rows: rows(arguments) };
     calibrate(&bytes, recording, &adoption, &calibrating)
         .map_err(|error| CommandError::from(error).context(file.display().to_string()))
 }

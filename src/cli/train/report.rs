@@ -19,6 +19,9 @@ pub(super) fn print_json(manifest: &Manifest) -> Result<(), CommandError> {
         "samples": manifest.training.samples,
         "spectra": manifest.training.spectra,
         "split": manifest.training.split,
+        "block": manifest.training.block,
+        "left_out": manifest.training.left_out,
+        "suspects": serde_json::to_value(&manifest.training.suspects).map_err(unwritable)?,
         "components": manifest.training.components,
         "networks": manifest.training.networks,
         "candidates": serde_json::to_value(&manifest.training.candidates).map_err(unwritable)?,
@@ -34,6 +37,9 @@ pub(super) fn print_json(manifest: &Manifest) -> Result<(), CommandError> {
 pub(super) fn print_table(manifest: &Manifest, out: &Path) {
     let training = &manifest.training;
     println!("{}: {} spectra of {} samples, {}", out.display(), training.spectra, training.samples, training.split);
+    if !training.left_out.is_empty() {
+        println!("left out on request: {}", training.left_out.join(", "));
+    }
     let metrics = &manifest.metrics;
     let unit = manifest.output.unit.as_deref().unwrap_or_default();
     let what = match &manifest.adopted {

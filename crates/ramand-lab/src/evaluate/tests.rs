@@ -99,7 +99,13 @@ fn trained(recording: &Recording, task: Task) -> Trained {
         bands: vec![band("left", 1036.0, 1084.0), band("inner", 1095.0, 1135.0), band("right", 1136.0, 1184.0)],
         reference: Reference::All,
         reference_map: ReferenceMap::MeanSpectrum,
-        split: Split { group: Some("sample".into()), folds: 2, repeats: 1 },
+        split: Split {
+            group: Some("sample".into()),
+            block: None,
+            rows: crate::train::Rows::Unknown,
+            folds: 2,
+            repeats: 1,
+        },
         permutations: 0,
         steps: 40,
         seed: 5,
@@ -113,6 +119,7 @@ fn trained(recording: &Recording, task: Task) -> Trained {
             data: "generated".into(),
             data_sha256: "0f".repeat(32),
             measured: false,
+            left_out: Vec::new(),
         },
     };
     train(recording, &request, &Progress::default()).expect("trains")

@@ -47,9 +47,11 @@ pub(crate) fn fit(
     progress: &Progress,
 ) -> Result<Fitted, TrainError> {
     let truth = request.truth(recording)?;
-    let (groups, _) = request.groups(recording, &truth)?;
+    let (groups, names) = request.groups(recording, &truth)?;
+    let units = request.units(recording, &truth, &groups, &names)?;
     let (reference_rows, _) = request.reference_rows(recording)?;
-    let data = [Dataset::preprocess(recording, &request.preprocessings[0].pipeline, truth, groups)?];
+    let data = Dataset::preprocess(recording, &request.preprocessings[0].pipeline, truth, groups)?;
+    let data = [data.held_out_by(units)];
     let candidates = [Candidate { preprocessing: 0, family: request.families[0] }];
     let choices = Choices {
         preprocessings: &data,

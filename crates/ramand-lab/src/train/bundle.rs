@@ -24,8 +24,10 @@ use super::gate::GateFit;
 use super::loss::CandidateLoss;
 use super::merit::metrics;
 use super::out_of_fold::OutOfFold;
+use super::outliers::Scrutiny;
 use super::progress::Progress;
-use super::request::TrainingRequest;
+use super::replicates;
+use super::request::{Rows, TrainingRequest};
 use super::tables;
 
 /// The out-of-fold predictions'.
@@ -78,7 +80,7 @@ pub fn train(recording: &Recording, request: &TrainingRequest, progress: &Progre
     let spectra: Vec<&[f32]> = labelled.reference_rows.iter().map(|&row| data.preprocessed(row)).collect();
     let population = Population { spectra: &spectra, map: request.reference_map };
     let (network, reference_output) = described(estimator, data, &population, &mut files)?;
-    let gate_record = gate.record(data.features, data.samples(), &mut files);
+    let gate_record = gate.record(data.features, data.unit_count(), &mut files);
     let output = output(request, &data.truth, &validated.held_out);
     let asked = Asked {
         temperature: output.temperature.unwrap_or(1.0),
@@ -91,7 +93,7 @@ pub fn train(recording: &Recording, request: &TrainingRequest, progress: &Progre
     let names = tables::Names { recording, groups: &labelled.group_names, candidates: &words };
     tables(&names, data, &validated, &mut files);
 
-    let draws = Draws::new(data.samples(), &mut random(request.seed, Purpose::Bootstrap));
+    let draws = Draws::new(data.unit_count(), &mut random(request.seed, Purpose::Bootstrap));
     let mut metrics = metrics(data, &validated.held_out, &validated.permuted, &draws);
     let coverage = Coverage {
         data,
@@ -100,6 +102,13 @@ pub fn train(recording: &Recording, request: &TrainingRequest, progress: &Progre
         gate: Some(&gate),
     };
     coverage.add_to(&mut metrics, &draws);
+    let scrutiny = Scrutiny {
+        recording,
+        data,
+        target: &request.target,
+        held_out: &validated.held_out,
+        components: validated.last.baselines.components(),
+    };
     let contents = Contents {
         name: &request.name,
         version: &request.version,
@@ -117,6 +126,7 @@ pub fn train(recording: &Recording, request: &TrainingRequest, progress: &Progre
         bands: &request.bands,
         training: TrainingRecord {
             candidates: candidate_records(&words, &validated, data),
+            suspects: scrutiny.suspects(),
             ..training_record(request, data, estimator)
         },
     };
@@ -140,11 +150,17 @@ impl<'a> Labelled<'a> {
     fn of(recording: &Recording, request: &'a TrainingRequest) -> Result<Self, TrainError> {
         let truth = request.truth(recording)?;
         let (groups, group_names) = request.groups(recording, &truth)?;
+        let units = request.units(recording, &truth, &groups, &group_names)?;
         let (reference_rows, population) = request.reference_rows(recording)?;
         let preprocess = |preprocessing: &'a Preprocessing| {
-            Dataset::preprocess(recording, &preprocessing.pipeline, truth.clone(), groups.clone())
+            let data = Dataset::preprocess(recording, &preprocessing.pipeline, truth.clone(), groups.clone())?;
+            Ok::<_, TrainError>(data.held_out_by(units.clone()))
         };
-        let preprocessings = request.preprocessings.iter().map(preprocess).collect::<Result<_, _>>()?;
+        let preprocessings: Vec<Dataset<'_>> =
+            request.preprocessings.iter().map(preprocess).collect::<Result<_, _>>()?;
+        if request.split.group.is_none() && request.split.rows == Rows::Unknown {
+            replicates::refuse(recording, &preprocessings[0], &request.target)?;
+        }
         Ok(Self { preprocessings, group_names, reference_rows, population })
     }
 }
@@ -169,7 +185,8 @@ fn tables(names: &tables::Names<'_>, data: &Dataset<'_>, validated: &Validated, 
 
 fn training_record(request: &TrainingRequest, data: &Dataset<'_>, estimator: &Estimator) -> TrainingRecord {
     TrainingRecord {
-        split: split_in_words(request),
+        split: split_in_words(request, data.unit_count()),
+        block: request.split.block.clone(),
         seed: request.seed,
         range: range(&data.truth),
         networks: Some(estimator.networks()),
@@ -213,9 +230,14 @@ fn output(request: &TrainingRequest, truth: &Truth, held_out: &[OutOfFold]) -> O
     }
 }
 
-fn split_in_words(request: &TrainingRequest) -> String {
+fn split_in_words(request: &TrainingRequest, units: usize) -> String {
     let split = &request.split;
-    let by = split.group.as_ref().map_or("row".to_owned(), |column| format!("column '{column}'"));
     let repeats = if split.repeats == 1 { "1 repeat".to_owned() } else { format!("{} repeats", split.repeats) };
-    format!("{} folds by {by}, {repeats}", split.folds)
+    let by = match (&split.block, &split.group) {
+        (Some(block), _) if split.folds == units => format!("leave one block of column '{block}' out, {units} blocks"),
+        (Some(block), _) => format!("{} folds by block, {units} blocks of column '{block}'", split.folds),
+        (None, Some(group)) => format!("{} folds by column '{group}'", split.folds),
+        (None, None) => format!("{} folds by row", split.folds),
+    };
+    format!("{by}, {repeats}")
 }

@@ -50,6 +50,11 @@ pub(super) struct Baselines {
 }
 
 impl Baselines {
+    /// Components of PLS.
+    pub(super) fn components(&self) -> usize {
+        self.pls.1.components()
+    }
+
     /// What PLS says about one spectrum, one number per output.
     fn pls(&self, preprocessings: &[Dataset<'_>], spectrum: usize) -> Vec<f32> {
         let (preprocessing, pls) = &self.pls;

@@ -31,7 +31,7 @@ pub(super) struct Variates {
 /// its own.
 pub(super) fn components(data: &Dataset<'_>) -> Option<usize> {
     let Truth::Classes { labels, indices } = &data.truth else { return None };
-    let mut samples: Vec<(usize, usize)> = indices.iter().copied().zip(data.groups.iter().copied()).collect();
+    let mut samples: Vec<(usize, usize)> = indices.iter().copied().zip(data.units.iter().copied()).collect();
     samples.sort_unstable();
     samples.dedup();
     let of = |class| samples.iter().filter(|&&(found, _)| found == class).count();

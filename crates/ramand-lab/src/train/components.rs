@@ -32,7 +32,7 @@ impl Components {
     ) -> Result<Self, TrainError> {
         let mut losses = [HeldOutLoss::default(); COMPONENTS_MAX + 1];
         // By number of components, then by sample.
-        let mut squared = vec![vec![0.0_f64; data.samples()]; COMPONENTS_MAX + 1];
+        let mut squared = vec![vec![0.0_f64; data.unit_count()]; COMPONENTS_MAX + 1];
         let mut available = COMPONENTS_MAX;
         for Fold { training, held_out } in parts {
             progress.check()?;
@@ -42,13 +42,13 @@ impl Components {
                 for (row, &spectrum) in predicted.row_iter().zip(held_out) {
                     let mut loss = HeldOutLoss::default();
                     loss.add(&data.truth, spectrum, &row.iter().copied().collect::<Vec<_>>());
-                    squared[components][data.groups[spectrum]] += loss.squared;
+                    squared[components][data.units[spectrum]] += loss.squared;
                     losses[components].wrong += loss.wrong;
                     losses[components].squared += loss.squared;
                 }
             }
         }
-        let mut samples: Vec<usize> = members.iter().map(|&spectrum| data.groups[spectrum]).collect();
+        let mut samples: Vec<usize> = members.iter().map(|&spectrum| data.units[spectrum]).collect();
         samples.sort_unstable();
         samples.dedup();
         let least_error = least(losses[..=available].iter().copied());

@@ -1,7 +1,8 @@
 //! How sure a prediction is: intervals and sets from out-of-fold predictions, and how often they held the truth.
 //!
 //! The score of a quantity is |prediction − truth|, that of a class [`odds_against`] the true one. Every prediction is of a model
-//! that saw no replicate of the sample, and a sample counts once, with all its replicates and repeats. The model of the bundle
+//! that saw no replicate of the sample, and a sample counts once, with all its replicates and repeats; where samples are held out by
+//! block, a block counts once, as blocks are what is exchangeable then. The model of the bundle
 //! was fitted to all samples: the intervals are those of the jackknife over folds, whose coverage is measured instead of
 //! promised: the spectra of each fold are counted against scores of the other folds alone.
 
@@ -53,10 +54,11 @@ impl Conformal {
         let scored: Vec<Scored> = rows.iter().map(|row| Scored::new(data, row, temperature)).collect();
         let rule = ConformalRule::new(data, scored.iter(), confidence);
         let fared = fared(data, rows, &scored, asked);
-        let samples = data.samples();
+        let samples = data.unit_count();
         let without = rule.is_none().then(|| {
             let needed = samples_needed(confidence);
-            format!("{samples} independent samples, {} % confidence needs at least {needed}", 100.0 * confidence)
+            let what = data.units_in_words();
+            format!("{samples} {what}, {} % confidence needs at least {needed}", 100.0 * confidence)
         });
         let columns = if data.truth.outputs() == 1 { 2 } else { 3 };
         let values = scored
@@ -93,7 +95,7 @@ impl Scored {
             }
         };
         let score = f64::from(score as f32);
-        Self { score, sample: data.groups[row.spectrum], class, part: (row.repeat, row.fold) }
+        Self { score, sample: data.units[row.spectrum], class, part: (row.repeat, row.fold) }
     }
 }
 

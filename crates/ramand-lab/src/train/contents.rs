@@ -80,12 +80,15 @@ pub(super) fn training(data: &Dataset<'_>, provenance: &Provenance, group: Optio
         spectra: data.len(),
         range: None,
         group: group.unwrap_or("none: every row is a sample").to_owned(),
+        block: None,
+        left_out: provenance.left_out.clone(),
         split: String::new(),
         seed: 0,
         networks: None,
         components: None,
         made_by: crate::MADE_BY.into(),
         candidates: Vec::new(),
+        suspects: Vec::new(),
     }
 }
 

@@ -26,7 +26,7 @@ impl Coverage<'_> {
     /// Adds the figures with their intervals; nothing of what could not be measured.
     pub(super) fn add_to(&self, metrics: &mut MetricsRecord, draws: &Draws) {
         let Self { data, rows, fared, gate } = *self;
-        let samples = data.samples();
+        let samples = data.unit_count();
         let mut add = |key: &str, values: &mut dyn Iterator<Item = (usize, f64)>| -> Option<f64> {
             let means = means(samples, values);
             let figure = |counts: &[u32]| {
@@ -45,7 +45,7 @@ impl Coverage<'_> {
         let refused = add("refused", &mut gate.map_or_else(Vec::new, refused).into_iter());
         let of = |what: fn(&Fared) -> f64| {
             let fared = fared.iter().zip(rows);
-            fared.map(move |(fared, row)| (data.groups[row.spectrum], what(fared)))
+            fared.map(move |(fared, row)| (data.units[row.spectrum], what(fared)))
         };
         let coverage = add("coverage", &mut of(|fared| f64::from(u8::from(fared.covered))));
         let (mut width, mut size, mut single, mut empty) = (None, None, None, None);

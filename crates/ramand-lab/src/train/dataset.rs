@@ -63,6 +63,8 @@ pub(super) struct Dataset<'a> {
     pub(super) truth: Truth,
     /// Which independent sample each spectrum belongs to, counted from 0 in the order of appearance.
     pub(super) groups: Vec<usize>,
+    /// What is held out together and exchangeable, counted from 0: the block of each spectrum, or where there are none, its sample.
+    pub(super) units: Vec<usize>,
 }
 
 impl<'a> Dataset<'a> {
@@ -88,7 +90,13 @@ impl<'a> Dataset<'a> {
             pipeline.finish(&row, &mut workspace, &mut preprocessed[last..]).map_err(failed)?;
             rows.push(row);
         }
-        Ok(Self { pipeline, rows: rows.into(), preprocessed: preprocessed.into(), features, truth, groups })
+        let units = groups.clone();
+        Ok(Self { pipeline, rows: rows.into(), preprocessed: preprocessed.into(), features, truth, groups, units })
+    }
+
+    /// The same, held out by `units`: one per spectrum, spectra of one sample in one unit.
+    pub(super) fn held_out_by(self, units: Vec<usize>) -> Self {
+        Self { units, ..self }
     }
 
     /// The same spectra, said to be something else.
@@ -101,6 +109,7 @@ impl<'a> Dataset<'a> {
             features: self.features,
             truth,
             groups: self.groups.clone(),
+            units: self.units.clone(),
         }
     }
 
@@ -116,6 +125,25 @@ impl<'a> Dataset<'a> {
     /// How many independent samples.
     pub(super) fn samples(&self) -> usize {
         self.groups.iter().max().map_or(0, |last| last + 1)
+    }
+
+    /// How many units are held out: blocks, or samples where there are none.
+    pub(super) fn unit_count(&self) -> usize {
+        self.units.iter().max().map_or(0, |last| last + 1)
+    }
+
+    /// What units are, for messages.
+    pub(super) fn units_in_words(&self) -> &'static str {
+        if self.unit_count() < self.samples() { "blocks" } else { "independent samples" }
+    }
+
+    /// The unit of each sample.
+    pub(super) fn units_of_samples(&self) -> Vec<usize> {
+        let mut units = vec![0; self.samples()];
+        for (&group, &unit) in self.groups.iter().zip(&self.units) {
+            units[group] = unit;
+        }
+        units
     }
 
     /// One preprocessed spectrum, `[channels · points]`.

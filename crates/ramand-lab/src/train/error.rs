@@ -76,21 +76,58 @@ pub enum TrainError {
         earlier: u64,
     },
     /// Too few independent samples to hold any out.
-    #[error(
-        "{samples} independent samples cannot be split into {folds} folds: group by another column, or fewer folds"
-    )]
+    #[error("{samples} {what} cannot be split into {folds} folds: group by another column, or fewer folds")]
     TooFewSamples {
         /// How many there are.
         samples: usize,
+        /// Independent samples or blocks.
+        what: &'static str,
         /// How many folds were asked for.
         folds: usize,
     },
     /// Cross-validation would meet a class it was never shown.
-    #[error("class '{class}' has {samples} sample(s), every class needs at least {}", SAMPLES_PER_CLASS_MIN)]
+    #[error("class '{class}' has {samples} {what}, every class needs at least {}", SAMPLES_PER_CLASS_MIN)]
     RareClass {
         class: String,
-        /// How many samples it has.
+        /// How many samples or blocks it has.
         samples: usize,
+        /// Samples or blocks.
+        what: &'static str,
+    },
+    /// Spectra of one sample in several blocks: held out with one, shown with another.
+    #[error(
+        "line {line}: sample '{sample}' is in block '{found}' here and in block '{earlier}' in an earlier line: its spectra have \
+         to be held out together"
+    )]
+    SampleInTwoBlocks {
+        /// Line in the file, from 1.
+        line: u64,
+        sample: String,
+        /// Its block in this line.
+        found: String,
+        /// Its block before.
+        earlier: String,
+    },
+    /// Rows that look like replicates, and nothing says which belong together.
+    #[error(
+        "{rows} spectra have others {key}, and differ from these by {percent:.0} % of the variance between samples, as \
+         replicates of one sample do: line {line}, id '{id}', and line {other_line}, id '{other_id}', are such. {advice}, or say \
+         that every row is an independent sample (--independent)"
+    )]
+    LikelyReplicates {
+        /// Spectra that have others in common with them.
+        rows: usize,
+        /// Variance within over variance between, in percent: the geometric mean of the two smallest of components.
+        percent: f64,
+        /// What they have in common, in words.
+        key: String,
+        /// Two of them.
+        line: u64,
+        id: String,
+        other_line: u64,
+        other_id: String,
+        /// Which column would tell samples apart.
+        advice: String,
     },
     /// One label only.
     #[error("column '{column}' holds one class only")]

@@ -3,7 +3,8 @@
 //! Hotelling's T² = Σ_a t_a² / λ_a says how unusual a spectrum is within the directions training varied in, Q = ‖x − P Pᵀ x‖²
 //! how much of it lies outside them (J. E. Jackson and G. S. Mudholkar, Technometrics 21 (1979) 341-349). Textbook limits
 //! assume normal scores; here both limits are the 99 % quantile of samples that the components were not fitted to. The same
-//! samples' [`nonconformity`] is kept for p-values; of a classification, the distance to the nearest class is part of it. In all of these a sample counts once, however many spectra it has.
+//! samples' [`nonconformity`] is kept for p-values; of a classification, the distance to the nearest class is part of it. In all of these a sample (a block, where samples are
+//! held out by block) counts once, however many spectra it has.
 
 use std::collections::BTreeMap;
 
@@ -91,7 +92,7 @@ impl GateFit {
             .collect();
         let all = Principal::fit(&data.spectra(&everything), most);
         let available = parts.iter().map(|(principal, ..)| principal.components()).min()?.min(all.components());
-        let available = available.min(COMPONENTS_MAX).min((data.samples() / SAMPLES_PER_COMPONENT).max(1));
+        let available = available.min(COMPONENTS_MAX).min((data.unit_count() / SAMPLES_PER_COMPONENT).max(1));
         let components = (1..=available).find(|&components| {
             let left = |components| -> f64 {
                 parts.iter().map(|(part, held_out, _)| part.statistics(held_out, components).1.sum()).sum()
@@ -110,7 +111,7 @@ impl GateFit {
                 let distances = variates.as_ref().map(|of| of.distances(&centred.row(row).into_owned()));
                 found.push(HeldOutStatistics {
                     spectrum,
-                    sample: data.groups[spectrum],
+                    sample: data.units[spectrum],
                     fold,
                     t2: t2[row],
                     q: q[row],
@@ -191,7 +192,7 @@ fn inflation(data: &Dataset<'_>, parts: &[(Principal, DMatrix<f64>, &Fold)], com
     for (principal, spectra, part) in parts {
         let scores = principal.scores(spectra, components + 1);
         for (row, &spectrum) in part.held_out.iter().enumerate() {
-            let (sum, count) = by_sample.entry(data.groups[spectrum]).or_default();
+            let (sum, count) = by_sample.entry(data.units[spectrum]).or_default();
             *sum += scores[(row, components)].powi(2) / principal.eigenvalues[components];
             *count += 1.0;
         }

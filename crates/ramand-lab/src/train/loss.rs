@@ -102,7 +102,7 @@ impl HeldOutPredictions {
     pub(super) fn losses(&self, data: &Dataset<'_>) -> SampleLosses {
         let mut by_sample = BTreeMap::<usize, HeldOutLoss>::new();
         for (&spectrum, row) in self.spectra.iter().zip(&self.rows) {
-            by_sample.entry(data.groups[spectrum]).or_default().add(&data.truth, spectrum, row);
+            by_sample.entry(data.units[spectrum]).or_default().add(&data.truth, spectrum, row);
         }
         SampleLosses { samples: by_sample.into_values().collect(), spectra: self.spectra.len() }
     }

@@ -51,20 +51,22 @@ impl<T: Clone + Default> Tally<T> {
 /// Figures by their keys in `[metrics]`.
 struct Evaluation<'a> {
     draws: &'a Draws,
-    samples: usize,
+    /// The unit that each sample is drawn with.
+    units: Vec<usize>,
     values: BTreeMap<String, f64>,
     intervals: BTreeMap<String, [f64; 2]>,
 }
 
 impl<'a> Evaluation<'a> {
-    fn new(samples: usize, draws: &'a Draws) -> Self {
-        Self { draws, samples, values: BTreeMap::new(), intervals: BTreeMap::new() }
+    fn new(data: &Dataset<'_>, draws: &'a Draws) -> Self {
+        Self { draws, units: data.units_of_samples(), values: BTreeMap::new(), intervals: BTreeMap::new() }
     }
 
-    /// `figure` is given how often each sample counts.
+    /// `figure` is given how often each sample counts: as often as its unit was drawn.
     fn add(&mut self, key: &str, figure: impl Fn(&[u32]) -> f64) {
-        self.values.insert(key.to_owned(), figure(&vec![1; self.samples]));
-        if let Some(interval) = self.draws.interval(figure) {
+        self.values.insert(key.to_owned(), figure(&vec![1; self.units.len()]));
+        let by_sample = |counts: &[u32]| figure(&self.units.iter().map(|&unit| counts[unit]).collect::<Vec<_>>());
+        if let Some(interval) = self.draws.interval(by_sample) {
             self.intervals.insert(key.to_owned(), interval);
         }
     }
@@ -89,7 +91,7 @@ fn quantity(
         let predicted = [row.prediction[0], row.pls[0], row.kernel.as_ref().map_or(f32::NAN, |kernel| kernel[0])];
         sums.iter_mut().zip(predicted).for_each(|(sums, value)| sums.add(values[row.spectrum], f64::from(value)));
     });
-    let mut evaluation = Evaluation::new(data.samples(), draws);
+    let mut evaluation = Evaluation::new(data, draws);
     type Pick = fn([RegressionFigures; PREDICTORS]) -> f64;
     let figures: [(&str, Pick); 7] = [
         ("rmsecv", |[model, ..]| model.rmse),
@@ -195,7 +197,7 @@ fn classes(
         sums.right_pls += is_right(&row.pls, row);
         sums.right_kernel += row.kernel.as_ref().map_or(0.0, |kernel| is_right(kernel, row));
     });
-    let mut evaluation = Evaluation::new(data.samples(), draws);
+    let mut evaluation = Evaluation::new(data, draws);
     let mut share = |key: &str, counts_in: &dyn Fn(&ClassSums) -> bool, right: fn(&ClassSums) -> f64| {
         evaluation.add(key, |counts| {
             tally.median(counts, |samples| {

@@ -88,9 +88,14 @@ impl Pls {
         &self.mean
     }
 
+    /// Scores, n × components: orthonormal over the spectra of the fit.
+    pub(super) fn scores(&self, spectra: &DMatrix<f64>) -> DMatrix<f64> {
+        centred(spectra, &self.mean) * &self.weights
+    }
+
     /// Predictions, n × m, with 0, 1, 2 ... components: one matrix more than there are components.
     pub(super) fn predictions(&self, spectra: &DMatrix<f64>) -> impl Iterator<Item = DMatrix<f64>> {
-        let scores = centred(spectra, &self.mean) * &self.weights;
+        let scores = self.scores(spectra);
         let mut sum = DMatrix::from_fn(spectra.nrows(), self.response_mean.ncols(), |_, j| self.response_mean[j]);
         (0..=self.components()).map(move |components| {
             if let Some(last) = components.checked_sub(1) {

@@ -1,6 +1,6 @@
 //! What is to be trained, and how a recording becomes labelled samples.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ramand_model::manifest::{BandRecord, CardRecord, ReferenceMap, Task};
 use ramand_recording::Recording;
@@ -71,10 +71,23 @@ pub struct TrainingRequest {
 pub struct Split {
     /// Column that tells independent samples apart; without one, every row is a sample.
     pub group: Option<String>,
+    /// Column whose samples are held out together; without one, each sample is for itself.
+    pub block: Option<String>,
+    /// What is known of rows where no column tells samples apart.
+    pub rows: Rows,
     /// Parts.
     pub folds: usize,
     /// How often, each time split anew.
     pub repeats: usize,
+}
+
+/// What is known of rows that no column groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// Nothing: they are refused where they look like replicates.
+    Unknown,
+    /// Each is an independent sample, whatever it looks like.
+    Independent,
 }
 
 /// What the manifest says in words.
@@ -94,6 +107,8 @@ pub struct Provenance {
     pub data_sha256: String,
     /// True only where every spectrum was measured.
     pub measured: bool,
+    /// Identifiers of spectra in the file that are not in the recording: left out on request.
+    pub left_out: Vec<String>,
 }
 
 impl TrainingRequest {
@@ -201,18 +216,54 @@ impl TrainingRequest {
             groups.push(place);
         }
         no_spectrum_in_two_samples(recording, &groups)?;
-        if names.len() < self.split.folds || self.split.folds < 2 {
-            return Err(TrainError::TooFewSamples { samples: names.len(), folds: self.split.folds });
+        Ok((groups, names))
+    }
+
+    /// What each row is held out with, one number per row: its block, or where there is no column of blocks, its sample of
+    /// `groups`, whose names are `names`.
+    ///
+    /// # Errors
+    /// Names the sample that is in two blocks; too few units for the folds; a class in fewer than two of them.
+    pub(super) fn units(
+        &self,
+        recording: &Recording,
+        truth: &Truth,
+        groups: &[usize],
+        names: &[String],
+    ) -> Result<Vec<usize>, TrainError> {
+        let (units, what) = match &self.split.block {
+            None => (groups.to_vec(), ["independent samples", "sample(s)"]),
+            Some(column) => {
+                let texts = filled(recording, column)?;
+                let mut first_rows = BTreeMap::new();
+                for (row, (&group, &text)) in groups.iter().zip(&texts).enumerate() {
+                    let first = *first_rows.entry(group).or_insert(row);
+                    if texts[first] != text {
+                        return Err(TrainError::SampleInTwoBlocks {
+                            line: recording.spectra[row].line,
+                            sample: names[group].clone(),
+                            found: text.to_owned(),
+                            earlier: texts[first].to_owned(),
+                        });
+                    }
+                }
+                (recording.samples(Some(column))?, ["blocks", "block(s)"])
+            }
+        };
+        let count = units.iter().max().map_or(0, |last| last + 1);
+        if count < self.split.folds || self.split.folds < 2 {
+            return Err(TrainError::TooFewSamples { samples: count, what: what[0], folds: self.split.folds });
         }
         if let Truth::Classes { labels, indices } = truth {
             for (class, label) in labels.iter().enumerate() {
-                let samples = first_rows.iter().filter(|&&row| indices[row] == class).count();
+                let of_class = indices.iter().zip(&units).filter(|(index, _)| **index == class);
+                let samples = of_class.map(|(_, unit)| unit).collect::<BTreeSet<_>>().len();
                 if samples < SAMPLES_PER_CLASS_MIN {
-                    return Err(TrainError::RareClass { class: label.clone(), samples });
+                    return Err(TrainError::RareClass { class: label.clone(), samples, what: what[1] });
                 }
             }
         }
-        Ok((groups, names))
+        Ok(units)
     }
 
     /// The rows of the reference population, and its description.

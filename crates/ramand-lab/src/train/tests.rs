@@ -3,6 +3,8 @@
 mod calibrated;
 mod families;
 mod faults;
+mod independence;
+mod suspects;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -76,7 +78,7 @@ pub(crate) fn request(task: Task, target: &str) -> TrainingRequest {
         bands: vec![BandRecord { name: "right".into(), from: 1140.0, to: 1180.0 }],
         reference: Reference::All,
         reference_map: ReferenceMap::MeanSpectrum,
-        split: Split { group: Some("sample".into()), folds: 3, repeats: 1 },
+        split: Split { group: Some("sample".into()), block: None, rows: Rows::Unknown, folds: 3, repeats: 1 },
         permutations: 0,
         confidence: CONFIDENCE,
         steps: 40,
@@ -90,6 +92,7 @@ pub(crate) fn request(task: Task, target: &str) -> TrainingRequest {
             data: "generated".into(),
             data_sha256: "0f".repeat(32),
             measured: false,
+            left_out: Vec::new(),
         },
     }
 }
@@ -430,7 +433,7 @@ fn measured_emulsions_are_learned_and_permuted_labels_are_not() {
     let mut recording = Recording::read(path).expect("readable");
     let request = TrainingRequest {
         preprocessings: preprocessings(679.0, 1767.0, 137),
-        split: Split { group: None, folds: 5, repeats: 1 },
+        split: Split { group: None, block: None, rows: Rows::Unknown, folds: 5, repeats: 1 },
         ..request(Task::Regression, "pufa_pct_of_fat")
     };
     let metrics = trained(&recording, &request).manifest.metrics;

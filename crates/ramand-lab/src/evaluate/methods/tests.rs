@@ -42,7 +42,13 @@ fn request(task: Task, target: &str, normalise: Normalise, reference: Reference)
         bands: Vec::new(),
         reference,
         reference_map: ReferenceMap::MeanSpectrum,
-        split: Split { group: Some("sample".into()), folds: 2, repeats: 1 },
+        split: Split {
+            group: Some("sample".into()),
+            block: None,
+            rows: crate::train::Rows::Unknown,
+            folds: 2,
+            repeats: 1,
+        },
         permutations: 0,
         confidence: CONFIDENCE,
         steps: STEPS,
@@ -56,6 +62,7 @@ fn request(task: Task, target: &str, normalise: Normalise, reference: Reference)
             data: String::new(),
             data_sha256: String::new(),
             measured: false,
+            left_out: Vec::new(),
         },
     }
 }

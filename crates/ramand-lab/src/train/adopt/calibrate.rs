@@ -19,7 +19,8 @@ use super::super::gate::GateFit;
 use super::super::merit::metrics;
 use super::super::out_of_fold::OutOfFold;
 use super::super::partition::partition;
-use super::super::request::filled;
+use super::super::replicates;
+use super::super::request::{Rows, filled};
 use super::adoption::{Adoption, SEED};
 use super::error::AdoptError;
 use super::make::adopt;
@@ -36,12 +37,14 @@ pub struct Calibrating {
     pub target: String,
     /// Nominal coverage of intervals and sets, in 0..1.
     pub confidence: f64,
+    /// What is known of rows where no column tells samples apart.
+    pub rows: Rows,
 }
 
 /// As [`adopt`], with figures, intervals or sets from the labels of `recording`.
 ///
 /// # Errors
-/// As [`adopt`]; names the row whose label is no number or no class of the network.
+/// As [`adopt`]; names the row whose label is no number or no class of the network; rows that look like replicates.
 pub fn calibrate(
     bytes: &[u8],
     recording: &Recording,
@@ -51,6 +54,9 @@ pub fn calibrate(
     let truth = truth(recording, adoption, &calibrating.target)?;
     let Trained { mut manifest, mut files } = adopt(bytes, recording, adoption)?;
     let data = Dataset::preprocess(recording, &adoption.pipeline, truth, adoption.samples(recording)?)?;
+    if adoption.group.is_none() && calibrating.rows == Rows::Unknown {
+        replicates::refuse(recording, &data, &calibrating.target)?;
+    }
     let rows = predictions(&manifest, &files, &data)?;
 
     let mut fitted = None;

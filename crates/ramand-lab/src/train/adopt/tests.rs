@@ -75,6 +75,7 @@ fn adoption(labels: &[&str], points: usize, channels: usize) -> Adoption {
             data: "spectra.csv".into(),
             data_sha256: "0".repeat(64),
             measured: false,
+            left_out: Vec::new(),
         },
     }
 }
