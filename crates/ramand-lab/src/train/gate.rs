@@ -1,10 +1,10 @@
 //! The applicability gate: principal components of the preprocessed training spectra, and limits from held-out samples.
 //!
 //! Hotelling's T² = Σ_a t_a² / λ_a says how unusual a spectrum is within the directions training varied in, Q = ‖x − P Pᵀ x‖²
-//! how much of it lies outside them (J. E. Jackson and G. S. Mudholkar, Technometrics 21 (1979) 341-349). Textbook limits
-//! assume normal scores; here both limits are the 99 % quantile of samples that the components were not fitted to. The same
-//! samples' [`nonconformity`] is kept for p-values; of a classification, the distance to the nearest class is part of it. In all of these a sample (a block, where samples are
-//! held out by block) counts once, however many spectra it has.
+//! how much of it lies outside them (J. E. Jackson and G. S. Mudholkar, Technometrics 21 (1979) 341-349). Both limits come from
+//! samples that the components were not fitted to ([`limits`]). The same samples' [`nonconformity`] is kept for p-values; of a
+//! classification, the distance to the nearest class is part of it. In all of these a sample (a block, where samples are held out
+//! by block) counts once, however many spectra it has.
 
 use std::collections::BTreeMap;
 
