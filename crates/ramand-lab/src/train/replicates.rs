@@ -279,7 +279,7 @@ fn keys(recording: &Recording, data: &Dataset<'_>, target: &str, rows: usize) ->
         Truth::Values(_) => add(by_truth.clone(), format!("with the same '{target}'"), None, Place::Anywhere),
         // Quantities in the order of their values would be alike one after the other, too.
         Truth::Classes { .. } => {
-            for length in RUNS.filter(|length| rows % length == 0) {
+            for length in RUNS.filter(|&length| rows.is_multiple_of(length)) {
                 add(
                     (0..rows).map(|row| row / length).collect(),
                     format!("in each {length} lines in a row"),
