@@ -109,26 +109,8 @@ pub enum TrainError {
         earlier: String,
     },
     /// Rows that look like replicates, and nothing says which belong together.
-    #[error(
-        "{rows} spectra have others {key}, and differ from these by {percent:.0} % of the variance between samples, as \
-         replicates of one sample do: line {line}, id '{id}', and line {other_line}, id '{other_id}', are such. {advice}, or say \
-         that every row is an independent sample (--independent)"
-    )]
-    LikelyReplicates {
-        /// Spectra that have others in common with them.
-        rows: usize,
-        /// Variance within over variance between, in percent: the geometric mean of the two smallest of components.
-        percent: f64,
-        /// What they have in common, in words.
-        key: String,
-        /// Two of them.
-        line: u64,
-        id: String,
-        other_line: u64,
-        other_id: String,
-        /// Which column would tell samples apart.
-        advice: String,
-    },
+    #[error(transparent)]
+    LikelyReplicates(Box<LikelyReplicates>),
     /// One label only.
     #[error("column '{column}' holds one class only")]
     OneClass {
@@ -194,6 +176,32 @@ pub enum TrainError {
     /// Somebody asked for the end.
     #[error("interrupted; nothing was written")]
     Interrupted,
+}
+
+/// What rows that look like replicates have in common.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{rows} spectra have others {key}, and differ from these by {percent:.0} % of the variance between samples, as replicates of \
+     one sample do: line {line}, id '{id}', and line {other_line}, id '{other_id}', are such. {advice}, or say that every row is an \
+     independent sample (--independent)"
+)]
+pub struct LikelyReplicates {
+    /// Spectra that have others in common with them.
+    pub rows: usize,
+    /// Variance within over variance between, in percent: the geometric mean of the two smallest of components.
+    pub percent: f64,
+    /// What they have in common, in words.
+    pub key: String,
+    /// Line of one of them, from 1.
+    pub line: u64,
+    /// Its first column.
+    pub id: String,
+    /// Line of another one.
+    pub other_line: u64,
+    /// Its first column.
+    pub other_id: String,
+    /// Which column would tell samples apart.
+    pub advice: String,
 }
 
 impl From<Interrupted> for TrainError {

@@ -58,7 +58,7 @@ pub use adopt::{AdoptError, Adoption, Calibrating, adopt, calibrate};
 pub(crate) use alone::{Fitted, fit};
 pub use bundle::{Trained, train};
 pub use candidate::{Family, Preprocessing};
-pub use error::TrainError;
+pub use error::{LikelyReplicates, TrainError};
 pub(crate) use fit::Head;
 pub(crate) use parallel::in_parallel;
 pub use progress::{Interrupted, Progress};

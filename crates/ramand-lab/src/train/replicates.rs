@@ -7,7 +7,8 @@
 //! Biometrika 73 (1986) 625-633), t − w t₋ − (1 − w) t₊ over √(1 + w² + (1 − w)²): what is smooth in the value is not in it. Of
 //! classes, it is the variance within the class, or for rows that only stand one after the other, that of the step to the next ones.
 //! Independent rows give 1 but for chance, however few different values there are: so spectra decide, and not equal values alone. Two
-//! components must say so, as one may hold what the curve through the values leaves over.
+//! components must say so, as one may hold what the curve through the values leaves over; one is enough where there is more to it than
+//! equal values, or no room for a curve.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,7 @@ use ramand_recording::Recording;
 use statrs::distribution::{ContinuousCDF, FisherSnedecor};
 
 use super::dataset::{Dataset, Truth};
-use super::error::TrainError;
+use super::error::{LikelyReplicates, TrainError};
 use super::principal::Principal;
 
 /// Principal components that are looked at.
@@ -41,6 +42,10 @@ const RATIO_MAX: f64 = 0.25;
 const SECOND_RATIO_MAX: f64 = 0.5;
 /// ... and how likely that one may be by chance.
 const CHANCE: f64 = 0.02;
+/// The smallest ratio that is evidence alone, since samples of raw spectra may differ in one direction only, beside much noise: where a
+/// label or identifier says the same, or so many distinct values leave nothing of a curve between neighbours.
+const LONE_RATIO_MAX: f64 = 0.2;
+const LEVELS_ENOUGH: usize = 25;
 /// Spectra of a sample, one after the other, that are tried.
 const RUNS: std::ops::RangeInclusive<usize> = 2..=6;
 
@@ -63,7 +68,7 @@ pub(super) fn refuse(recording: &Recording, data: &Dataset<'_>, target: &str) ->
     let found = keys.iter().find_map(|key| Some((key, evidence(data, &scores, key)?)));
     let Some((key, evidence)) = found else { return Ok(()) };
     let [one, another] = evidence.pair.map(|row| &recording.spectra[row]);
-    Err(TrainError::LikelyReplicates {
+    let likely = LikelyReplicates {
         rows: evidence.rows,
         percent: 100.0 * evidence.ratio,
         key: key.words.clone(),
@@ -72,7 +77,8 @@ pub(super) fn refuse(recording: &Recording, data: &Dataset<'_>, target: &str) ->
         other_line: another.line,
         other_id: another.id.clone(),
         advice: key.advice.clone().unwrap_or_else(|| "Name a column that tells samples apart (--group)".to_owned()),
-    })
+    };
+    Err(TrainError::LikelyReplicates(Box::new(likely)))
 }
 
 /// Something that rows may have in common.
@@ -132,8 +138,12 @@ fn evidence(data: &Dataset<'_>, scores: &DMatrix<f64>, key: &Key) -> Option<Evid
     ratios.sort_by(f64::total_cmp);
     let [first, second, ..] = ratios[..] else { return None };
     let ratio = (first * second).sqrt();
-    let chance = FisherSnedecor::new(freedom as f64, freedom_between).ok()?.cdf(second);
-    (ratio < RATIO_MAX && second < SECOND_RATIO_MAX && chance < CHANCE).then_some(Evidence { rows, ratio, pair })
+    let distribution = FisherSnedecor::new(freedom as f64, freedom_between).ok()?;
+    let two = ratio < RATIO_MAX && second < SECOND_RATIO_MAX && distribution.cdf(second) < CHANCE;
+    let named_or_dense = key.advice.is_some()
+        || matches!(&data.truth, Truth::Values(values) if levels(&values[..key.of.len()]).len() >= LEVELS_ENOUGH);
+    let lone = named_or_dense && first < LONE_RATIO_MAX && distribution.cdf(first) < CHANCE / COMPONENTS as f64;
+    (two || lone).then_some(Evidence { rows, ratio, pair })
 }
 
 /// Σ (t − t̄)² of some rows.
@@ -240,8 +250,7 @@ fn keys(recording: &Recording, data: &Dataset<'_>, target: &str, rows: usize) ->
         if of.iter().zip(&by_truth).any(|(own, truth)| one_truth[own] != truth) {
             return;
         }
-        let as_target = of == by_truth;
-        if as_target && !enough_levels {
+        if of == by_truth && !enough_levels {
             return;
         }
         keys.push(Key { of, words, advice, place });
@@ -270,7 +279,7 @@ fn keys(recording: &Recording, data: &Dataset<'_>, target: &str, rows: usize) ->
         Truth::Values(_) => add(by_truth.clone(), format!("with the same '{target}'"), None, Place::Anywhere),
         // Quantities in the order of their values would be alike one after the other, too.
         Truth::Classes { .. } => {
-            for length in RUNS.filter(|length| rows % length == 0) {
+            for length in RUNS.filter(|&length| rows.is_multiple_of(length)) {
                 add(
                     (0..rows).map(|row| row / length).collect(),
                     format!("in each {length} lines in a row"),

@@ -7,6 +7,11 @@ use crate::train::{partition, replicates};
 /// Samples of `levels` different values, so many of each, with so many spectra: blends whose other bands differ from sample to sample,
 /// and noise a fraction of that. Identifiers tell nothing.
 pub(super) fn blends(levels: usize, samples: usize, spectra: usize) -> Recording {
+    blends_of(levels, samples, spectra, [0.2; 3], 0.01)
+}
+
+/// The same, whose three other bands are up to so high, with so much noise.
+fn blends_of(levels: usize, samples: usize, spectra: usize, own: [f64; 3], noise: f64) -> Recording {
     let mut recording = generated(1);
     let axis = recording.spectra[0].axis.clone();
     let mut random = ChaCha8Rng::seed_from_u64(21);
@@ -16,13 +21,13 @@ pub(super) fn blends(levels: usize, samples: usize, spectra: usize) -> Recording
     values.shuffle(&mut random);
     for (sample, level) in values.into_iter().enumerate() {
         let fraction = level as f64 / (levels - 1) as f64;
-        let [first, second, third] = [(); 3].map(|()| random.random_range(0.0..0.2));
+        let [first, second, third] = own.map(|most| most * random.random_range(0.0..1.0));
         for _ in 0..spectra {
             let slope = random.random_range(-0.01..0.01);
             let value = |&shift: &f64| {
                 let target = band(shift, 1060.0) * (1.0 - fraction) + band(shift, 1160.0) * fraction;
                 let own = first * band(shift, 1020.0) + second * band(shift, 1110.0) + third * band(shift, 1200.0);
-                let noise = slope * (shift - 1100.0) / 100.0 + random.random_range(-0.01..0.01);
+                let noise = slope * (shift - 1100.0) / 100.0 + random.random_range(-noise..noise);
                 (100.0 * (target + own + noise)) as f32
             };
             let intensities = axis.per_cm().iter().map(value).collect();
@@ -91,6 +96,10 @@ fn rows_that_look_like_replicates_are_refused_with_the_column_that_fits() {
     by_id.spectra.iter_mut().enumerate().for_each(|(row, one)| one.id = format!("oil {}_r{}.spc", row / 2, row % 2));
     check(&by_id, &kinds, &["whose id begins alike", "as 'oil 0' in 'oil 0_r0.spc'"]);
     check(&blends(5, 8, 3), &quantity, &["with the same 'bottle'"]);
+    // Much noise, and one direction in which samples differ.
+    let one_direction = blends_of(42, 1, 3, [0.4, 0.0, 0.0], 0.1);
+    check(&one_direction, &quantity, &["with the same 'bottle'"]);
+    check(&without_column(one_direction, "bottle"), &quantity, &["with the same 'fraction'"]);
     // Several samples of one value, and nothing but the order of the rows.
     check(&without_column(blends(14, 3, 2), "bottle"), &kinds, &["in each 2 lines in a row"]);
 }
@@ -101,6 +110,8 @@ fn independent_rows_pass_however_few_different_values_they_have() {
         for task in [request(Task::Regression, "fraction"), request(Task::Classification, "kind")] {
             let said = refused(&blends(levels, samples, 1), &task);
             assert_eq!(said, None, "{levels} values, {samples} samples each, {}", task.target);
+            let said = refused(&blends_of(levels, samples, 1, [0.4, 0.0, 0.0], 0.1), &task);
+            assert_eq!(said, None, "the same with much noise");
         }
     }
 }
@@ -127,7 +138,7 @@ fn what_is_said_to_be_independent_is_trained_on() {
     let mut request = request(Task::Regression, "fraction");
     (request.split.group, request.families) = (None, vec![Family::Pls]);
     let error = train(&recording, &request, &Progress::default()).expect_err("two spectra of each");
-    assert!(matches!(error, TrainError::LikelyReplicates { .. }), "{error}");
+    assert!(matches!(error, TrainError::LikelyReplicates(_)), "{error}");
     request.split.rows = Rows::Independent;
     assert_eq!(trained(&recording, &request).manifest.training.samples, 40);
 }
