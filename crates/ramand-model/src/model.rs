@@ -181,7 +181,7 @@ impl Model {
         let allowed = self.manifest.metrics.rmsecv.unwrap_or(0.0);
         let inside = (low - allowed..=high + allowed).contains(&f64::from(*value));
         let unit = Arc::clone(unit);
-        (!inside).then(|| Reason::Extrapolated { value: *value, low: low as f32, high: high as f32, unit })
+        (!inside).then_some(Reason::Extrapolated { value: *value, low: low as f32, high: high as f32, unit })
     }
 
     /// What the bundle lacks to say whether it may speak and how sure it is, in words; nothing where it lacks nothing.
