@@ -16,6 +16,7 @@ mod optimise;
 mod runner;
 mod steps;
 mod targets;
+mod training;
 mod validate;
 pub mod verify;
 

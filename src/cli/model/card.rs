@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ramand_core::decide::SIGNIFICANCE;
-use ramand_core::decide::conformal::samples_needed;
 use ramand_core::outcome::ModelIdentity;
 use ramand_model::Bundle;
 use ramand_model::manifest::{GateRecord, Manifest, PLS_COMPONENTS_MAX, StepRecord, Task};
@@ -224,6 +223,13 @@ fn figures(manifest: &Manifest) -> Vec<String> {
     let unit = manifest.output.unit.as_deref().unwrap_or_default();
     let rows = ROWS.iter().filter_map(|&(key, what, scale)| {
         let value = metrics.get(key)?.as_float()?;
+        // Earlier versions counted only what the p-value refuses.
+        let says = manifest.gate.as_ref().is_some_and(|gate| gate.t2_limit_from.is_some());
+        let what = if key == "refused" && !says {
+            "good spectra that the p-value alone refuses (the other tests refuse more)"
+        } else {
+            what
+        };
         let interval = manifest.metrics.interval.get(key);
         let interval = interval.map(|[low, high]| format!("{low:.3} to {high:.3}")).unwrap_or_default();
         let unit = if scale == Scale::Output { format!(", {unit}") } else { String::new() };
@@ -295,7 +301,9 @@ fn better_ways(manifest: &Manifest) -> Vec<String> {
 fn warnings(manifest: &Manifest) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(scores) = manifest.gate.as_ref().and_then(|gate| gate.scores.as_ref()) {
-        let needed = samples_needed(1.0 - scores.significance.unwrap_or(SIGNIFICANCE.into()));
+        // No p-value is below 1 / (n + 1).
+        let significance = scores.significance.map_or(SIGNIFICANCE, |share| share as f32);
+        let needed = (1.0 / significance).ceil() as usize - 1;
         if scores.samples < needed {
             warnings.push(format!(
                 "The gate is weak: it knows {} samples, and its p-value can refuse nothing below {needed}. T² and Q refuse alone. \

@@ -23,7 +23,7 @@ use super::request::{EvaluationRequest, SeenBefore};
 use crate::train::Progress;
 
 use self::change::SpectrumChange;
-use self::group::Group;
+use self::group::{Group, mean_over_samples};
 use self::judge::{Judge, Seen, Shown, Truths};
 
 /// Of the noise that fluorescence adds.
@@ -205,18 +205,6 @@ fn table_row(what: String, seen: &[(usize, Seen)]) -> Vec<Cell> {
     ]
 }
 
-/// The mean over samples of the mean over a sample's spectra; `None` where no spectrum has a value.
-fn mean_over_samples(values: impl Iterator<Item = (usize, Option<f64>)>) -> Option<f64> {
-    let mut sums: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
-    for (sample, value) in values {
-        let Some(value) = value else { continue };
-        let (sum, count) = sums.entry(sample).or_default();
-        (*sum, *count) = (*sum + value, *count + 1.0);
-    }
-    let means: Vec<f64> = sums.values().map(|(sum, count)| sum / count).collect();
-    (!means.is_empty()).then(|| means.iter().sum::<f64>() / means.len() as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,12 +310,5 @@ mod tests {
         };
         assert!(refused(9) < 0.3, "half a percent of the band: {}", refused(9));
         assert_eq!(refused(17), 1.0, "twice the spectrum");
-    }
-
-    #[test]
-    fn a_sample_counts_once() {
-        let values = [(0, Some(1.0)), (0, Some(0.0)), (0, Some(0.5)), (7, Some(1.0)), (9, None)];
-        assert_eq!(mean_over_samples(values.into_iter()), Some(0.75));
-        assert_eq!(mean_over_samples([(1, None)].into_iter()), None);
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! With a hundred samples or more, what 99 % of the held-out samples stay within is a limit that assumes no distribution. With
 //! fewer, that is the largest value there is: one odd sample opens the gate for everything. Then the limit borrows strength from a
-//! distribution, fitted so that single samples do not move it, but is never so low that it refuses more than one in twenty of the
-//! held-out samples.
+//! distribution, fitted so that single samples do not move it. From 19 samples on it is never so low that it refuses more than one
+//! in twenty of those held out.
 
 use ramand_core::decide::conformal::{Calibration, samples_needed};
 use ramand_model::manifest::LimitRecord;
@@ -31,13 +31,14 @@ pub(super) fn of_t2(held_out: &[(f64, usize)], components: usize) -> Option<Limi
     }
     let by_f = hotelling(calibration.samples(), components);
     let by_f = by_f.map(|value| Limit { value, from: LimitRecord::F });
-    Some(largest([by_f, chi_square(&calibration), at_least(&calibration)]))
+    Some(largest(&calibration, [by_f, chi_square(&calibration), at_least(&calibration)]))
 }
 
 /// The limit of Q, likewise.
 pub(super) fn of_q(held_out: &[(f64, usize)]) -> Option<Limit> {
     let calibration = Calibration::new(held_out.iter().copied()).ok()?;
-    Some(distribution_free(&calibration).unwrap_or_else(|| largest([chi_square(&calibration), at_least(&calibration)])))
+    let fitted = || largest(&calibration, [chi_square(&calibration), at_least(&calibration)]);
+    Some(distribution_free(&calibration).unwrap_or_else(fitted))
 }
 
 /// What 99 % of the held-out samples stay within; `None` of too few.
@@ -45,9 +46,9 @@ fn distribution_free(calibration: &Calibration) -> Option<Limit> {
     Some(Limit { value: calibration.quantile(WITHIN)?, from: LimitRecord::HeldOut })
 }
 
-/// What 95 % of the held-out samples stay within, or the largest value where there are too few even for that.
+/// What 95 % of the held-out samples stay within; `None` of too few.
 fn at_least(calibration: &Calibration) -> Option<Limit> {
-    Some(Limit { value: calibration.quantile_or_largest(WITHIN_AT_LEAST), from: LimitRecord::HeldOut })
+    Some(Limit { value: calibration.quantile(WITHIN_AT_LEAST)?, from: LimitRecord::HeldOut })
 }
 
 /// A (n² − 1) / (n (n − A)) · F(A, n − A): T² of a new sample where A scores of n samples are normal (J. E. Jackson, "A user's
@@ -78,9 +79,11 @@ fn chi_square(calibration: &Calibration) -> Option<Limit> {
     value.is_finite().then_some(Limit { value, from: LimitRecord::ChiSquare })
 }
 
-fn largest<const N: usize>(limits: [Option<Limit>; N]) -> Limit {
+/// The largest of `limits`, or the largest held-out value where there is none.
+fn largest<const N: usize>(calibration: &Calibration, limits: [Option<Limit>; N]) -> Limit {
     let limits = limits.into_iter().flatten();
-    limits.max_by(|a, b| a.value.total_cmp(&b.value)).expect("the held-out samples always give one")
+    let of_held_out = || Limit { value: calibration.quantile_or_largest(WITHIN), from: LimitRecord::HeldOut };
+    limits.max_by(|a, b| a.value.total_cmp(&b.value)).unwrap_or_else(of_held_out)
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use ramand_recording::Recording;
 use super::super::document::{Cell, Content, Section, Table};
 use super::super::error::EvaluateError;
 use super::change::interpolated;
+use super::group::mean_over_samples;
 use super::judge::{Judge, Seen, Shown};
-use super::mean_over_samples;
 use crate::train::Progress;
 
 /// How strong the contaminant is beside the spectrum, as the ratio of their standard deviations along the axis.
