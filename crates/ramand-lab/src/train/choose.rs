@@ -1,7 +1,7 @@
 //! Every choice that is made on training samples alone: PLS components, settings of kernel ridge, the candidate.
 //!
 //! What is quickly fitted (PLS, kernel ridge, the mean of both) is compared on many inner folds. A network is compared with the
-//! best of these on few, and taken only where it is better by more than two standard errors, and also better than what is quickly
+//! best of these on few, and taken only where it is better by more than three standard errors, and also better than what is quickly
 //! fitted to the more spectra of the many folds: the simpler model otherwise.
 
 use nalgebra::DMatrix;
@@ -33,9 +33,10 @@ const KERNEL_CHOICE_MAX: usize = 500;
 /// A simpler one of the quickly fitted models may be worse by this share of the root mean square error. One standard error, as for
 /// PLS components, would be ten times as much where samples are few.
 const WORTH_SIMPLICITY: f64 = 0.01;
-/// Standard errors by which a network must lose less than what is simpler. One is not enough: of several that do about equally well
-/// the luckiest is chosen, and it does worst where the sample that speaks against it is held out.
-const EVIDENCE: f64 = 2.0;
+/// Standard errors by which a network must lose less than what is simpler. Of several that do about equally well the luckiest is
+/// chosen, and it does worst where the sample that speaks against it is held out. Two standard errors are exceeded by luck in one of
+/// forty choices, and a cross-validation makes thirty.
+const EVIDENCE: f64 = 3.0;
 
 /// PLS and kernel ridge, of one preprocessing, with what was chosen on held-out samples.
 struct Tuned {
