@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use ramand_core::decide::SIGNIFICANCE;
 use ramand_model::manifest::{Manifest, MetricsRecord};
 
 use crate::cli::error::CommandError;
@@ -87,8 +86,6 @@ pub(super) fn print_table(manifest: &Manifest, out: &Path) {
 fn applicability(manifest: &Manifest, unit: &str) {
     let metrics = &manifest.metrics;
     let Some(conformal) = &manifest.conformal else { return };
-    let stated = manifest.gate.as_ref().and_then(|gate| gate.scores.as_ref()?.significance);
-    let significance = stated.unwrap_or(f64::from(SIGNIFICANCE));
     if let Some(why) = &conformal.without {
         println!("no interval or set: {why}");
     }
@@ -99,7 +96,7 @@ fn applicability(manifest: &Manifest, unit: &str) {
         ("mean number of classes in a set".to_owned(), None, "set_size", metrics.set_size),
         ("sets that name one class".to_owned(), None, "set_single", metrics.set_single),
         ("sets that name none: unknown".to_owned(), None, "set_empty", metrics.set_empty),
-        ("good spectra that the p-value refuses".to_owned(), Some(significance), "refused", metrics.refused),
+        ("good spectra that the gate refuses".to_owned(), None, "refused", metrics.refused),
     ];
     for (what, nominal, key, value) in rows {
         let Some(value) = value else { continue };
